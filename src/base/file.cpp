@@ -1,0 +1,106 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+namespace bridgehead {
+namespace fs = std::filesystem;
+
+Result<UniqueFd> open_file(const fs::path& path, int flags, mode_t mode) {
+  UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
+  if (!fd) return fail_errno(errno, fmt::format("open {}", path.native()));
+  return fd;
+}
+
+Result<std::string> read_file(const fs::path& path, Bytes limit) {
+  auto fd = open_file(path, O_RDONLY);
+  if (!fd) return forward(fd);
+  std::string content;
+  char buffer[65536];
+  for (;;) {
+    const ssize_t got = ::read(fd->get(), buffer, sizeof buffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno(errno, fmt::format("read {}", path.native()));
+    if (got == 0) return content;
+    content.append(buffer, static_cast<std::size_t>(got));
+    if (content.size() > limit.count()) {
+      return fail(ErrorCode::resource_exhausted, "{} is larger than {}", path.native(), limit.human());
+    }
+  }
+}
+
+Status write_all(int fd, std::string_view bytes, std::string_view what) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail_errno(errno, fmt::format("write {}", what));
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Status write_file_atomic(const fs::path& path, std::string_view content, mode_t mode) {
+  std::string temporary = path.native() + ".XXXXXX";
+  UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd) return fail_errno(errno, fmt::format("create a file beside {}", path.native()));
+  auto written = write_all(fd.get(), content, path.native());
+  if (written && ::fchmod(fd.get(), mode) != 0) written = fail_errno(errno, fmt::format("chmod {}", path.native()));
+  if (written && ::fsync(fd.get()) != 0) written = fail_errno(errno, fmt::format("sync {}", path.native()));
+  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) {
+    written = fail_errno(errno, fmt::format("rename to {}", path.native()));
+  }
+  if (!written) {
+    ::unlink(temporary.c_str());
+    return written;
+  }
+  return sync_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+Status make_directories(const fs::path& path, mode_t mode) {
+  if (path.empty()) return {};
+  if (::mkdir(path.c_str(), mode) == 0) return {};
+  if (errno == EEXIST) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return {};
+    return fail(ErrorCode::failed_precondition, "{} exists and is not a directory", path.native());
+  }
+  if (errno != ENOENT || !path.has_parent_path() || path.parent_path() == path) {
+    return fail_errno(errno, fmt::format("create directory {}", path.native()));
+  }
+  if (auto parent = make_directories(path.parent_path(), 0755); !parent) return parent;
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
+    return fail_errno(errno, fmt::format("create directory {}", path.native()));
+  }
+  return {};
+}
+
+Status remove_file(const fs::path& path) {
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, fmt::format("remove {}", path.native()));
+  return {};
+}
+
+Status sync_directory(const fs::path& path) {
+  auto fd = open_file(path, O_RDONLY | O_DIRECTORY);
+  if (!fd) return forward(fd);
+  if (::fsync(fd->get()) != 0) return fail_errno(errno, fmt::format("sync directory {}", path.native()));
+  return {};
+}
+
+Result<TemporaryDirectory> TemporaryDirectory::create(std::string_view prefix) {
+  const char* base = std::getenv("TMPDIR");
+  std::string name = fmt::format("{}/{}-XXXXXX", base != nullptr && *base != '\0' ? base : "/tmp", prefix);
+  if (::mkdtemp(name.data()) == nullptr) return fail_errno(errno, fmt::format("create directory {}", name));
+  return TemporaryDirectory(fs::path(name));
+}
+
+TemporaryDirectory::~TemporaryDirectory() {
+  if (path_.empty()) return;
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+}  // namespace bridgehead

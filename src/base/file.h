@@ -1,0 +1,45 @@
+// Small files and directories. Free functions and one RAII directory; thread-safe as the file system is.
+// Fails with the errno's code and a message that names the path.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "base/units.h"
+
+namespace bridgehead {
+
+Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, mode_t mode = 0600);
+
+// Whole file; refuses more than `limit` so that a wrong path can't eat the memory.
+Result<std::string> read_file(const std::filesystem::path& path, Bytes limit = 16_MiB);
+
+// Written to a temporary name beside it, synced, renamed, directory synced: after a crash either old or new is there.
+Status write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600);
+
+Status write_all(int fd, std::string_view bytes, std::string_view what);
+Status make_directories(const std::filesystem::path& path, mode_t mode = 0755);
+// Missing is success.
+Status remove_file(const std::filesystem::path& path);
+Status sync_directory(const std::filesystem::path& path);
+
+// A fresh directory, removed with all it holds at the end of its scope.
+class TemporaryDirectory {
+ public:
+  static Result<TemporaryDirectory> create(std::string_view prefix = "bridgehead");
+  TemporaryDirectory(TemporaryDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  TemporaryDirectory& operator=(TemporaryDirectory&&) = delete;
+  ~TemporaryDirectory();
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  explicit TemporaryDirectory(std::filesystem::path path) : path_(std::move(path)) {}
+  std::filesystem::path path_;
+};
+
+}  // namespace bridgehead

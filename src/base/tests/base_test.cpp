@@ -1,0 +1,101 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <set>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/units.h"
+#include "base/worker_pool.h"
+
+namespace bridgehead {
+namespace {
+
+TEST(Error, DescribesWithHint) {
+  EXPECT_EQ((Error{ErrorCode::not_found, "no VM named 'a'", "See: bh vm list"}.describe()),
+            "no VM named 'a'. See: bh vm list");
+  EXPECT_EQ((Error{ErrorCode::not_found, "gone", ""}.describe()), "gone");
+}
+
+TEST(Error, EveryCodeHasAName) {
+  for (int i = 0; i <= static_cast<int>(ErrorCode::internal); ++i) {
+    const auto code = static_cast<ErrorCode>(i);
+    EXPECT_EQ(error_code_from_string(to_string(code)), code);
+  }
+  EXPECT_EQ(error_code_from_string("from_the_future"), ErrorCode::internal);
+}
+
+TEST(Bytes, ParsesWhatPeopleWrite) {
+  EXPECT_EQ(parse_bytes("2GiB").value(), 2_GiB);
+  EXPECT_EQ(parse_bytes("2G").value(), 2_GiB);
+  EXPECT_EQ(parse_bytes("1.5 GiB").value(), 1536_MiB);
+  EXPECT_EQ(parse_bytes("512m").value(), 512_MiB);
+  EXPECT_EQ(parse_bytes("1000MB").value(), 1000000000_B);
+  EXPECT_EQ(parse_bytes("4096").value(), 4_KiB);
+  for (const char* wrong : {"", "GiB", "-1G", "1X", "1e400", "nan", "99999999999TiB", "1 G i B"}) {
+    EXPECT_FALSE(parse_bytes(wrong)) << wrong;
+  }
+}
+
+TEST(Bytes, ReadsWell) {
+  EXPECT_EQ((512_MiB).human(), "512 MiB");
+  EXPECT_EQ((1536_MiB).human(), "1.5 GiB");
+  EXPECT_EQ((0_B).human(), "0 B");
+}
+
+TEST(Time, RoundTrips) {
+  const auto time = parse_rfc3339("2026-02-28T23:59:59.123Z");
+  ASSERT_TRUE(time);
+  EXPECT_EQ(to_rfc3339(*time), "2026-02-28T23:59:59.123Z");
+  EXPECT_EQ(to_rfc3339(parse_rfc3339("2026-02-28T23:59:59Z").value()), "2026-02-28T23:59:59.000Z");
+  EXPECT_FALSE(parse_rfc3339("2026-02-30T00:00:00Z"));
+  EXPECT_FALSE(parse_rfc3339("2026-02-28T25:00:00Z"));
+  EXPECT_FALSE(parse_rfc3339("2026-02-28T23:59:59Zx"));
+}
+
+TEST(Uuid, IsRandomAndWellFormed) {
+  SystemRandom random;
+  std::set<std::string> seen;
+  for (int i = 0; i < 100; ++i) {
+    const auto id = make_uuid(random);
+    EXPECT_TRUE(is_uuid(id)) << id;
+    EXPECT_TRUE(seen.insert(id).second);
+  }
+  SeededRandom one(7), two(7);
+  EXPECT_EQ(make_uuid(one), make_uuid(two));
+  EXPECT_FALSE(is_uuid("../../etc/passwd"));
+}
+
+TEST(File, AtomicWriteReplacesAndLimitsReads) {
+  auto directory = TemporaryDirectory::create();
+  ASSERT_TRUE(directory);
+  const auto path = directory->path() / "a" / "b";
+  ASSERT_TRUE(make_directories(path.parent_path()));
+  ASSERT_TRUE(write_file_atomic(path, "one"));
+  ASSERT_TRUE(write_file_atomic(path, "two"));
+  EXPECT_EQ(read_file(path).value(), "two");
+  EXPECT_EQ(read_file(path, 2_B).error().code, ErrorCode::resource_exhausted);
+  EXPECT_EQ(read_file(directory->path() / "none").error().code, ErrorCode::not_found);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
+}
+
+TEST(WorkerPool, RunsAllAndStops) {
+  WorkerPool pool(2);
+  std::atomic<int> done = 0;
+  std::promise<void> last;
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(pool.submit([&] {
+      if (++done == 50) last.set_value();
+    }));
+  }
+  ASSERT_EQ(last.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  pool.stop();
+  EXPECT_FALSE(pool.submit([] {}));
+}
+
+}  // namespace
+}  // namespace bridgehead

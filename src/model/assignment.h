@@ -1,0 +1,131 @@
+// What the manager tells an agent to do, and what the agent reports. Values; carried by api/agent.proto, kept by nobody
+// but the operation's journal on the manager and the agent's own journal.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "model/image.h"
+#include "model/network.h"
+#include "model/node.h"
+#include "model/operation.h"
+#include "model/pool.h"
+#include "model/vm.h"
+
+namespace bridgehead::model {
+
+// Everything a node needs to bring a VM to its spec: the VM and the records it names. Doing it twice changes nothing.
+// Covers create, every change of spec, and power (spec.power). A shutdown asks the guest by ACPI first.
+struct EnsureVm {
+  Vm vm;
+  std::vector<Image> images;  // its disks and their golden parents
+  std::vector<Pool> pools;
+  std::vector<Network> networks;
+  bool force_stop = false;                // with spec.power == stopped: don't ask the guest first
+  std::uint32_t stop_grace_seconds = 60;  // how long it may take to shut down before it is forced; 0 = fail instead
+  bool operator==(const EnsureVm&) const = default;
+};
+
+// Removes the domain, the seed, the lease stamp and the disks. Missing parts are success.
+struct RemoveVm {
+  Vm vm;
+  std::vector<Image> disks;
+  std::vector<Pool> pools;
+  bool operator==(const RemoveVm&) const = default;
+};
+
+struct RebootVm {
+  VmId vm;
+  std::uint64_t lease = 0;
+  bool force = false;
+  bool operator==(const RebootVm&) const = default;
+};
+
+enum class SnapshotAction { create, rollback, remove };
+
+struct SnapshotVm {
+  VmId vm;
+  std::uint64_t lease = 0;
+  SnapshotAction action = SnapshotAction::create;
+  std::string name;
+  bool operator==(const SnapshotVm&) const = default;
+};
+
+struct ImportImage {
+  Image image;
+  Pool pool;
+  ImageSource source;
+  Image source_image;  // source.kind == image
+  Pool source_pool;
+  bool operator==(const ImportImage&) const = default;
+};
+
+struct RemoveImage {
+  Image image;
+  Pool pool;
+  bool operator==(const RemoveImage&) const = default;
+};
+
+struct EnsurePool {
+  Pool pool;
+  bool operator==(const EnsurePool&) const = default;
+};
+struct RemovePool {
+  Pool pool;
+  bool operator==(const RemovePool&) const = default;
+};
+struct EnsureNetwork {
+  Network network;
+  bool operator==(const EnsureNetwork&) const = default;
+};
+struct RemoveNetwork {
+  Network network;
+  bool operator==(const RemoveNetwork&) const = default;
+};
+
+using AssignmentBody = std::variant<EnsureVm, RemoveVm, RebootVm, SnapshotVm, ImportImage, RemoveImage, EnsurePool,
+                                    RemovePool, EnsureNetwork, RemoveNetwork>;
+
+struct Assignment {
+  OperationId operation;  // an agent does each operation at most once to its end and remembers how it ended
+  AssignmentBody body;
+  bool operator==(const Assignment&) const = default;
+};
+
+// "ensure_vm", "remove_vm", ...
+std::string_view kind_of(const AssignmentBody& body);
+
+enum class AssignmentState { running, succeeded, failed, cancelled };
+
+struct AssignmentReport {
+  OperationId operation;
+  AssignmentState state = AssignmentState::running;
+  Progress progress;
+  std::optional<Error> error;
+  std::vector<Image> images;  // as they are in the pool now: size, allocation, format, checksum
+  bool operator==(const AssignmentReport&) const = default;
+};
+
+// A guest as its node sees it.
+struct ObservedVm {
+  VmId vm;
+  std::uint64_t generation = 0;  // of the spec last applied in full
+  std::uint64_t lease = 0;
+  VmStatus status;
+  bool operator==(const ObservedVm&) const = default;
+};
+
+// First message on a stream, and again whenever facts change: everything, so that the manager can adopt the truth.
+struct NodeReport {
+  NodeFacts facts;
+  NodeLoad load;
+  std::vector<ObservedVm> vms;  // all Bridgehead guests on this node
+  std::map<PoolId, PoolOnNode> pools;
+  std::vector<AssignmentReport> assignments;  // running, and finished ones not acknowledged yet
+  bool operator==(const NodeReport&) const = default;
+};
+
+}  // namespace bridgehead::model

@@ -1,0 +1,52 @@
+// The one codec of all typed records: for the state store, the agent stream and the agent's journal.
+// encode gives {"kind":"vm","version":1,"data":{...}}; decode checks the kind, migrates older versions and refuses
+// newer ones. Stateless, thread-safe. Errors: data_corrupt for anything that isn't what encode writes, naming what is
+// wrong.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "model/json.h"
+
+namespace bridgehead::model {
+
+// Kind and current version of each record; raise the version with a migration in codec.cpp when its meaning changes.
+// (A new field with a default needs no new version.)
+template <typename T>
+struct RecordTraits;
+
+#define BRIDGEHEAD_RECORD(Type, Kind, Version)                 \
+  template <>                                                  \
+  struct RecordTraits<Type> {                                  \
+    static constexpr std::string_view kind = Kind;             \
+    static constexpr int version = Version;                    \
+  };                                                           \
+  extern template Result<Type> decode<Type>(std::string_view); \
+  extern template std::string encode<Type>(const Type&)
+
+template <typename T>
+std::string encode(const T& value);
+
+template <typename T>
+Result<T> decode(std::string_view text);
+
+BRIDGEHEAD_RECORD(Node, "node", 1);
+BRIDGEHEAD_RECORD(Pool, "pool", 1);
+BRIDGEHEAD_RECORD(Image, "image", 1);
+BRIDGEHEAD_RECORD(Network, "network", 1);
+BRIDGEHEAD_RECORD(Vm, "vm", 1);
+BRIDGEHEAD_RECORD(VmStatus, "vm_status", 1);
+BRIDGEHEAD_RECORD(Operation, "operation", 1);
+BRIDGEHEAD_RECORD(Token, "token", 1);
+BRIDGEHEAD_RECORD(JoinToken, "join_token", 1);
+BRIDGEHEAD_RECORD(Event, "event", 1);
+BRIDGEHEAD_RECORD(Assignment, "assignment", 1);
+BRIDGEHEAD_RECORD(AssignmentReport, "assignment_report", 1);
+BRIDGEHEAD_RECORD(ObservedVm, "observed_vm", 1);
+BRIDGEHEAD_RECORD(NodeReport, "node_report", 1);
+BRIDGEHEAD_RECORD(NodeLoad, "node_load", 1);
+
+#undef BRIDGEHEAD_RECORD
+
+}  // namespace bridgehead::model

@@ -1,0 +1,84 @@
+// The text of every enumeration, in one table each: used by JSON, CLI and logs.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "model/assignment.h"
+#include "model/image.h"
+#include "model/network.h"
+#include "model/node.h"
+#include "model/operation.h"
+#include "model/pool.h"
+#include "model/token.h"
+#include "model/vm.h"
+
+namespace bridgehead::model {
+
+template <typename E>
+struct EnumNames;  // kind: what a person calls it; values: every value with its text
+
+#define BRIDGEHEAD_ENUM_NAMES(Type, Kind, ...)                                                   \
+  template <>                                                                                    \
+  struct EnumNames<Type> {                                                                       \
+    using E = Type;                                                                              \
+    static constexpr std::string_view kind = Kind;                                               \
+    static constexpr auto values = std::to_array<std::pair<E, std::string_view>>({__VA_ARGS__}); \
+  }
+
+BRIDGEHEAD_ENUM_NAMES(PoolDriver, "pool driver", {E::local, "local"});
+BRIDGEHEAD_ENUM_NAMES(CloneMethod, "clone method", {E::reflink, "reflink"}, {E::overlay, "overlay"});
+BRIDGEHEAD_ENUM_NAMES(ImageRole, "image role", {E::golden, "golden"}, {E::disk, "disk"});
+BRIDGEHEAD_ENUM_NAMES(ImageFormat, "image format", {E::raw, "raw"}, {E::qcow2, "qcow2"}, {E::vmdk, "vmdk"},
+                      {E::vdi, "vdi"}, {E::vhdx, "vhdx"});
+BRIDGEHEAD_ENUM_NAMES(ImageState, "image state", {E::creating, "creating"}, {E::ready, "ready"}, {E::failed, "failed"},
+                      {E::deleting, "deleting"});
+BRIDGEHEAD_ENUM_NAMES(ImageSourceKind, "image source", {E::upload, "upload"}, {E::url, "url"}, {E::path, "path"},
+                      {E::image, "image"});
+BRIDGEHEAD_ENUM_NAMES(NetworkKind, "network kind", {E::nat, "nat"}, {E::bridge, "bridge"});
+BRIDGEHEAD_ENUM_NAMES(PowerState, "power state", {E::running, "running"}, {E::stopped, "stopped"},
+                      {E::paused, "paused"});
+BRIDGEHEAD_ENUM_NAMES(VmPhase, "VM phase", {E::pending, "pending"}, {E::creating, "creating"}, {E::stopped, "stopped"},
+                      {E::starting, "starting"}, {E::running, "running"}, {E::paused, "paused"},
+                      {E::stopping, "stopping"}, {E::deleting, "deleting"}, {E::failed, "failed"},
+                      {E::unknown, "unknown"});
+BRIDGEHEAD_ENUM_NAMES(Firmware, "firmware", {E::bios, "bios"}, {E::uefi, "uefi"});
+BRIDGEHEAD_ENUM_NAMES(CpuModel, "CPU model", {E::host, "host"}, {E::baseline, "baseline"});
+BRIDGEHEAD_ENUM_NAMES(NodeState, "node state", {E::ready, "ready"}, {E::not_ready, "not_ready"},
+                      {E::unreachable, "unreachable"});
+BRIDGEHEAD_ENUM_NAMES(Virtualization, "virtualization", {E::kvm, "kvm"}, {E::tcg, "tcg"}, {E::none, "none"});
+BRIDGEHEAD_ENUM_NAMES(OperationState, "operation state", {E::pending, "pending"}, {E::running, "running"},
+                      {E::succeeded, "succeeded"}, {E::failed, "failed"}, {E::cancelled, "cancelled"});
+BRIDGEHEAD_ENUM_NAMES(Role, "role", {E::viewer, "viewer"}, {E::operator_, "operator"}, {E::admin, "admin"});
+BRIDGEHEAD_ENUM_NAMES(SnapshotAction, "snapshot action", {E::create, "create"}, {E::rollback, "rollback"},
+                      {E::remove, "remove"});
+BRIDGEHEAD_ENUM_NAMES(AssignmentState, "assignment state", {E::running, "running"}, {E::succeeded, "succeeded"},
+                      {E::failed, "failed"}, {E::cancelled, "cancelled"});
+
+#undef BRIDGEHEAD_ENUM_NAMES
+
+template <typename E>
+requires requires { EnumNames<E>::values; }
+constexpr std::string_view to_string(E value) {
+  for (const auto& [candidate, name] : EnumNames<E>::values) {
+    if (candidate == value) return name;
+  }
+  return "unknown";
+}
+
+// "'x' is not a power state; use one of: running, stopped, paused"
+template <typename E>
+Result<E> parse_enum(std::string_view text) {
+  std::string known;
+  for (const auto& [candidate, name] : EnumNames<E>::values) {
+    if (name == text) return candidate;
+    known += known.empty() ? std::string(name) : fmt::format(", {}", name);
+  }
+  return fail_with_hint(ErrorCode::invalid_argument, fmt::format("'{}' is not a {}", text, EnumNames<E>::kind),
+                        fmt::format("Use one of: {}.", known));
+}
+
+}  // namespace bridgehead::model

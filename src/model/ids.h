@@ -1,0 +1,26 @@
+// The identifiers of the product's records.
+#pragma once
+
+#include "base/ids.h"
+
+namespace bridgehead::model {
+
+struct NodeTag;
+struct PoolTag;
+struct ImageTag;
+struct NetworkTag;
+struct VmTag;
+struct OperationTag;
+struct TokenTag;
+struct TunnelTag;
+
+using NodeId = Id<NodeTag>;
+using PoolId = Id<PoolTag>;
+using ImageId = Id<ImageTag>;
+using NetworkId = Id<NetworkTag>;
+using VmId = Id<VmTag>;
+using OperationId = Id<OperationTag>;
+using TokenId = Id<TokenTag>;
+using TunnelId = Id<TunnelTag>;
+
+}  // namespace bridgehead::model

@@ -1,0 +1,227 @@
+#include "model/json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "model/enum_names.h"
+
+// nlohmann's NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT, but with functions that are compiled here only.
+#define BRIDGEHEAD_FIELDS(Type, ...)                                                        \
+  void to_json(nlohmann::json& nlohmann_json_j, const Type& nlohmann_json_t) {              \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_TO, __VA_ARGS__))                \
+  }                                                                                         \
+  void from_json(const nlohmann::json& nlohmann_json_j, Type& nlohmann_json_t) {            \
+    const Type nlohmann_json_default_obj;                                                   \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM_WITH_DEFAULT, __VA_ARGS__)) \
+  }
+
+namespace nlohmann {
+
+template <typename T>
+struct adl_serializer<std::optional<T>> {
+  static void to_json(json& out, const std::optional<T>& value) {
+    if (value) {
+      out = *value;
+    } else {
+      out = nullptr;
+    }
+  }
+  static void from_json(const json& in, std::optional<T>& value) {
+    if (in.is_null()) {
+      value.reset();
+    } else {
+      value = in.get<T>();
+    }
+  }
+};
+
+// Times are RFC 3339 text; "" stands for "never".
+template <>
+struct adl_serializer<bridgehead::Timestamp> {
+  static void to_json(json& out, const bridgehead::Timestamp& value) {
+    out = value == bridgehead::Timestamp{} ? std::string() : bridgehead::to_rfc3339(value);
+  }
+  static void from_json(const json& in, bridgehead::Timestamp& value) {
+    const auto& text = in.get_ref<const std::string&>();
+    if (text.empty()) {
+      value = {};
+      return;
+    }
+    const auto parsed = bridgehead::parse_rfc3339(text);
+    if (!parsed) throw std::invalid_argument(parsed.error().message);
+    value = *parsed;
+  }
+};
+
+template <typename Tag>
+struct adl_serializer<bridgehead::Id<Tag>> {
+  static void to_json(json& out, const bridgehead::Id<Tag>& value) { out = value.str(); }
+  static void from_json(const json& in, bridgehead::Id<Tag>& value) {
+    value = bridgehead::Id<Tag>(in.get<std::string>());
+  }
+};
+
+template <typename E>
+requires requires { bridgehead::model::EnumNames<E>::values; }
+struct adl_serializer<E> {
+  static void to_json(json& out, const E& value) { out = std::string(bridgehead::model::to_string(value)); }
+  static void from_json(const json& in, E& value) {
+    const auto parsed = bridgehead::model::parse_enum<E>(in.get_ref<const std::string&>());
+    if (!parsed) throw std::invalid_argument(parsed.error().describe());
+    value = *parsed;
+  }
+};
+
+// A map keyed by node or pool id is a JSON object.
+template <typename Tag, typename T>
+struct adl_serializer<std::map<bridgehead::Id<Tag>, T>> {
+  static void to_json(json& out, const std::map<bridgehead::Id<Tag>, T>& values) {
+    out = json::object();
+    for (const auto& [id, value] : values) out[id.str()] = value;
+  }
+  static void from_json(const json& in, std::map<bridgehead::Id<Tag>, T>& values) {
+    values.clear();
+    for (const auto& [id, value] : in.items()) values.emplace(bridgehead::Id<Tag>(id), value.template get<T>());
+  }
+};
+
+}  // namespace nlohmann
+
+namespace bridgehead {
+
+void to_json(nlohmann::json& json, const Bytes& value) { json = value.count(); }
+void from_json(const nlohmann::json& json, Bytes& value) {
+  if (!json.is_number_unsigned()) throw std::invalid_argument("a size is a whole number of bytes, not negative");
+  value = Bytes(json.get<std::uint64_t>());
+}
+
+void to_json(nlohmann::json& json, const Error& value) {
+  json = {{"code", to_string(value.code)}, {"message", value.message}, {"hint", value.hint}};
+}
+void from_json(const nlohmann::json& json, Error& value) {
+  value.code = error_code_from_string(json.value("code", std::string("internal")));
+  value.message = json.value("message", std::string());
+  value.hint = json.value("hint", std::string());
+}
+
+BRIDGEHEAD_FIELDS(Progress, phase, done, total)
+
+}  // namespace bridgehead
+
+namespace bridgehead::model {
+
+BRIDGEHEAD_FIELDS(PoolAbilities, direct_io, direct_io_alignment, reflink, punch_hole, preallocate, locks, file_system)
+BRIDGEHEAD_FIELDS(PoolOnNode, ready, message, total, available, abilities)
+BRIDGEHEAD_FIELDS(Pool, id, name, driver, path, created, deleting, nodes)
+BRIDGEHEAD_FIELDS(Image, id, name, role, pool, node, format, state, message, virtual_size, allocated, sha256, source,
+                  parent, vm, created)
+BRIDGEHEAD_FIELDS(ImageSource, kind, location, image, sha256, size)
+BRIDGEHEAD_FIELDS(Network, id, name, kind, bridge, vlan, subnet, created, deleting)
+BRIDGEHEAD_FIELDS(DiskSpec, name, image, size)
+BRIDGEHEAD_FIELDS(NicSpec, name, network, mac, vlan)
+BRIDGEHEAD_FIELDS(CloudInit, hostname, user, password_hash, ssh_keys, user_data, network_config)
+BRIDGEHEAD_FIELDS(VmSpec, cpus, max_cpus, memory, max_memory, cpu_model, firmware, autostart, power, disks, nics,
+                  cloud_init)
+BRIDGEHEAD_FIELDS(Snapshot, name, created, with_memory)
+BRIDGEHEAD_FIELDS(VmStatus, phase, message, observed_generation, restart_required, ip_addresses, guest_agent, snapshots,
+                  since)
+BRIDGEHEAD_FIELDS(Vm, id, name, labels, generation, spec, node, lease, deleting, created, status)
+BRIDGEHEAD_FIELDS(NumaCell, id, cpus, memory)
+BRIDGEHEAD_FIELDS(NetworkInterface, name, mac, kind, bridge, up, speed_mbit, addresses)
+BRIDGEHEAD_FIELDS(NodeFacts, hostname, machine_id, os, kernel, cpu_model, cpu_flags, cpus, memory, numa, interfaces,
+                  virtualization, virtualization_message, libvirt_version, hypervisor_version, hypervisor_message,
+                  agent_version)
+BRIDGEHEAD_FIELDS(Pressure, cpu, memory, io)
+BRIDGEHEAD_FIELDS(NodeLoad, load1, memory_available, pressure, uptime_seconds)
+BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, certificate_serial, created, state, message, last_seen, load)
+BRIDGEHEAD_FIELDS(Operation, id, kind, target_kind, target, target_name, state, parameters, node, generation,
+                  cancel_requested, progress, error, created_by, created, started, finished)
+BRIDGEHEAD_FIELDS(Token, id, name, role, secret_sha256, created, expires, last_used)
+BRIDGEHEAD_FIELDS(JoinToken, id, node_name, secret_sha256, created, expires, used)
+BRIDGEHEAD_FIELDS(Event, revision, time, kind, object_kind, object, object_name, message, actor)
+BRIDGEHEAD_FIELDS(EnsureVm, vm, images, pools, networks, force_stop, stop_grace_seconds)
+BRIDGEHEAD_FIELDS(RemoveVm, vm, disks, pools)
+BRIDGEHEAD_FIELDS(RebootVm, vm, lease, force)
+BRIDGEHEAD_FIELDS(SnapshotVm, vm, lease, action, name)
+BRIDGEHEAD_FIELDS(ImportImage, image, pool, source, source_image, source_pool)
+BRIDGEHEAD_FIELDS(RemoveImage, image, pool)
+BRIDGEHEAD_FIELDS(EnsurePool, pool)
+BRIDGEHEAD_FIELDS(RemovePool, pool)
+BRIDGEHEAD_FIELDS(EnsureNetwork, network)
+BRIDGEHEAD_FIELDS(RemoveNetwork, network)
+BRIDGEHEAD_FIELDS(AssignmentReport, operation, state, progress, error, images)
+BRIDGEHEAD_FIELDS(ObservedVm, vm, generation, lease, status)
+BRIDGEHEAD_FIELDS(NodeReport, facts, load, vms, pools, assignments)
+
+namespace {
+
+template <typename T>
+struct BodyKind;
+template <>
+struct BodyKind<EnsureVm> {
+  static constexpr std::string_view name = "ensure_vm";
+};
+template <>
+struct BodyKind<RemoveVm> {
+  static constexpr std::string_view name = "remove_vm";
+};
+template <>
+struct BodyKind<RebootVm> {
+  static constexpr std::string_view name = "reboot_vm";
+};
+template <>
+struct BodyKind<SnapshotVm> {
+  static constexpr std::string_view name = "snapshot_vm";
+};
+template <>
+struct BodyKind<ImportImage> {
+  static constexpr std::string_view name = "import_image";
+};
+template <>
+struct BodyKind<RemoveImage> {
+  static constexpr std::string_view name = "remove_image";
+};
+template <>
+struct BodyKind<EnsurePool> {
+  static constexpr std::string_view name = "ensure_pool";
+};
+template <>
+struct BodyKind<RemovePool> {
+  static constexpr std::string_view name = "remove_pool";
+};
+template <>
+struct BodyKind<EnsureNetwork> {
+  static constexpr std::string_view name = "ensure_network";
+};
+template <>
+struct BodyKind<RemoveNetwork> {
+  static constexpr std::string_view name = "remove_network";
+};
+
+template <std::size_t I = 0>
+AssignmentBody read_body(std::string_view kind, const nlohmann::json& body) {
+  if constexpr (I == std::variant_size_v<AssignmentBody>) {
+    throw std::invalid_argument(fmt::format("'{}' is not a kind of assignment that this version knows", kind));
+  } else {
+    using T = std::variant_alternative_t<I, AssignmentBody>;
+    if (BodyKind<T>::name == kind) return body.get<T>();
+    return read_body<I + 1>(kind, body);
+  }
+}
+
+}  // namespace
+
+std::string_view kind_of(const AssignmentBody& body) {
+  return std::visit([](const auto& value) { return BodyKind<std::decay_t<decltype(value)>>::name; }, body);
+}
+
+void to_json(nlohmann::json& json, const Assignment& value) {
+  json = {{"operation", value.operation}, {"kind", kind_of(value.body)}};
+  std::visit([&](const auto& body) { json["body"] = body; }, value.body);
+}
+
+void from_json(const nlohmann::json& json, Assignment& value) {
+  value.operation = json.at("operation").get<OperationId>();
+  value.body = read_body(json.at("kind").get_ref<const std::string&>(), json.at("body"));
+}
+
+}  // namespace bridgehead::model

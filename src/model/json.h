@@ -1,0 +1,67 @@
+// JSON forms of the model's records, by nlohmann-json's ADL hooks: `nlohmann::json j = vm;` and `j.get<Vm>()`.
+// Reading throws nlohmann::json::exception for a wrong type and is therefore used through codec.h only.
+// Missing fields keep their defaults, unknown ones are ignored, so that versions one apart understand each other.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "model/assignment.h"
+#include "model/event.h"
+#include "model/token.h"
+
+namespace bridgehead {
+void to_json(nlohmann::json& json, const Bytes& value);
+void from_json(const nlohmann::json& json, Bytes& value);
+void to_json(nlohmann::json& json, const Error& value);
+void from_json(const nlohmann::json& json, Error& value);
+void to_json(nlohmann::json& json, const Progress& value);
+void from_json(const nlohmann::json& json, Progress& value);
+}  // namespace bridgehead
+
+namespace bridgehead::model {
+
+#define BRIDGEHEAD_JSON(Type)                            \
+  void to_json(nlohmann::json& json, const Type& value); \
+  void from_json(const nlohmann::json& json, Type& value)
+
+BRIDGEHEAD_JSON(PoolAbilities);
+BRIDGEHEAD_JSON(PoolOnNode);
+BRIDGEHEAD_JSON(Pool);
+BRIDGEHEAD_JSON(Image);
+BRIDGEHEAD_JSON(ImageSource);
+BRIDGEHEAD_JSON(Network);
+BRIDGEHEAD_JSON(DiskSpec);
+BRIDGEHEAD_JSON(NicSpec);
+BRIDGEHEAD_JSON(CloudInit);
+BRIDGEHEAD_JSON(VmSpec);
+BRIDGEHEAD_JSON(Snapshot);
+BRIDGEHEAD_JSON(VmStatus);
+BRIDGEHEAD_JSON(Vm);
+BRIDGEHEAD_JSON(NumaCell);
+BRIDGEHEAD_JSON(NetworkInterface);
+BRIDGEHEAD_JSON(NodeFacts);
+BRIDGEHEAD_JSON(Pressure);
+BRIDGEHEAD_JSON(NodeLoad);
+BRIDGEHEAD_JSON(Node);
+BRIDGEHEAD_JSON(Operation);
+BRIDGEHEAD_JSON(Token);
+BRIDGEHEAD_JSON(JoinToken);
+BRIDGEHEAD_JSON(Event);
+BRIDGEHEAD_JSON(EnsureVm);
+BRIDGEHEAD_JSON(RemoveVm);
+BRIDGEHEAD_JSON(RebootVm);
+BRIDGEHEAD_JSON(SnapshotVm);
+BRIDGEHEAD_JSON(ImportImage);
+BRIDGEHEAD_JSON(RemoveImage);
+BRIDGEHEAD_JSON(EnsurePool);
+BRIDGEHEAD_JSON(RemovePool);
+BRIDGEHEAD_JSON(EnsureNetwork);
+BRIDGEHEAD_JSON(RemoveNetwork);
+BRIDGEHEAD_JSON(Assignment);
+BRIDGEHEAD_JSON(AssignmentReport);
+BRIDGEHEAD_JSON(ObservedVm);
+BRIDGEHEAD_JSON(NodeReport);
+
+#undef BRIDGEHEAD_JSON
+
+}  // namespace bridgehead::model

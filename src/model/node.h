@@ -1,0 +1,89 @@
+// A machine that guests run on: its identity, the facts its agent found, and its health.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "model/ids.h"
+
+namespace bridgehead::model {
+
+enum class NodeState { ready, not_ready, unreachable };
+
+struct NumaCell {
+  std::uint32_t id = 0;
+  std::vector<std::uint32_t> cpus;
+  Bytes memory;
+  bool operator==(const NumaCell&) const = default;
+};
+
+struct NetworkInterface {
+  std::string name;
+  std::string mac;
+  std::string kind;    // "ethernet", "bridge", "bond", "vlan", "tap", "loopback", "other"
+  std::string bridge;  // the bridge it is a port of
+  bool up = false;
+  std::uint64_t speed_mbit = 0;  // 0 = unknown
+  std::vector<std::string> addresses;
+  bool operator==(const NetworkInterface&) const = default;
+};
+
+enum class Virtualization { kvm, tcg, none };
+
+// What a node is; changes seldom.
+struct NodeFacts {
+  std::string hostname;
+  std::string machine_id;
+  std::string os;  // PRETTY_NAME
+  std::string kernel;
+  std::string cpu_model;
+  std::vector<std::string> cpu_flags;
+  std::uint32_t cpus = 0;
+  Bytes memory;
+  std::vector<NumaCell> numa;
+  std::vector<NetworkInterface> interfaces;
+  Virtualization virtualization = Virtualization::none;  // found by trial
+  std::string virtualization_message;                    // why not kvm
+  std::string libvirt_version;                           // "" = no libvirt
+  std::string hypervisor_version;
+  std::string hypervisor_message;  // why guests can't run here; "" = they can
+  std::string agent_version;
+  bool operator==(const NodeFacts&) const = default;
+};
+
+// Pressure stall information, "some avg10" in percent; 0 where the kernel has none.
+struct Pressure {
+  double cpu = 0;
+  double memory = 0;
+  double io = 0;
+  bool operator==(const Pressure&) const = default;
+};
+
+// What a node is doing now; comes with every heartbeat, kept in memory only.
+struct NodeLoad {
+  double load1 = 0;
+  Bytes memory_available;
+  Pressure pressure;
+  std::uint64_t uptime_seconds = 0;
+  bool operator==(const NodeLoad&) const = default;
+};
+
+struct Node {
+  NodeId id;
+  std::string name;
+  NodeFacts facts;
+  bool schedulable = true;         // may get new guests
+  std::string certificate_serial;  // of the last certificate issued to it
+  Timestamp created{};
+  NodeState state = NodeState::unreachable;
+  std::string message;
+  Timestamp last_seen{};
+  NodeLoad load;
+
+  bool operator==(const Node&) const = default;
+};
+
+}  // namespace bridgehead::model

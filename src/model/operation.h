@@ -1,0 +1,63 @@
+// One journalled, idempotent piece of work that a user can watch and cancel.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "base/progress.h"
+#include "base/result.h"
+#include "model/ids.h"
+
+namespace bridgehead::model {
+
+enum class OperationState { pending, running, succeeded, failed, cancelled };
+
+struct Operation {
+  OperationId id;
+  std::string kind;         // "vm.create", "vm.start", "image.import", ... (all in operation_kinds.h)
+  std::string target_kind;  // "vm", "image", "pool", "network", "node"
+  std::string target;       // the record's id
+  std::string target_name;
+  OperationState state = OperationState::pending;
+  nlohmann::json parameters = nlohmann::json::object();  // what the executor needs beside the target's spec
+  NodeId node;                                           // where it is carried out; empty = not decided
+  std::uint64_t generation = 0;                          // of the target's spec
+  bool cancel_requested = false;
+  Progress progress;
+  std::optional<Error> error;
+  std::string created_by;  // token name
+  Timestamp created{};
+  Timestamp started{};
+  Timestamp finished{};
+
+  bool terminal() const {
+    return state == OperationState::succeeded || state == OperationState::failed || state == OperationState::cancelled;
+  }
+  bool operator==(const Operation&) const = default;
+};
+
+// The closed set of kinds.
+namespace operation_kind {
+inline constexpr char vm_create[] = "vm.create";
+inline constexpr char vm_update[] = "vm.update";  // spec changed: resize, disks, NICs, cloud-init, rename, power
+inline constexpr char vm_start[] = "vm.start";
+inline constexpr char vm_stop[] = "vm.stop";      // parameters: {"force": bool, "grace_seconds": n}
+inline constexpr char vm_reboot[] = "vm.reboot";  // parameters: {"force": bool}
+inline constexpr char vm_pause[] = "vm.pause";
+inline constexpr char vm_resume[] = "vm.resume";
+inline constexpr char vm_delete[] = "vm.delete";
+inline constexpr char vm_snapshot_create[] = "vm.snapshot.create";  // parameters: {"name": s}
+inline constexpr char vm_snapshot_rollback[] = "vm.snapshot.rollback";
+inline constexpr char vm_snapshot_delete[] = "vm.snapshot.delete";
+inline constexpr char image_import[] = "image.import";  // parameters: {"source": ImageSource}
+inline constexpr char image_delete[] = "image.delete";
+inline constexpr char pool_add[] = "pool.add";
+inline constexpr char pool_remove[] = "pool.remove";
+inline constexpr char network_create[] = "network.create";
+inline constexpr char network_delete[] = "network.delete";
+}  // namespace operation_kind
+
+}  // namespace bridgehead::model

@@ -1,0 +1,109 @@
+// A KVM virtual machine: what is wanted (spec), where it runs (node, lease), what is seen (status).
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "model/ids.h"
+
+namespace bridgehead::model {
+
+// What a user wants it to be.
+enum class PowerState { running, stopped, paused };
+
+// What it is seen to be.
+enum class VmPhase { pending, creating, stopped, starting, running, paused, stopping, deleting, failed, unknown };
+
+enum class Firmware { bios, uefi };
+
+// Which CPU a guest sees. host: everything the node has, fastest; baseline: x86-64-v2 as QEMU's qemu64 with its flags
+// named, the same on every node, so that it can move anywhere.
+enum class CpuModel { host, baseline };
+
+struct DiskSpec {
+  std::string name;  // "disk0"; stable, its serial number in the guest
+  ImageId image;     // the disk image; made with the VM
+  Bytes size;        // what the guest should see; grows only
+
+  bool operator==(const DiskSpec&) const = default;
+};
+
+struct NicSpec {
+  std::string name;  // "nic0"
+  NetworkId network;
+  std::string mac;
+  std::optional<std::uint16_t> vlan;  // overrides the network's
+
+  bool operator==(const NicSpec&) const = default;
+};
+
+// NoCloud seed. user_data, when given, is passed on as it is and the other user fields are merged under it by
+// cloud-init as vendor-data.
+struct CloudInit {
+  std::string hostname;       // "" = the VM's name
+  std::string user;           // "" = the image's default user
+  std::string password_hash;  // crypt(3) form; "" = password login locked
+  std::vector<std::string> ssh_keys;
+  std::string user_data;       // "#cloud-config..." or a script; at most 64 KiB
+  std::string network_config;  // version 1 or 2; "" = DHCP on every NIC
+
+  bool operator==(const CloudInit&) const = default;
+};
+
+struct VmSpec {
+  std::uint32_t cpus = 1;
+  std::uint32_t max_cpus = 0;  // hot-plug limit; 0 = chosen at creation
+  Bytes memory;
+  Bytes max_memory;  // hot-plug limit; 0 = chosen at creation
+  CpuModel cpu_model = CpuModel::host;
+  Firmware firmware = Firmware::bios;
+  bool autostart = true;  // started again after the node's reboot
+  PowerState power = PowerState::running;
+  std::vector<DiskSpec> disks;
+  std::vector<NicSpec> nics;
+  CloudInit cloud_init;
+
+  bool operator==(const VmSpec&) const = default;
+};
+
+struct Snapshot {
+  std::string name;
+  Timestamp created{};
+  bool with_memory = false;
+
+  bool operator==(const Snapshot&) const = default;
+};
+
+struct VmStatus {
+  VmPhase phase = VmPhase::pending;
+  std::string message;                    // why, when failed or pending
+  std::uint64_t observed_generation = 0;  // the spec generation that the node has applied
+  bool restart_required = false;          // part of the spec waits for the guest's next start
+  std::vector<std::string> ip_addresses;
+  bool guest_agent = false;
+  std::vector<Snapshot> snapshots;
+  Timestamp since{};  // when the phase was entered
+
+  bool operator==(const VmStatus&) const = default;
+};
+
+struct Vm {
+  VmId id;
+  std::string name;
+  std::map<std::string, std::string> labels;
+  std::uint64_t generation = 1;  // grows with each change of name, spec or deleting
+  VmSpec spec;
+  NodeId node;              // empty = not placed yet
+  std::uint64_t lease = 0;  // fencing token of the node's right to run it; only grows; 0 = none
+  bool deleting = false;
+  Timestamp created{};
+  VmStatus status;
+
+  bool operator==(const Vm&) const = default;
+};
+
+}  // namespace bridgehead::model
