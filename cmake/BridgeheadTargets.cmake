@@ -46,20 +46,26 @@ configure_file(${CMAKE_BINARY_DIR}/pch_anchor.cpp.new ${CMAKE_BINARY_DIR}/pch_an
 add_library(bridgehead_pch OBJECT ${CMAKE_BINARY_DIR}/pch_anchor.cpp)
 target_link_libraries(bridgehead_pch PUBLIC fmt::fmt tl::expected nlohmann_json::nlohmann_json Threads::Threads
                       PRIVATE bridgehead_warnings bridgehead_build_flags)  # the same flags, or g++ refuses to use it
-target_precompile_headers(bridgehead_pch PRIVATE
+set(BRIDGEHEAD_PRECOMPILED
   <algorithm> <atomic> <chrono> <compare> <condition_variable> <cstdint> <deque> <filesystem> <functional> <map> <memory>
   <mutex> <optional> <span> <string> <string_view> <thread> <unordered_map> <utility> <variant> <vector>
   <fmt/format.h> <tl/expected.hpp> <nlohmann/json.hpp>)
+target_precompile_headers(bridgehead_pch PRIVATE ${BRIDGEHEAD_PRECOMPILED})
 
 function(_bridgehead_common target)
   target_link_libraries(${target} PRIVATE bridgehead_warnings bridgehead_build_flags)
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
-  target_precompile_headers(${target} REUSE_FROM bridgehead_pch)
+  if(ARG_PRECOMPILE)
+    target_precompile_headers(${target} PRIVATE ${BRIDGEHEAD_PRECOMPILED} ${ARG_PRECOMPILE})
+  else()
+    target_precompile_headers(${target} REUSE_FROM bridgehead_pch)
+  endif()
 endfunction()
 
-# bridgehead_library(<name> SOURCES a.cpp ... DEPENDS <public libs> PRIVATE <private libs>)
+# bridgehead_library(<name> SOURCES a.cpp ... DEPENDS <public libs> PRIVATE <private libs> [PRECOMPILE <heavy headers>])
+# PRECOMPILE: the library gets a precompiled header of its own with these added; worth it from about ten sources.
 function(bridgehead_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE;PRECOMPILE" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC fmt::fmt tl::expected nlohmann_json::nlohmann_json Threads::Threads ${ARG_DEPENDS}
                         PRIVATE ${ARG_PRIVATE})

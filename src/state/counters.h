@@ -1,0 +1,34 @@
+// Counters: numbers that are never given twice, whatever crashes. Thread-safe.
+// Blocks are reserved in the store, numbers given from memory: so concurrent edits never conflict over a counter. The
+// rest of a block is lost at a restart, which leaves gaps.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "state/state_store.h"
+
+namespace bridgehead::state {
+
+class Counters {
+ public:
+  explicit Counters(StateStore& store) : store_(store) {}
+  // The first of `count` numbers in a row; 1 at the very first. Errors: the store's.
+  Result<std::uint64_t> take(std::string_view name, std::uint64_t count);
+
+ private:
+  struct Counter {
+    std::uint64_t next = 1;
+    std::uint64_t reserved = 0;  // the last number that the store knows to be taken
+    Revision revision = 0;
+  };
+  Status load(const std::string& key, Counter& counter) const;
+  Status reserve(const std::string& key, Counter& counter, std::uint64_t last);
+
+  StateStore& store_;
+  std::mutex mutex_;
+  std::map<std::string, Counter, std::less<>> counters_;
+};
+
+}  // namespace bridgehead::state
