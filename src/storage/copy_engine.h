@@ -1,0 +1,46 @@
+// The copy engine: the content of a ReadableImage into an empty file, as raw, with holes where there are zeros.
+//
+// The content is cut into pieces aligned to `piece`. Worker threads take them in order; each keeps several in flight on
+// its own io_uring: read (or read and decompress), find the zeros, write the rest. What the page cache holds is
+// read from there, the rest past it with O_DIRECT. Writes go past the page cache where the target can.
+// Memory is bounded by `buffers` pieces. Ends with fdatasync. Stateless; any number of copies may run at once.
+// Figures and what was tried: docs in README.md of this folder.
+//
+// Errors: resource_exhausted (no space), data_corrupt (the source's map or a compressed cluster is damaged), cancelled,
+// io_error. The target's content is then unspecified: remove it.
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include "base/progress.h"
+#include "storage/readable_image.h"
+
+namespace bridgehead::storage {
+
+struct CopyOptions {
+  Bytes piece = 1_MiB;   // power of two, at least 64 KiB; the pool's stripe size where it has one
+  unsigned workers = 0;  // 0 = as many as there are CPUs, at most 8
+  unsigned buffers = 32;
+  bool direct_io = true;           // tried; without effect where a file refuses it
+  bool io_uring = true;            // likewise; otherwise more workers with plain reads and writes
+  bool preallocate = true;         // allocate each piece's blocks before writing it
+  bool sha256 = false;             // of the whole content, zeros included; a further thread, about 1.5 GB/s with SHA-NI
+  Bytes limit{~std::uint64_t{0}};  // more bytes to be written than this: resource_exhausted
+};
+
+struct CopyReport {
+  Bytes written;       // bytes that aren't holes
+  std::string sha256;  // hex, if asked for
+  bool used_io_uring = false;
+  bool used_direct_io = false;  // for the target
+};
+
+// `target` is open for writing and empty; it ends exactly image.virtual_size long. Progress counts content bytes.
+Result<CopyReport> copy_image(const ReadableImage& image, int target, const CopyOptions& options,
+                              const ProgressSink& progress = {}, std::stop_token stop = {});
+
+// True if all are zero; quick when they aren't.
+bool all_zero(std::span<const std::uint8_t> bytes);
+
+}  // namespace bridgehead::storage

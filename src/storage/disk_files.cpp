@@ -1,0 +1,129 @@
+#include "storage/disk_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/file.h"
+#include "storage/file_space.h"
+#include "storage/qcow2_image.h"
+#include "storage/qcow2_overlay.h"
+
+namespace bridgehead::storage {
+namespace {
+
+constexpr mode_t kDiskMode = 0660;
+
+Status finish_raw(int fd, Bytes size) {
+  if (::fchmod(fd, kDiskMode) != 0) return fail_errno(errno, "set the disk's mode");
+  if (::ftruncate(fd, static_cast<off_t>(size.count())) != 0) return fail_space(errno, "size the disk");
+  if (::fsync(fd) != 0) return fail_space(errno, "sync the disk");
+  return {};
+}
+
+}  // namespace
+
+Bytes whole_blocks(Bytes size) { return Bytes((size.count() + 4095) / 4096 * 4096); }
+
+Status write_blank_disk(const std::filesystem::path& path, Bytes size) {
+  auto file = open_file(path, O_RDWR | O_CREAT | O_EXCL);
+  if (!file) return forward(file);
+  return finish_raw(file->get(), size);
+}
+
+Result<bool> write_reflink_disk(const std::filesystem::path& path, const std::filesystem::path& golden, Bytes size) {
+  auto source = open_file(golden, O_RDONLY);
+  if (!source) return forward(source);
+  auto cloned = clone_file(source->get(), path);
+  if (!cloned || !*cloned) return cloned;
+  auto file = open_file(path, O_RDWR);
+  if (!file) return forward(file);
+  if (auto finished = finish_raw(file->get(), size); !finished) return forward(finished);
+  return true;
+}
+
+Status write_overlay_disk(const std::filesystem::path& path, const std::filesystem::path& golden, Bytes size) {
+  auto bytes = qcow2_overlay(golden, size);
+  if (!bytes) return forward(bytes);
+  auto file = open_file(path, O_RDWR | O_CREAT | O_EXCL);
+  if (!file) return forward(file);
+  if (auto written = write_all(file->get(), *bytes, path.native()); !written) return written;
+  if (::fchmod(file->get(), kDiskMode) != 0) return fail_errno(errno, "set the disk's mode");
+  if (::fsync(file->get()) != 0) return fail_space(errno, "sync the disk");
+  return {};
+}
+
+Result<StoredImage> find_disk(const PoolLayout& layout, const model::ImageId& id) {
+  auto raw = stored_file(layout.disk_file(id, model::ImageFormat::raw), model::ImageFormat::raw);
+  if (raw || raw.error().code != ErrorCode::not_found) return raw;
+  auto overlay = stored_file(layout.disk_file(id, model::ImageFormat::qcow2), model::ImageFormat::qcow2);
+  if (!overlay && overlay.error().code == ErrorCode::not_found) {
+    return fail(ErrorCode::not_found, "disk {} is not in this pool", id);
+  }
+  if (!overlay) return overlay;
+  auto file = open_file(overlay->path, O_RDONLY);
+  if (!file) return forward(file);
+  auto header = read_own_qcow2_header(file->get());
+  if (!header) return forward(header);
+  overlay->virtual_size = header->virtual_size;
+  return overlay;
+}
+
+Status check_offline(int fd) {
+  // Byte 100 + 1 is the lock of BLK_PERM_WRITE (RAW_LOCK_PERM_BASE in QEMU's block/file-posix.c).
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = 101;
+  lock.l_len = 1;
+  if (::fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return {};
+  return fail_with_hint(ErrorCode::failed_precondition, "the disk is in use by a running guest",
+                        "Stop the guest first.");
+}
+
+Status grow_disk_file(CommandRunner& runner, const StoredImage& disk, Bytes size) {
+  if (disk.format == model::ImageFormat::raw) {
+    auto file = open_file(disk.path, O_RDWR);
+    if (!file) return forward(file);
+    if (auto offline = check_offline(file->get()); !offline) return offline;
+    if (::ftruncate(file->get(), static_cast<off_t>(size.count())) != 0) {
+      return fail_space(errno, fmt::format("grow {}", disk.path.native()));
+    }
+    if (::fsync(file->get()) != 0) return fail_space(errno, "sync the disk");
+    return {};
+  }
+  // A larger L1 table may have to move, and internal snapshots hold others: QEMU's own code does that right.
+  auto done =
+      runner.run({.program = "qemu-img",
+                  .arguments = {"resize", "-q", "-f", "qcow2", disk.path.native(), std::to_string(size.count())}});
+  if (done) return {};
+  if (done.error().message.find("lock") != std::string::npos) {
+    return fail_with_hint(ErrorCode::failed_precondition, "the disk is in use by a running guest",
+                          "Resize it through the guest, or stop the guest first.");
+  }
+  return forward(done);
+}
+
+Result<std::vector<std::filesystem::path>> disks_backed_by(const PoolLayout& layout,
+                                                           const std::filesystem::path& golden) {
+  std::vector<std::filesystem::path> users;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(layout.disks(), failed)) {
+    if (entry.path().extension() != ".qcow2") continue;
+    auto file = open_file(entry.path(), O_RDONLY);
+    if (!file && file.error().code == ErrorCode::not_found) continue;  // just deleted
+    if (!file) return forward(file);
+    auto header = read_own_qcow2_header(file->get());
+    // Unreadable: nobody knows what it needs, so nothing may be taken from under it.
+    if (!header) return fail(ErrorCode::failed_precondition, "{}: {}", entry.path().native(), header.error().message);
+    if (header->backing_file == golden.native()) users.push_back(entry.path());
+  }
+  if (failed && failed != std::errc::no_such_file_or_directory) {
+    return fail_errno(failed.value(), fmt::format("list {}", layout.disks().native()));
+  }
+  return users;
+}
+
+}  // namespace bridgehead::storage

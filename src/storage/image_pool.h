@@ -1,0 +1,100 @@
+// ImagePool: what a node does with the images of one pool. Runs on the agent's workers: any call may block for long.
+// Thread-safe; calls on different images run in parallel. Every call is idempotent: done twice, or again after a crash
+// in its middle, it ends in the same state. A half-made image is never visible under its final name. Drivers pass the
+// conformance suite in testing/pool_conformance.h.
+//
+// Layout of a pool's directory (all drivers):
+//   bridgehead-pool.json       whose pool this is: {"pool": "<id>"}; another pool's directory is refused
+//   golden/<image id>.raw      read-only (0444)
+//   disks/<image id>.{raw,qcow2}
+//   leases/<vm id>.json        {"vm","node","token"}: the fencing stamp, beside the disks
+//   tmp/<operation id>.*       being made; removed after any crash
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "model/image.h"
+#include "model/pool.h"
+#include "model/vm.h"
+
+namespace bridgehead::storage {
+
+// What hypervisor and agent need to know about a stored image.
+struct StoredImage {
+  std::filesystem::path path;
+  model::ImageFormat format = model::ImageFormat::raw;
+  Bytes virtual_size;
+  Bytes allocated;
+  std::string sha256;  // golden, after import: of the raw content
+};
+
+// Bytes that come as a stream (an upload). Blocks; empty = the end; an error = the sender gave up or was cut off.
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+  virtual Result<std::string> read() = 0;
+};
+
+struct ImportRequest {
+  model::OperationId operation;
+  model::Image image;  // id is where it will be published as golden
+  model::ImageSource source;
+  std::filesystem::path source_path;  // kinds path and image: the file, already checked to be allowed
+  ByteStream* upload = nullptr;       // kind upload
+};
+
+// May a VM's disks be opened by this holder? Stamped beside the disks; a token only grows.
+struct LeaseStamp {
+  model::VmId vm;
+  model::NodeId node;
+  std::uint64_t token = 0;
+};
+
+class ImagePool {
+ public:
+  virtual ~ImagePool() = default;
+
+  // Makes the directory's layout, finds the abilities by trial, measures the space. Not ready is a value with a
+  // message.
+  virtual model::PoolOnNode attach() = 0;
+  virtual Result<model::PoolOnNode> status() const = 0;  // space now, abilities as found at attach
+
+  // Import to a published, read-only raw golden image: fetched or received, probed by content, refused if hostile (see
+  // image_probe.h), decompressed, converted, holes kept, checksum verified, synced, published by rename.
+  // The same operation again returns what is published. Errors: data_corrupt (checksum, truncated), unsupported or
+  // permission_denied (hostile header), resource_exhausted (no space), cancelled; nothing is left behind.
+  virtual Result<StoredImage> import_golden(const ImportRequest& request, const ProgressSink& progress,
+                                            std::stop_token stop) = 0;
+
+  // A VM's disk: a clone of `golden` by the best way this pool has, or blank if null; at least `size` large.
+  virtual Result<StoredImage> create_disk(const model::Image& disk, const model::Image* golden, Bytes size) = 0;
+  // Grows an offline disk; smaller is refused with invalid_argument. (A running guest's disk grows through QEMU.)
+  virtual Result<StoredImage> grow_disk(const model::Image& disk, Bytes size) = 0;
+  virtual Result<StoredImage> inspect(const model::Image& image) const = 0;  // not_found when it isn't published
+  virtual Status remove(const model::Image& image) = 0;                      // missing is success
+
+  // Streams a golden or (offline) disk image out as raw or qcow2; `sink` false = the receiver is gone.
+  virtual Status export_image(const model::Image& image, model::ImageFormat format,
+                              const std::function<bool(std::string_view)>& sink, const ProgressSink& progress,
+                              std::stop_token stop) const = 0;
+
+  // Refused with failed_precondition when a higher token is stamped. Durable when it returns.
+  virtual Status stamp_lease(const LeaseStamp& stamp) = 0;
+  virtual Result<std::optional<LeaseStamp>> read_lease(const model::VmId& vm) const = 0;
+  virtual Status remove_lease(const model::VmId& vm) = 0;
+
+  // Removes what operations that aren't in `alive` left in tmp/.
+  virtual Status collect_garbage(const std::function<bool(const model::OperationId&)>& alive) = 0;
+};
+
+// The driver for pool.driver. `allowed_import_directories` isn't its business; the agent checks paths first.
+Result<std::unique_ptr<ImagePool>> open_pool(const model::Pool& pool);
+
+}  // namespace bridgehead::storage

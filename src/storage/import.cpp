@@ -1,0 +1,286 @@
+#include "storage/import.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <future>
+
+#include "base/file.h"
+#include "model/enum_names.h"
+#include "storage/byte_streams.h"
+#include "storage/convert.h"
+#include "storage/copy_engine.h"
+#include "storage/digest.h"
+#include "storage/file_space.h"
+#include "storage/image_probe.h"
+#include "storage/messages.h"
+#include "storage/qcow2_image.h"
+#include "storage/stage_stream.h"
+
+namespace bridgehead::storage {
+namespace {
+
+Result<std::uint64_t> size_of(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return fail_errno(errno, "stat the image");
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+// The same file with an offset of its own.
+Result<UniqueFd> reopen(int fd) { return open_file(fmt::format("/proc/self/fd/{}", fd), O_RDONLY); }
+
+// Digest of a whole file, beside the copy that reads it as well.
+class FileDigest {
+ public:
+  FileDigest(UniqueFd file, std::stop_token stop)
+      : on_stop_(std::move(stop), [this] { abandoned_ = true; }),
+        digest_(std::async(std::launch::async,
+                           [this, file = std::move(file)]() mutable { return work(std::move(file)); })) {}
+  ~FileDigest() { abandoned_ = true; }  // the future then waits for the end of one read
+  Result<std::string> get() { return digest_.get(); }
+
+ private:
+  Result<std::string> work(UniqueFd file) {
+    FileStream stream(std::move(file));
+    Sha256 digest;
+    for (;;) {
+      if (abandoned_) return fail(ErrorCode::cancelled, "the import was cancelled");
+      auto bytes = stream.read();
+      if (!bytes) return bytes;
+      if (bytes->empty()) return digest.hex();
+      digest.update(std::string_view(*bytes));
+    }
+  }
+
+  std::atomic<bool> abandoned_ = false;
+  std::stop_callback<std::function<void()>> on_stop_;
+  std::future<Result<std::string>> digest_;
+};
+
+class Import {
+ public:
+  Import(const ImportEnvironment& environment, const ImportRequest& request, const ProgressSink& progress,
+         std::stop_token stop)
+      : environment_(environment),
+        request_(request),
+        progress_(progress),
+        stop_(std::move(stop)),
+        staged_path_(environment.layout.staging(request.operation.str(), "staged")),
+        raw_path_(environment.layout.staging(request.operation.str(), "raw")) {}
+
+  ~Import() { clean(); }
+  Import(const Import&) = delete;
+
+  Result<StoredImage> run() {
+    const auto final_path = environment_.layout.golden_file(request_.image.id);
+    if (auto published = stored_file(final_path, model::ImageFormat::raw)) return published;
+    if (auto fine = check_sha256_form(request_.source.sha256); !fine) return forward(fine);
+    clean();
+    if (auto found = acquire(); !found) return forward(found);
+    if (auto made = make_raw(); !made) return forward(made);
+    if (digest_) {
+      auto digest = digest_->get();
+      if (!digest) return forward(digest);
+      if (auto same = check_sha256(request_.source.sha256, *digest); !same) return forward(same);
+      if (content_is_source_) content_sha256_ = *digest;
+    }
+    if (auto done = publish(final_path); !done) return forward(done);
+    return stored_file(final_path, model::ImageFormat::raw);
+  }
+
+ private:
+  void clean() const {
+    ::unlink(staged_path_.c_str());
+    ::unlink(raw_path_.c_str());
+  }
+
+  Result<Bytes> usable() const {
+    auto space = space_of(environment_.layout.tmp());
+    if (!space) return forward(space);
+    return space->usable();
+  }
+
+  // The source's bytes, unwrapped, in file_: staged, or (a plain file of this node) where they are.
+  Status acquire() {
+    switch (request_.source.kind) {
+      case model::ImageSourceKind::upload: return receive_upload();
+      case model::ImageSourceKind::url: return download();
+      case model::ImageSourceKind::path:
+      case model::ImageSourceKind::image: return take_file();
+    }
+    return fail(ErrorCode::internal, "unknown kind of image source");
+  }
+
+  Status receive_upload() {
+    if (request_.upload == nullptr) return fail(ErrorCode::internal, "an upload without a stream");
+    return stage(*request_.upload, "receive", request_.source.size, [size = request_.source.size] { return size; });
+  }
+
+  Status download() {
+    auto space = usable();
+    if (!space) return forward(space);
+    auto stream = UrlStream::open(request_.source.location, {.largest = *space}, stop_);
+    if (!stream) return forward(stream);
+    return stage(**stream, "download", Bytes(), [&stream] { return (*stream)->announced(); });
+  }
+
+  Status take_file() {
+    auto file = open_source_file(request_.source_path);
+    if (!file) return forward(file);
+    auto size = size_of(file->get());
+    if (!size) return forward(size);
+    auto head = bytes_of_file(file->get(), *size).read(0, kProbeLength);
+    if (!head) return forward(head);
+    auto compression = probe_compression(*head);
+    if (!compression) return forward(compression);
+    if (*compression != Compression::none) {
+      FileStream stream(std::move(*file));
+      return stage(stream, "read", Bytes(), [total = Bytes(*size)] { return total; });
+    }
+    if (!request_.source.sha256.empty()) {
+      auto again = reopen(file->get());
+      if (!again) return forward(again);
+      digest_.emplace(std::move(*again), stop_);
+    }
+    if (request_.source.kind == model::ImageSourceKind::image) {
+      if (auto stored = stored_file(request_.source_path, model::ImageFormat::raw)) content_sha256_ = stored->sha256;
+    }
+    file_ = std::move(*file);
+    return {};
+  }
+
+  Status stage(ByteStream& stream, std::string phase, Bytes exact_size, std::function<Bytes()> total) {
+    auto space = usable();
+    if (!space) return forward(space);
+    if (exact_size > *space) {
+      return fail_with_hint(ErrorCode::resource_exhausted,
+                            fmt::format("the image needs {}, only {} may be used", exact_size.human(), space->human()),
+                            "Free space in the pool, then try again.");
+    }
+    auto file = open_file(staged_path_, O_RDWR | O_CREAT | O_EXCL);
+    if (!file) return forward(file);
+    auto staged = stage_stream(stream,
+                               {.target = file->get(),
+                                .phase = std::move(phase),
+                                .total = std::move(total),
+                                .exact_size = exact_size,
+                                .expected_sha256 = request_.source.sha256,
+                                .limit = *space},
+                               progress_, stop_);
+    if (!staged) return forward(staged);
+    content_sha256_ = staged->content_sha256;
+    file_ = std::move(*file);
+    is_staged_ = true;
+    return {};
+  }
+
+  Result<ProbedImage> probe() const {
+    auto size = size_of(file_.get());
+    if (!size) return forward(size);
+    return probe_image(bytes_of_file(file_.get(), *size));
+  }
+
+  // From file_ to a raw image at result_path_.
+  Status make_raw() {
+    auto probed = probe();
+    if (!probed) return forward(probed);
+    result_path_ = raw_path_;
+    if (probed->format == model::ImageFormat::raw && is_staged_) {
+      result_path_ = staged_path_;
+      return {};
+    }
+    content_is_source_ = probed->format == model::ImageFormat::raw && probed->virtual_size.count() % 512 == 0;
+    if (probed->format == model::ImageFormat::raw && environment_.abilities.reflink) {
+      if (auto cloned = clone_file(file_.get(), raw_path_); cloned && *cloned) return {};
+    }
+    if (probed->format == model::ImageFormat::raw || probed->format == model::ImageFormat::qcow2) {
+      return copy(probed->format, raw_path_);
+    }
+    if (!is_staged_) {
+      // What is judged must be what is read: a copy that nobody else can write to is judged again.
+      if (auto copied = copy(model::ImageFormat::raw, staged_path_); !copied) return copied;
+      auto file = open_file(staged_path_, O_RDONLY);
+      if (!file) return forward(file);
+      file_ = std::move(*file);
+      is_staged_ = true;
+      if (probed = probe(); !probed) return forward(probed);
+    }
+    auto space = usable();
+    if (!space) return forward(space);
+    return convert_image(environment_.runner,
+                         convert_command(staged_path_, probed->format, raw_path_, probed->virtual_size,
+                                         environment_.abilities.direct_io),
+                         raw_path_, *space, progress_, stop_);
+  }
+
+  Status copy(model::ImageFormat format, const std::filesystem::path& target) {
+    auto source = reopen(file_.get());
+    if (!source) return forward(source);
+    auto image =
+        format == model::ImageFormat::qcow2 ? open_qcow2_image(std::move(*source)) : open_raw_image(std::move(*source));
+    if (!image) return forward(image);
+    auto space = usable();
+    if (!space) return forward(space);
+    auto needed = stored_bytes(*image, *space);
+    if (!needed) return forward(needed);
+    if (*needed > *space) {
+      return fail_with_hint(ErrorCode::resource_exhausted,
+                            fmt::format("the image holds more data than the {} that may be used", space->human()),
+                            "Free space in the pool, then try again.");
+    }
+    auto out = open_file(target, O_RDWR | O_CREAT | O_EXCL);
+    if (!out) return forward(out);
+    auto copied = copy_image(*image, out->get(), {.direct_io = environment_.abilities.direct_io, .limit = *space},
+                             progress_, stop_);
+    if (!copied) return forward(copied);
+    return {};
+  }
+
+  Status publish(const std::filesystem::path& final_path) {
+    auto file = open_file(result_path_, O_RDWR);
+    if (!file) return forward(file);
+    auto size = size_of(file->get());
+    if (!size) return forward(size);
+    if (auto plain = check_plain_content(bytes_of_file(file->get(), *size)); !plain) return plain;
+    // A guest sees whole sectors.
+    const std::uint64_t whole = (*size + 511) / 512 * 512;
+    if (whole != *size && ::ftruncate(file->get(), static_cast<off_t>(whole)) != 0) {
+      return fail_space(errno, "size the image");
+    }
+    // Without extended attributes the digest isn't kept; the image is as good.
+    (void)remember_digest(file->get(), content_sha256_);
+    if (stop_.stop_requested()) return fail(ErrorCode::cancelled, "the import was cancelled");
+    if (::fchmod(file->get(), 0444) != 0) return fail_errno(errno, "make the image read-only");
+    if (progress_) progress_({.phase = "publish", .done = 0, .total = 1});
+    if (::fsync(file->get()) != 0) return fail_space(errno, "sync the image");
+    if (::rename(result_path_.c_str(), final_path.c_str()) != 0) return fail_errno(errno, "publish the image");
+    if (auto synced = sync_directory(final_path.parent_path()); !synced) return synced;
+    if (progress_) progress_({.phase = "publish", .done = 1, .total = 1});
+    log::info(image_published, "{} ({}) from {}", final_path.native(), Bytes(whole).human(),
+              model::to_string(request_.source.kind));
+    return {};
+  }
+
+  const ImportEnvironment& environment_;
+  const ImportRequest& request_;
+  const ProgressSink& progress_;
+  std::stop_token stop_;
+  const std::filesystem::path staged_path_;
+  const std::filesystem::path raw_path_;
+  std::filesystem::path result_path_;
+  UniqueFd file_;
+  bool is_staged_ = false;
+  bool content_is_source_ = false;  // raw: the digest of the source is that of the content
+  std::string content_sha256_;
+  std::optional<FileDigest> digest_;
+};
+
+}  // namespace
+
+Result<StoredImage> import_image(const ImportEnvironment& environment, const ImportRequest& request,
+                                 const ProgressSink& progress, std::stop_token stop) {
+  return Import(environment, request, progress, std::move(stop)).run();
+}
+
+}  // namespace bridgehead::storage

@@ -1,0 +1,64 @@
+#include "storage/lease_stamps.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+
+namespace bridgehead::storage {
+
+std::filesystem::path LeaseStamps::file(const model::VmId& vm) const { return directory_ / (vm.str() + ".json"); }
+
+// One of 16 lock files, so that VMs seldom wait for each other and no file stays behind for each VM that ever was.
+Result<UniqueFd> LeaseStamps::lock(const model::VmId& vm) const {
+  if (!is_uuid(vm.str())) return fail(ErrorCode::invalid_argument, "'{}' is not a VM's id", vm.str());
+  auto fd = open_file(directory_ / fmt::format(".lock-{}", vm.str().front()), O_RDWR | O_CREAT);
+  if (!fd) return fd;
+  while (::flock(fd->get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return fail_errno(errno, "lock the lease stamps");
+  }
+  return fd;
+}
+
+Result<std::optional<LeaseStamp>> LeaseStamps::read(const model::VmId& vm) const {
+  auto text = read_file(file(vm), 64_KiB);
+  if (!text && text.error().code == ErrorCode::not_found) return std::optional<LeaseStamp>();
+  if (!text) return forward(text);
+  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  const auto string_at = [&json](const char* key) {
+    return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
+  };
+  if (string_at("vm") != vm.str() || !json.contains("token") || !json["token"].is_number_unsigned()) {
+    return fail_with_hint(ErrorCode::data_corrupt, fmt::format("the lease stamp {} is unreadable", file(vm).native()),
+                          "Make sure that no node runs this VM, then delete the file.");
+  }
+  return LeaseStamp{vm, model::NodeId(string_at("node")), json["token"].get<std::uint64_t>()};
+}
+
+Status LeaseStamps::stamp(const LeaseStamp& stamp) const {
+  auto locked = lock(stamp.vm);
+  if (!locked) return forward(locked);
+  auto held = read(stamp.vm);
+  if (!held) return forward(held);
+  if (*held && (*held)->token == stamp.token && (*held)->node == stamp.node) return {};
+  if (*held && (*held)->token >= stamp.token) {
+    return fail(ErrorCode::failed_precondition,
+                "VM {} is leased to node {} under token {}; token {} of node {} is too old", stamp.vm, (*held)->node,
+                (*held)->token, stamp.token, stamp.node);
+  }
+  const nlohmann::json json{{"vm", stamp.vm.str()}, {"node", stamp.node.str()}, {"token", stamp.token}};
+  return write_file_atomic(file(stamp.vm), json.dump() + "\n", 0644);
+}
+
+Status LeaseStamps::remove(const model::VmId& vm) const {
+  auto locked = lock(vm);
+  if (!locked) return forward(locked);
+  if (auto removed = remove_file(file(vm)); !removed) return removed;
+  return sync_directory(directory_);
+}
+
+}  // namespace bridgehead::storage

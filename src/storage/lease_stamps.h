@@ -1,0 +1,29 @@
+// Lease stamps: one small file per VM beside its disks, durable when a call returns. Thread-safe, and safe against
+// other processes and (where the file system's flock spans hosts) other nodes.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "base/fd.h"
+#include "storage/image_pool.h"
+
+namespace bridgehead::storage {
+
+class LeaseStamps {
+ public:
+  explicit LeaseStamps(std::filesystem::path directory) : directory_(std::move(directory)) {}
+
+  // failed_precondition: a higher token, or the same one for another node, is stamped. The same stamp again is success.
+  Status stamp(const LeaseStamp& stamp) const;
+  Result<std::optional<LeaseStamp>> read(const model::VmId& vm) const;
+  Status remove(const model::VmId& vm) const;
+
+ private:
+  Result<UniqueFd> lock(const model::VmId& vm) const;
+  std::filesystem::path file(const model::VmId& vm) const;
+
+  std::filesystem::path directory_;
+};
+
+}  // namespace bridgehead::storage

@@ -1,0 +1,112 @@
+#include "storage/pool_trials.h"
+
+#include <fcntl.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "base/file.h"
+#include "storage/file_space.h"
+
+namespace bridgehead::storage {
+namespace {
+
+constexpr std::size_t kTrialSize = 1 << 20;
+
+// Removed at the end of the scope.
+class TrialFile {
+ public:
+  static Result<TrialFile> create(std::filesystem::path path) {
+    auto fd = open_file(path, O_RDWR | O_CREAT | O_TRUNC);
+    if (!fd) return forward(fd);
+    return TrialFile(std::move(path), std::move(*fd));
+  }
+  TrialFile(TrialFile&& other) noexcept : path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)) {}
+  ~TrialFile() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+  int fd() const { return fd_.get(); }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  TrialFile(std::filesystem::path path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  std::filesystem::path path_;
+  UniqueFd fd_;
+};
+
+// The smallest block that O_DIRECT writes and reads back, or 0.
+std::uint32_t direct_alignment(const TrialFile& file) {
+  auto direct = open_file(file.path(), O_RDWR | O_DIRECT);
+  if (!direct) return 0;
+  const std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(4096, 8192), &std::free);
+  for (const std::uint32_t block : {512U, 4096U}) {
+    std::memset(memory.get(), 0x5a, 8192);
+    if (::pwrite(direct->get(), memory.get(), block, block) != static_cast<ssize_t>(block)) continue;
+    std::memset(memory.get(), 0, 8192);
+    if (::pread(direct->get(), memory.get(), block, block) != static_cast<ssize_t>(block)) continue;
+    if (static_cast<const unsigned char*>(memory.get())[block - 1] == 0x5a) return block;
+  }
+  return 0;
+}
+
+bool locks_are_honoured(const TrialFile& file) {
+  auto other = open_file(file.path(), O_RDWR);
+  if (!other) return false;
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (::fcntl(file.fd(), F_OFD_SETLK, &lock) != 0) return false;
+  const bool refused = ::fcntl(other->get(), F_OFD_SETLK, &lock) != 0;
+  lock.l_type = F_UNLCK;
+  ::fcntl(file.fd(), F_OFD_SETLK, &lock);
+  return refused;
+}
+
+std::string file_system_name(const TrialFile& file) {
+  struct statfs status {};
+  if (::fstatfs(file.fd(), &status) != 0) return "unknown";
+  static constexpr std::array<std::pair<unsigned long, const char*>, 11> kNames{{{0xef53, "ext4"},
+                                                                                 {0x58465342, "xfs"},
+                                                                                 {0x9123683e, "btrfs"},
+                                                                                 {0x01021994, "tmpfs"},
+                                                                                 {0x6969, "nfs"},
+                                                                                 {0x0bd00bd0, "lustre"},
+                                                                                 {0x00c36400, "ceph"},
+                                                                                 {0x65735546, "fuse"},
+                                                                                 {0x794c7630, "overlayfs"},
+                                                                                 {0xf2f52010, "f2fs"},
+                                                                                 {0x2fc12fc1, "zfs"}}};
+  for (const auto& [magic, name] : kNames) {
+    if (magic == static_cast<unsigned long>(status.f_type)) return name;
+  }
+  return fmt::format("{:#x}", static_cast<unsigned long>(status.f_type));
+}
+
+}  // namespace
+
+Result<model::PoolAbilities> try_abilities(const std::filesystem::path& prefix) {
+  auto file = TrialFile::create(prefix.native() + ".trial");
+  if (!file) return forward(file);
+  const std::string content(kTrialSize, 'b');
+  if (auto written = write_all(file->fd(), content, file->path().native()); !written) return forward(written);
+  model::PoolAbilities abilities;
+  abilities.file_system = file_system_name(*file);
+  abilities.locks = locks_are_honoured(*file);
+  abilities.punch_hole =
+      ::fallocate(file->fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, kTrialSize / 2, kTrialSize / 4) == 0;
+  abilities.preallocate = ::fallocate(file->fd(), 0, 0, kTrialSize * 2) == 0;
+  const std::uint32_t alignment = direct_alignment(*file);
+  abilities.direct_io = alignment != 0;
+  if (alignment != 0) abilities.direct_io_alignment = alignment;
+  const std::filesystem::path clone = prefix.native() + ".clone";
+  auto cloned = clone_file(file->fd(), clone);
+  abilities.reflink = cloned && *cloned;
+  ::unlink(clone.c_str());
+  return abilities;
+}
+
+}  // namespace bridgehead::storage

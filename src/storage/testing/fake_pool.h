@@ -1,0 +1,222 @@
+// FakePool: an ImagePool in memory for the unit tests of others. Nothing is read or written on disk; paths are only
+// named. Passes the same rules as the real drivers where a caller can see them: idempotent, not_found, smaller is
+// refused, lease tokens only grow, a half-made image is never seen. Thread-safe.
+//
+// Tests steer it: `fail_next` makes a call fail, `hold_imports` keeps imports running until released or cancelled.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "storage/image_pool.h"
+
+namespace bridgehead::storage::testing {
+
+class FakePool final : public ImagePool {
+ public:
+  explicit FakePool(model::Pool pool, Bytes total = 100_GiB) : pool_(std::move(pool)), total_(total) {}
+
+  // Every call, in order: "import_golden <id>", "create_disk <id>", "stamp_lease <vm> 3", ...
+  std::vector<std::string> calls() const {
+    const std::lock_guard lock(mutex_);
+    return calls_;
+  }
+  // The next call whose text begins with `call` answers with `error`.
+  void fail_next(std::string call, Error error) {
+    const std::lock_guard lock(mutex_);
+    failures_.emplace_back(std::move(call), std::move(error));
+  }
+  void set_clone_method(model::CloneMethod method) {
+    const std::lock_guard lock(mutex_);
+    clone_method_ = method;
+  }
+  void set_import_size(Bytes size) {
+    const std::lock_guard lock(mutex_);
+    import_size_ = size;
+  }
+  // While held, import_golden reports half of its progress and waits.
+  void hold_imports(bool hold) {
+    const std::lock_guard lock(mutex_);
+    hold_ = hold;
+    released_.notify_all();
+  }
+  bool has(const model::ImageId& image) const {
+    const std::lock_guard lock(mutex_);
+    return images_.contains(image);
+  }
+
+  model::PoolOnNode attach() override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note("attach")) return {.ready = false, .message = error->describe()};
+    attached_ = true;
+    return state();
+  }
+
+  Result<model::PoolOnNode> status() const override {
+    const std::lock_guard lock(mutex_);
+    if (!attached_) return fail(ErrorCode::failed_precondition, "pool {} is not attached", pool_.name);
+    return state();
+  }
+
+  Result<StoredImage> import_golden(const ImportRequest& request, const ProgressSink& progress,
+                                    std::stop_token stop) override {
+    std::unique_lock lock(mutex_);
+    if (auto error = note("import_golden " + request.image.id.str())) return fail(*error);
+    if (const auto found = images_.find(request.image.id); found != images_.end()) return found->second;
+    const std::uint64_t size = import_size_.count();
+    lock.unlock();
+    if (progress) progress({.phase = "import", .done = size / 2, .total = size});
+    if (request.upload != nullptr) {
+      for (;;) {
+        auto bytes = request.upload->read();
+        if (!bytes) return forward(bytes);
+        if (bytes->empty()) break;
+        if (stop.stop_requested()) return fail(ErrorCode::cancelled, "the import was cancelled");
+      }
+    }
+    lock.lock();
+    released_.wait(lock, stop, [this] { return !hold_; });
+    if (stop.stop_requested()) return fail(ErrorCode::cancelled, "the import was cancelled");
+    const StoredImage image{.path = root() / "golden" / (request.image.id.str() + ".raw"),
+                            .format = model::ImageFormat::raw,
+                            .virtual_size = Bytes(size),
+                            .allocated = Bytes(size / 4),
+                            .sha256 = std::string(64, 'a')};
+    images_[request.image.id] = image;
+    lock.unlock();
+    if (progress) progress({.phase = "import", .done = size, .total = size});
+    return image;
+  }
+
+  Result<StoredImage> create_disk(const model::Image& disk, const model::Image* golden, Bytes size) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note("create_disk " + disk.id.str())) return fail(*error);
+    if (const auto found = images_.find(disk.id); found != images_.end()) return found->second;
+    auto format = model::ImageFormat::raw;
+    if (golden != nullptr) {
+      const auto parent = images_.find(golden->id);
+      if (parent == images_.end()) return fail(ErrorCode::not_found, "golden image {} is not here", golden->id);
+      size = std::max(size, parent->second.virtual_size);
+      if (clone_method_ == model::CloneMethod::overlay) format = model::ImageFormat::qcow2;
+    }
+    const char* suffix = format == model::ImageFormat::raw ? ".raw" : ".qcow2";
+    const StoredImage image{.path = root() / "disks" / (disk.id.str() + suffix),
+                            .format = format,
+                            .virtual_size = size,
+                            .allocated = Bytes(256 << 10)};
+    images_[disk.id] = image;
+    return image;
+  }
+
+  Result<StoredImage> grow_disk(const model::Image& disk, Bytes size) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note("grow_disk " + disk.id.str())) return fail(*error);
+    const auto found = images_.find(disk.id);
+    if (found == images_.end()) return fail(ErrorCode::not_found, "disk {} is not here", disk.id);
+    if (size < found->second.virtual_size) return fail(ErrorCode::invalid_argument, "a disk can't shrink");
+    found->second.virtual_size = size;
+    return found->second;
+  }
+
+  Result<StoredImage> inspect(const model::Image& image) const override {
+    const std::lock_guard lock(mutex_);
+    const auto found = images_.find(image.id);
+    if (found == images_.end()) return fail(ErrorCode::not_found, "image {} is not here", image.id);
+    return found->second;
+  }
+
+  Status remove(const model::Image& image) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note("remove " + image.id.str())) return fail(*error);
+    images_.erase(image.id);
+    return {};
+  }
+
+  Status export_image(const model::Image& image, model::ImageFormat, const std::function<bool(std::string_view)>& sink,
+                      const ProgressSink& progress, std::stop_token stop) const override {
+    auto stored = inspect(image);
+    if (!stored) return forward(stored);
+    if (stop.stop_requested()) return fail(ErrorCode::cancelled, "the export was cancelled");
+    if (!sink("fake image " + image.id.str())) return fail(ErrorCode::cancelled, "the receiver is gone");
+    if (progress) progress({.phase = "export", .done = 1, .total = 1});
+    return {};
+  }
+
+  Status stamp_lease(const LeaseStamp& stamp) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note(fmt::format("stamp_lease {} {}", stamp.vm, stamp.token))) return fail(*error);
+    auto& held = leases_[stamp.vm];
+    if (held && held->token > stamp.token) {
+      return fail(ErrorCode::failed_precondition, "VM {} is leased under the higher token {}", stamp.vm, held->token);
+    }
+    held = stamp;
+    return {};
+  }
+
+  Result<std::optional<LeaseStamp>> read_lease(const model::VmId& vm) const override {
+    const std::lock_guard lock(mutex_);
+    const auto found = leases_.find(vm);
+    return found == leases_.end() ? std::nullopt : found->second;
+  }
+
+  Status remove_lease(const model::VmId& vm) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note("remove_lease " + vm.str())) return fail(*error);
+    leases_.erase(vm);
+    return {};
+  }
+
+  Status collect_garbage(const std::function<bool(const model::OperationId&)>&) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note("collect_garbage")) return fail(*error);
+    return {};
+  }
+
+ private:
+  std::filesystem::path root() const { return pool_.path; }
+
+  model::PoolOnNode state() const {
+    std::uint64_t used = 0;
+    for (const auto& [id, image] : images_) used += image.allocated.count();
+    return {.ready = true,
+            .total = total_,
+            .available = Bytes(total_.count() - std::min(used, total_.count())),
+            .abilities = {.direct_io = true,
+                          .reflink = clone_method_ == model::CloneMethod::reflink,
+                          .punch_hole = true,
+                          .preallocate = true,
+                          .locks = true,
+                          .file_system = "fake"}};
+  }
+
+  // With mutex_ held.
+  std::optional<Error> note(const std::string& call) {
+    calls_.push_back(call);
+    for (auto failure = failures_.begin(); failure != failures_.end(); ++failure) {
+      if (!call.starts_with(failure->first)) continue;
+      Error error = failure->second;
+      failures_.erase(failure);
+      return error;
+    }
+    return std::nullopt;
+  }
+
+  const model::Pool pool_;
+  const Bytes total_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any released_;
+  bool attached_ = false;
+  bool hold_ = false;
+  model::CloneMethod clone_method_ = model::CloneMethod::overlay;
+  Bytes import_size_ = 2_GiB;
+  std::map<model::ImageId, StoredImage> images_;
+  std::map<model::VmId, std::optional<LeaseStamp>> leases_;
+  std::vector<std::string> calls_;
+  std::deque<std::pair<std::string, Error>> failures_;
+};
+
+}  // namespace bridgehead::storage::testing

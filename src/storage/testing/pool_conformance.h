@@ -1,0 +1,314 @@
+// What every pool driver must do, whatever is under it. A driver's test instantiates it:
+//
+//   INSTANTIATE_TEST_SUITE_P(Local, PoolConformance, ::testing::Values(PoolUnderTest{"/var/tmp", open_pool}));
+//
+// Each case gets a fresh directory below `base`.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <latch>
+#include <thread>
+
+#include "storage/testing/test_images.h"
+
+namespace bridgehead::storage::testing {
+
+struct PoolUnderTest {
+  std::string base;  // a directory on the pool's file system; "" = the temporary directory
+  std::function<Result<std::unique_ptr<ImagePool>>(const model::Pool&)> open;
+};
+
+class PoolConformance : public ::testing::TestWithParam<PoolUnderTest> {
+ protected:
+  void SetUp() override {
+    const std::string& base = GetParam().base;
+    const char* before = std::getenv("TMPDIR");
+    const std::string restore = before != nullptr ? before : "";
+    if (!base.empty()) ::setenv("TMPDIR", base.c_str(), 1);
+    auto made = TemporaryDirectory::create("bridgehead-pool");
+    restore.empty() ? ::unsetenv("TMPDIR") : ::setenv("TMPDIR", restore.c_str(), 1);
+    ASSERT_TRUE(made) << made.error().message;
+    directory_.emplace(std::move(*made));
+    record_.id = make_id<model::PoolId>(random_);
+    record_.name = "pool";
+    record_.path = (directory_->path() / "pool").native();
+    pool_ = open();
+    const auto state = pool_->attach();
+    ASSERT_TRUE(state.ready) << state.message;
+  }
+
+  std::unique_ptr<ImagePool> open() {
+    auto pool = GetParam().open(record_);
+    require(pool.has_value(), "the driver can't be opened");
+    return std::move(*pool);
+  }
+
+  model::Image image(model::ImageRole role) {
+    return {.id = make_id<model::ImageId>(random_), .name = "image", .role = role, .pool = record_.id};
+  }
+  ImportRequest request(const model::Image& golden, std::filesystem::path path) {
+    ImportRequest request;
+    request.operation = make_id<model::OperationId>(random_);
+    request.image = golden;
+    request.source = {.kind = model::ImageSourceKind::path, .location = path.native()};
+    request.source_path = std::move(path);
+    return request;
+  }
+  model::Image imported_golden() {
+    const auto golden = image(model::ImageRole::golden);
+    const auto stored = pool_->import_golden(request(golden, raw_source()), {}, {});
+    EXPECT_TRUE(stored) << (stored ? "" : stored.error().describe());
+    return golden;
+  }
+  std::filesystem::path raw_source() {
+    const auto path = directory_->path() / "source.raw";
+    return std::filesystem::exists(path) ? path : make_varied_raw(path);
+  }
+  std::filesystem::path root() const { return record_.path; }
+  std::string disk_as_raw(const StoredImage& disk) {
+    const auto flat = directory_->path() / "flat.raw";
+    run_tool("qemu-img", {"convert", "-f", disk.format == model::ImageFormat::raw ? "raw" : "qcow2", "-O", "raw",
+                          disk.path.native(), flat.native()});
+    return content_of(flat);
+  }
+
+  SeededRandom random_{7};
+  std::optional<TemporaryDirectory> directory_;
+  model::Pool record_;
+  std::unique_ptr<ImagePool> pool_;
+};
+
+TEST_P(PoolConformance, AttachIsRepeatableAndRefusesAnotherPoolsDirectory) {
+  EXPECT_TRUE(pool_->attach().ready);
+  const auto state = pool_->status();
+  ASSERT_TRUE(state);
+  EXPECT_GT(state->total.count(), 0U);
+  EXPECT_GT(state->available.count(), 0U);
+
+  record_.id = make_id<model::PoolId>(random_);
+  const auto other = open()->attach();
+  EXPECT_FALSE(other.ready);
+  EXPECT_NE(other.message.find("another"), std::string::npos) << other.message;
+  EXPECT_TRUE(pool_->attach().ready);
+}
+
+TEST_P(PoolConformance, NothingWorksBeforeAttach) {
+  auto fresh = open();
+  EXPECT_FALSE(fresh->status());
+  EXPECT_EQ(fresh->create_disk(image(model::ImageRole::disk), nullptr, 1_MiB).error().code,
+            ErrorCode::failed_precondition);
+}
+
+TEST_P(PoolConformance, ImportPublishesReadOnlyRawWithItsHoles) {
+  const auto golden = image(model::ImageRole::golden);
+  EXPECT_EQ(pool_->inspect(golden).error().code, ErrorCode::not_found);
+  std::vector<Progress> seen;
+  std::mutex mutex;
+  const auto first = request(golden, raw_source());
+  const auto stored = pool_->import_golden(first,
+                                           [&](const Progress& progress) {
+                                             const std::lock_guard lock(mutex);
+                                             seen.push_back(progress);
+                                           },
+                                           {});
+  ASSERT_TRUE(stored) << stored.error().describe();
+  EXPECT_EQ(stored->format, model::ImageFormat::raw);
+  EXPECT_TRUE(content_of(stored->path) == content_of(raw_source()));
+  EXPECT_LT(stored->allocated, Bytes(8 << 20));
+  EXPECT_EQ(std::filesystem::status(stored->path).permissions(), std::filesystem::perms(0444));
+  EXPECT_FALSE(seen.empty());
+  EXPECT_TRUE(files_in(root() / "tmp").empty());
+  // The same operation again, and a look from outside, find the same.
+  const auto again = pool_->import_golden(first, {}, {});
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->path, stored->path);
+  ASSERT_TRUE(pool_->inspect(golden));
+  EXPECT_EQ(pool_->inspect(golden)->virtual_size, stored->virtual_size);
+}
+
+TEST_P(PoolConformance, FailedAndCancelledImportsLeaveNothing) {
+  const auto golden = image(model::ImageRole::golden);
+  auto wrong = request(golden, raw_source());
+  wrong.source.sha256 = std::string(64, '0');
+  EXPECT_EQ(pool_->import_golden(wrong, {}, {}).error().code, ErrorCode::data_corrupt);
+
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(pool_->import_golden(request(golden, raw_source()), {}, stop.get_token()).error().code,
+            ErrorCode::cancelled);
+  EXPECT_EQ(pool_->inspect(golden).error().code, ErrorCode::not_found);
+  EXPECT_TRUE(files_in(root() / "tmp").empty());
+  EXPECT_TRUE(files_in(root() / "golden").empty());
+}
+
+TEST_P(PoolConformance, ACloneReadsAsItsGoldenImageAndIsLarger) {
+  const auto golden = imported_golden();
+  const auto disk = image(model::ImageRole::disk);
+  const auto stored = pool_->create_disk(disk, &golden, 64_MiB);
+  ASSERT_TRUE(stored) << stored.error().describe();
+  EXPECT_EQ(stored->virtual_size, 64_MiB);
+  EXPECT_LT(stored->allocated, 1_MiB);
+  std::string expected = content_of(raw_source());
+  expected.resize(64 << 20, '\0');
+  EXPECT_TRUE(disk_as_raw(*stored) == expected);
+  // Again: the same disk, untouched.
+  const auto again = pool_->create_disk(disk, &golden, 64_MiB);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->path, stored->path);
+  EXPECT_EQ(pool_->inspect(disk)->virtual_size, 64_MiB);
+  EXPECT_TRUE(files_in(root() / "tmp").empty());
+}
+
+TEST_P(PoolConformance, ACloneIsNeverSmallerThanItsGoldenImage) {
+  const auto golden = imported_golden();
+  const auto stored = pool_->create_disk(image(model::ImageRole::disk), &golden, Bytes(0));
+  ASSERT_TRUE(stored) << stored.error().describe();
+  EXPECT_GE(stored->virtual_size, pool_->inspect(golden)->virtual_size);
+}
+
+TEST_P(PoolConformance, ACloneOfAMissingGoldenImageIsRefused) {
+  const auto golden = image(model::ImageRole::golden);
+  EXPECT_EQ(pool_->create_disk(image(model::ImageRole::disk), &golden, 1_MiB).error().code, ErrorCode::not_found);
+  EXPECT_TRUE(files_in(root() / "disks").empty());
+}
+
+TEST_P(PoolConformance, BlankDisksAreSparseAndGrowOnly) {
+  const auto disk = image(model::ImageRole::disk);
+  const auto stored = pool_->create_disk(disk, nullptr, 1_GiB);
+  ASSERT_TRUE(stored) << stored.error().describe();
+  EXPECT_EQ(stored->virtual_size, 1_GiB);
+  EXPECT_LT(stored->allocated, 1_MiB);
+  ASSERT_TRUE(pool_->grow_disk(disk, 2_GiB));
+  EXPECT_EQ(pool_->grow_disk(disk, 2_GiB)->virtual_size, 2_GiB);
+  EXPECT_EQ(pool_->grow_disk(disk, 1_GiB).error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(pool_->inspect(disk)->virtual_size, 2_GiB);
+  EXPECT_EQ(pool_->grow_disk(image(model::ImageRole::disk), 1_GiB).error().code, ErrorCode::not_found);
+  EXPECT_EQ(pool_->create_disk(image(model::ImageRole::disk), nullptr, Bytes()).error().code,
+            ErrorCode::invalid_argument);
+}
+
+TEST_P(PoolConformance, ClonesGrowKeepingTheirContent) {
+  const auto golden = imported_golden();
+  const auto disk = image(model::ImageRole::disk);
+  ASSERT_TRUE(pool_->create_disk(disk, &golden, 32_MiB));
+  const auto grown = pool_->grow_disk(disk, 2_GiB);
+  ASSERT_TRUE(grown) << grown.error().describe();
+  EXPECT_EQ(grown->virtual_size, 2_GiB);
+  // qemu-img fails unless they are the same but for zeros at the end.
+  run_tool("qemu-img", {"compare", "-q", "-f", grown->format == model::ImageFormat::raw ? "raw" : "qcow2", "-F", "raw",
+                        grown->path.native(), raw_source().native()});
+}
+
+TEST_P(PoolConformance, RemovingIsRepeatableAndAGoldenImageInUseStays) {
+  const auto golden = imported_golden();
+  const auto disk = image(model::ImageRole::disk);
+  const auto stored = pool_->create_disk(disk, &golden, 32_MiB);
+  ASSERT_TRUE(stored);
+  if (stored->format == model::ImageFormat::qcow2) {
+    const auto refused = pool_->remove(golden);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::failed_precondition);
+    EXPECT_NE(refused.error().message.find(disk.id.str()), std::string::npos) << refused.error().message;
+  }
+  EXPECT_TRUE(pool_->remove(disk));
+  EXPECT_TRUE(pool_->remove(disk));
+  EXPECT_TRUE(pool_->remove(golden));
+  EXPECT_TRUE(pool_->remove(golden));
+  EXPECT_EQ(pool_->inspect(golden).error().code, ErrorCode::not_found);
+  EXPECT_EQ(pool_->inspect(disk).error().code, ErrorCode::not_found);
+}
+
+TEST_P(PoolConformance, ExportsGiveTheContentBack) {
+  const auto golden = imported_golden();
+  const auto disk = image(model::ImageRole::disk);
+  ASSERT_TRUE(pool_->create_disk(disk, &golden, 32_MiB));
+  std::string expected = content_of(raw_source());
+  std::string raw;
+  const auto into = [](std::string& all) { return [&all](std::string_view part) { return all += part, true; }; };
+  ASSERT_TRUE(pool_->export_image(golden, model::ImageFormat::raw, into(raw), {}, {}));
+  EXPECT_TRUE(raw == expected);
+  raw.clear();
+  expected.resize(32 << 20, '\0');
+  ASSERT_TRUE(pool_->export_image(disk, model::ImageFormat::raw, into(raw), {}, {}));
+  EXPECT_TRUE(raw == expected);
+  std::string qcow2;
+  ASSERT_TRUE(pool_->export_image(disk, model::ImageFormat::qcow2, into(qcow2), {}, {}));
+  write_content(directory_->path() / "exported.qcow2", qcow2);
+  EXPECT_TRUE(disk_as_raw({.path = directory_->path() / "exported.qcow2", .format = model::ImageFormat::qcow2}) ==
+              expected);
+  EXPECT_EQ(
+      pool_->export_image(disk, model::ImageFormat::raw, [](std::string_view) { return false; }, {}, {}).error().code,
+      ErrorCode::cancelled);
+  EXPECT_TRUE(files_in(root() / "tmp").empty());
+}
+
+TEST_P(PoolConformance, LeaseTokensOnlyGrow) {
+  const auto vm = make_id<model::VmId>(random_);
+  const auto node = make_id<model::NodeId>(random_);
+  const auto other = make_id<model::NodeId>(random_);
+  EXPECT_FALSE(pool_->read_lease(vm)->has_value());
+  ASSERT_TRUE(pool_->stamp_lease({vm, node, 5}));
+  EXPECT_TRUE(pool_->stamp_lease({vm, node, 5}));
+  EXPECT_EQ(pool_->stamp_lease({vm, other, 5}).error().code, ErrorCode::failed_precondition);
+  EXPECT_EQ(pool_->stamp_lease({vm, other, 4}).error().code, ErrorCode::failed_precondition);
+  ASSERT_TRUE(pool_->stamp_lease({vm, other, 6}));
+  // Another opener of the same pool sees it.
+  auto second = open();
+  ASSERT_TRUE(second->attach().ready);
+  const auto seen = second->read_lease(vm);
+  ASSERT_TRUE(seen && seen->has_value());
+  EXPECT_EQ((*seen)->token, 6U);
+  EXPECT_EQ((*seen)->node, other);
+  EXPECT_TRUE(pool_->remove_lease(vm));
+  EXPECT_TRUE(pool_->remove_lease(vm));
+  EXPECT_FALSE(pool_->read_lease(vm)->has_value());
+}
+
+TEST_P(PoolConformance, OfManyStampersTheHighestTokenStays) {
+  const auto vm = make_id<model::VmId>(random_);
+  constexpr std::uint64_t kStampers = 16;
+  std::latch go(kStampers);
+  std::vector<std::thread> threads;
+  std::vector<std::unique_ptr<ImagePool>> pools;
+  for (std::uint64_t i = 0; i < 2; ++i) pools.push_back(open());
+  for (auto& pool : pools) ASSERT_TRUE(pool->attach().ready);
+  for (std::uint64_t token = 1; token <= kStampers; ++token) {
+    threads.emplace_back([&, token] {
+      go.arrive_and_wait();
+      (void)pools[token % 2]->stamp_lease({vm, model::NodeId(fmt::format("node-{}", token)), token});
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ((*pool_->read_lease(vm))->token, kStampers);
+}
+
+TEST_P(PoolConformance, TwoCreatesOfOneDiskAtOnceMakeOne) {
+  const auto golden = imported_golden();
+  const auto disk = image(model::ImageRole::disk);
+  constexpr int kCreators = 8;
+  std::latch go(kCreators);
+  std::atomic<int> succeeded = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kCreators; ++i) {
+    threads.emplace_back([&] {
+      go.arrive_and_wait();
+      if (pool_->create_disk(disk, &golden, 32_MiB)) ++succeeded;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(succeeded, kCreators);
+  EXPECT_EQ(files_in(root() / "disks").size(), 1U);
+}
+
+TEST_P(PoolConformance, GarbageOfDeadOperationsIsRemovedAndThatOfLivingOnesStays) {
+  const auto dead = make_id<model::OperationId>(random_);
+  const auto living = make_id<model::OperationId>(random_);
+  write_content(root() / "tmp" / (dead.str() + ".staged"), "half");
+  write_content(root() / "tmp" / (living.str() + ".raw"), "half");
+  write_content(root() / "tmp" / "stray", "half");
+  ASSERT_TRUE(pool_->collect_garbage([&](const model::OperationId& id) { return id == living; }));
+  EXPECT_EQ(files_in(root() / "tmp"), std::vector<std::string>{living.str() + ".raw"});
+}
+
+}  // namespace bridgehead::storage::testing
