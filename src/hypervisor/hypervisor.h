@@ -1,0 +1,144 @@
+// Hypervisor: the guests of this node. Any call may block; runs on the agent's workers. Thread-safe; calls on different
+// guests run in parallel, callers serialise calls on one guest. Idempotent: starting what runs, removing what isn't
+// there and so on succeed and change nothing. The real one is hypervisor/libvirt; testing/fake_hypervisor.h is for unit
+// tests.
+//
+// Only domains that carry our metadata (namespace urn:bridgehead:vm:1) are ever listed or touched.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "model/image.h"
+#include "model/network.h"
+#include "model/node.h"
+#include "model/vm.h"
+
+namespace bridgehead::hypervisor {
+
+struct GuestDisk {
+  std::string name;  // DiskSpec::name: alias "ua-<name>" and serial
+  std::filesystem::path path;
+  model::ImageFormat format = model::ImageFormat::raw;
+  Bytes size;
+  bool direct_io = true;  // the pool honours O_DIRECT: cache=none and native AIO, otherwise writeback and threads
+  std::filesystem::path backing;  // qcow2 overlay: its golden image, always raw; "" = what the overlay's header says
+
+  bool operator==(const GuestDisk&) const = default;
+};
+
+struct GuestNic {
+  std::string name;  // alias "ua-<name>"
+  std::string mac;
+  std::string bridge;                 // the bridge device to plug into ...
+  std::optional<std::uint16_t> vlan;  // ... with this tag
+  std::string network;                // ... or the id of a nat network that ensure_network made
+
+  bool operator==(const GuestNic&) const = default;
+};
+
+// What a nat network is called in libvirt, for people who look there.
+std::string nat_network_name(const model::NetworkId& id);
+
+// Everything resolved: what libvirt needs and nothing else.
+struct GuestConfig {
+  model::VmId id;
+  std::string name;  // domain title; the domain's name is "bh-<id>", so that renaming is free
+  std::uint64_t generation = 0;
+  std::uint64_t lease = 0;
+  std::uint32_t cpus = 1;
+  std::uint32_t max_cpus = 1;
+  Bytes memory;
+  Bytes max_memory;
+  model::CpuModel cpu_model = model::CpuModel::host;
+  model::Firmware firmware = model::Firmware::bios;
+  bool kvm = false;  // as found by trial; otherwise TCG
+  std::vector<GuestDisk> disks;
+  std::vector<GuestNic> nics;
+  std::filesystem::path seed;         // NoCloud ISO; "" = none
+  std::filesystem::path console_log;  // what the serial console prints, kept for the boot log
+  std::filesystem::path nvram;        // uefi: the guest's variables
+
+  bool operator==(const GuestConfig&) const = default;
+};
+
+enum class GuestState { absent, stopped, running, paused, crashed };
+
+struct GuestInfo {
+  model::VmId id;
+  GuestState state = GuestState::absent;
+  std::uint64_t generation = 0;  // from the domain's metadata
+  std::uint64_t lease = 0;
+  std::uint32_t cpus = 0;  // now, in the running guest
+  Bytes memory;
+  bool restart_required = false;  // the stored definition differs from what runs
+  std::vector<model::Snapshot> snapshots;
+};
+
+struct HypervisorInfo {
+  std::string library_version;     // "9.0.0"
+  std::string hypervisor_version;  // QEMU "7.2.17"
+  std::string machine_type;        // what "q35" means on this node now: pinned into each new guest
+};
+
+// A byte stream to a guest's serial console. read() blocks until there is something; "" = the guest closed it.
+class ConsoleStream {
+ public:
+  virtual ~ConsoleStream() = default;
+  virtual Result<std::string> read() = 0;
+  virtual Status write(std::string_view bytes) = 0;
+  virtual void close() = 0;  // from any thread; read() then returns ""
+};
+
+enum class GuestEventKind { state_changed, removed, agent_changed };
+struct GuestEvent {
+  model::VmId id;
+  GuestEventKind kind = GuestEventKind::state_changed;
+};
+
+class Hypervisor {
+ public:
+  virtual ~Hypervisor() = default;
+
+  // unavailable, with what to install or start, when guests can't run here.
+  virtual Result<HypervisorInfo> info() = 0;
+  virtual Result<std::vector<GuestInfo>> list() = 0;
+  virtual Result<GuestInfo> get(const model::VmId& id) = 0;  // absent is a state, not an error
+
+  // Defines the guest, or brings an existing one to `config`: live where the guest allows (CPUs and memory within the
+  // limits, disks, NICs, disk growth), otherwise in its stored definition with GuestInfo::restart_required.
+  virtual Result<GuestInfo> configure(const GuestConfig& config) = 0;
+  virtual Status start(const model::VmId& id) = 0;
+  virtual Status request_shutdown(const model::VmId& id) = 0;  // ACPI (and guest agent if it answers); returns at once
+  virtual Status power_off(const model::VmId& id) = 0;         // at once
+  virtual Status reboot(const model::VmId& id, bool force) = 0;
+  virtual Status pause(const model::VmId& id) = 0;
+  virtual Status resume(const model::VmId& id) = 0;
+  virtual Status set_autostart(const model::VmId& id, bool on) = 0;
+  virtual Status remove(const model::VmId& id) = 0;  // powers off, removes snapshots' metadata, NVRAM, console log
+
+  virtual Status create_snapshot(const model::VmId& id, const std::string& name) = 0;  // with memory if it runs
+  virtual Status rollback_snapshot(const model::VmId& id, const std::string& name) = 0;
+  virtual Status remove_snapshot(const model::VmId& id, const std::string& name) = 0;
+
+  virtual Result<std::unique_ptr<ConsoleStream>> open_console(const model::VmId& id, bool take_over) = 0;
+  virtual Result<UniqueFd> open_vnc(const model::VmId& id) = 0;  // a connected socket speaking RFB
+  // IP addresses by guest agent, otherwise from DHCP leases of our nat networks; and whether the agent answers.
+  virtual Result<std::vector<std::string>> addresses(const model::VmId& id, bool& agent_answers) = 0;
+
+  // A nat network with DHCP on this node; bridges are only checked to exist.
+  virtual Status ensure_network(const model::Network& network) = 0;
+  virtual Status remove_network(const model::NetworkId& id) = 0;
+
+  // From a thread of the hypervisor's; must be quick. Also called with state_changed for every guest after a reconnect.
+  virtual void on_event(std::function<void(const GuestEvent&)> handler) = 0;
+};
+
+}  // namespace bridgehead::hypervisor

@@ -1,0 +1,166 @@
+#include "hypervisor/libvirt/domains.h"
+
+#include <pugixml.hpp>
+
+namespace bridgehead::hypervisor {
+namespace {
+
+// While libvirt itself holds the CPUs still (start, snapshot, save) the guest counts as running.
+bool paused_by_libvirt(int reason) {
+  switch (reason) {
+    case VIR_DOMAIN_PAUSED_STARTING_UP:
+    case VIR_DOMAIN_PAUSED_SNAPSHOT:
+    case VIR_DOMAIN_PAUSED_FROM_SNAPSHOT:
+    case VIR_DOMAIN_PAUSED_SAVE:
+    case VIR_DOMAIN_PAUSED_DUMP:
+    case VIR_DOMAIN_PAUSED_MIGRATION: return true;
+    default: return false;
+  }
+}
+
+GuestState guest_state(int state, int reason) {
+  switch (state) {
+    case VIR_DOMAIN_RUNNING:
+    case VIR_DOMAIN_BLOCKED:
+    case VIR_DOMAIN_SHUTDOWN: return GuestState::running;
+    case VIR_DOMAIN_PAUSED: return paused_by_libvirt(reason) ? GuestState::running : GuestState::paused;
+    case VIR_DOMAIN_PMSUSPENDED: return GuestState::paused;
+    case VIR_DOMAIN_CRASHED: return GuestState::crashed;
+    default: return reason == VIR_DOMAIN_SHUTOFF_CRASHED ? GuestState::crashed : GuestState::stopped;
+  }
+}
+
+Result<std::vector<model::Snapshot>> snapshots_of(virDomainPtr domain) {
+  virDomainSnapshotPtr* list = nullptr;
+  const int count = ::virDomainListAllSnapshots(domain, &list, 0);
+  if (count < 0) return fail_libvirt("list snapshots");
+  const std::unique_ptr<virDomainSnapshotPtr, FreeMemory> owner(list);
+  std::vector<model::Snapshot> snapshots;
+  for (int i = 0; i < count; ++i) {
+    const SnapshotPtr snapshot(list[i]);
+    const CString xml(::virDomainSnapshotGetXMLDesc(snapshot.get(), 0));
+    if (!xml) continue;  // removed meanwhile
+    pugi::xml_document document;
+    document.load_string(xml.get());
+    const auto root = document.child("domainsnapshot");
+    snapshots.push_back(
+        {.name = root.child_value("name"),
+         .created = Timestamp(std::chrono::seconds(root.child("creationTime").text().as_llong())),
+         .with_memory = std::string_view(root.child("memory").attribute("snapshot").value()) == "internal"});
+  }
+  std::sort(snapshots.begin(), snapshots.end(),
+            [](const auto& a, const auto& b) { return std::tie(a.created, a.name) < std::tie(b.created, b.name); });
+  return snapshots;
+}
+
+}  // namespace
+
+model::VmId id_of(virDomainPtr domain) {
+  char uuid[VIR_UUID_STRING_BUFLEN] = {};
+  ::virDomainGetUUIDString(domain, uuid);
+  return model::VmId(uuid);
+}
+
+Result<std::optional<GuestMetadata>> read_metadata(virDomainPtr domain) {
+  const CString xml(
+      ::virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, kMetadataUri, VIR_DOMAIN_AFFECT_CURRENT));
+  if (!xml) {
+    if (last_libvirt_code() == VIR_ERR_NO_DOMAIN_METADATA) return std::nullopt;
+    return fail_libvirt("read a guest's metadata");
+  }
+  auto metadata = parse_metadata(xml.get());
+  if (!metadata) return forward(metadata);
+  return std::optional(std::move(*metadata));
+}
+
+Result<FoundDomain> find_domain(virConnectPtr connection, const model::VmId& id) {
+  if (!is_uuid(id.str())) return fail(ErrorCode::invalid_argument, "'{}' is not a VM id", id);
+  FoundDomain found;
+  found.domain.reset(::virDomainLookupByUUIDString(connection, id.str().c_str()));
+  if (!found.domain) {
+    if (last_libvirt_code() == VIR_ERR_NO_DOMAIN) return found;
+    return fail_libvirt("look for the guest");
+  }
+  auto metadata = read_metadata(found.domain.get());
+  if (!metadata) {
+    if (metadata.error().code == ErrorCode::not_found) return FoundDomain{};  // removed between the two calls
+    return forward(metadata);
+  }
+  if (!*metadata) {
+    return fail_with_hint(ErrorCode::conflict, fmt::format("a domain that isn't Bridgehead's has the UUID {}", id),
+                          "Look at it with: virsh dominfo " + id.str());
+  }
+  found.metadata = std::move(**metadata);
+  return found;
+}
+
+Result<FoundDomain> require_domain(virConnectPtr connection, const model::VmId& id) {
+  auto found = find_domain(connection, id);
+  if (found && !*found) return fail(ErrorCode::not_found, "this node has no guest {}", id);
+  return found;
+}
+
+Result<GuestState> state_of(virDomainPtr domain) {
+  int state = 0;
+  int reason = 0;
+  if (::virDomainGetState(domain, &state, &reason, 0) < 0) return fail_libvirt("read the guest's state");
+  return guest_state(state, reason);
+}
+
+Result<GuestInfo> describe(const FoundDomain& found) {
+  virDomainInfo now{};
+  if (::virDomainGetInfo(found.domain.get(), &now) < 0) return fail_libvirt("read the guest's state");
+  const auto state = state_of(found.domain.get());
+  if (!state) return forward(state);
+  auto snapshots = snapshots_of(found.domain.get());
+  if (!snapshots) return forward(snapshots);
+  const bool alive = *state == GuestState::running || *state == GuestState::paused;
+  return GuestInfo{.id = found.metadata.id,
+                   .state = *state,
+                   .generation = found.metadata.generation,
+                   .lease = found.metadata.lease,
+                   .cpus = now.nrVirtCpu,
+                   .memory = Bytes(std::uint64_t{now.memory} << 10),
+                   .restart_required = alive && found.metadata.restart_required,
+                   .snapshots = std::move(*snapshots)};
+}
+
+Result<std::vector<GuestInfo>> describe_all(virConnectPtr connection) {
+  virDomainPtr* list = nullptr;
+  const int count = ::virConnectListAllDomains(connection, &list, VIR_CONNECT_LIST_DOMAINS_PERSISTENT);
+  if (count < 0) return fail_libvirt("list guests");
+  const std::unique_ptr<virDomainPtr, FreeMemory> owner(list);
+  std::vector<DomainPtr> domains(list, list + count);
+  std::vector<GuestInfo> guests;
+  for (auto& domain : domains) {
+    auto metadata = read_metadata(domain.get());
+    if (!metadata && metadata.error().code == ErrorCode::not_found) continue;  // removed meanwhile
+    if (!metadata) return forward(metadata);
+    if (!*metadata || (*metadata)->id != id_of(domain.get())) continue;
+    auto info = describe({std::move(domain), std::move(**metadata)});
+    if (!info && info.error().code == ErrorCode::not_found) continue;
+    if (!info) return forward(info);
+    guests.push_back(std::move(*info));
+  }
+  return guests;
+}
+
+Result<ParsedDomain> read_domain(virDomainPtr domain, unsigned flags) {
+  const CString xml(::virDomainGetXMLDesc(domain, flags));
+  if (!xml) return fail_libvirt("read the guest's definition");
+  return parse_domain(xml.get());
+}
+
+Result<DomainPtr> define(virConnectPtr connection, const std::string& xml) {
+  DomainPtr domain(::virDomainDefineXMLFlags(connection, xml.c_str(), 0));
+  if (!domain) return fail_libvirt("define the guest");
+  return domain;
+}
+
+Status write_metadata(virDomainPtr domain, const GuestMetadata& metadata, unsigned affect) {
+  return check(::virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, metadata_xml(metadata, false).c_str(),
+                                      kMetadataPrefix, kMetadataUri, affect),
+               "note the guest's generation");
+}
+
+}  // namespace bridgehead::hypervisor

@@ -1,0 +1,377 @@
+// FakeHypervisor: guests in memory, for unit tests of whoever uses a Hypervisor. Thread-safe. It behaves as the
+// interface says (idempotent, absent is a state) and lets a test inject failures, guests that ignore ACPI, crashes and
+// an absent libvirt. Records every call as "<operation> <guest or network id>".
+#pragma once
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "base/file.h"
+#include "hypervisor/hypervisor.h"
+
+namespace bridgehead::hypervisor::testing {
+
+// Gives back what is written to it, as a terminal with a shell that only echoes would.
+class EchoConsole final : public ConsoleStream {
+ public:
+  Result<std::string> read() override {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] { return closed_ || !bytes_.empty(); });
+    return std::exchange(bytes_, {});
+  }
+  Status write(std::string_view bytes) override {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return fail(ErrorCode::failed_precondition, "the console is closed");
+    bytes_ += bytes;
+    wake_.notify_all();
+    return {};
+  }
+  void close() override {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    wake_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::string bytes_;
+  bool closed_ = false;
+};
+
+class FakeHypervisor final : public Hypervisor {
+ public:
+  // --- what a test sets up and looks at
+  // ------------------------------------------------------------------------------- The next `times` calls of
+  // `operation` (the method's name) fail with `error` and change nothing.
+  void fail_next(const std::string& operation, Error error, int times = 1) {
+    const std::lock_guard lock(mutex_);
+    for (int i = 0; i < times; ++i) failures_[operation].push_back(error);
+  }
+  // Every call fails with this until it is reset: libvirt is away.
+  void set_unavailable(std::optional<Error> error) {
+    const std::lock_guard lock(mutex_);
+    unavailable_ = std::move(error);
+  }
+  void set_ignores_acpi(const model::VmId& id, bool on) {
+    const std::lock_guard lock(mutex_);
+    on ? (void)ignores_acpi_.insert(id) : (void)ignores_acpi_.erase(id);
+  }
+  // Changes of disks, NICs, CPUs and memory of a running guest wait for its next start.
+  void set_live_changes(bool possible) {
+    const std::lock_guard lock(mutex_);
+    live_changes_ = possible;
+  }
+  void set_addresses(const model::VmId& id, std::vector<std::string> addresses, bool agent_answers) {
+    const std::lock_guard lock(mutex_);
+    addresses_[id] = {std::move(addresses), agent_answers};
+  }
+  // What happens inside a guest: it shuts itself down, crashes, ...
+  void set_state(const model::VmId& id, GuestState state) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = guests_.find(id); found != guests_.end()) found->second.info.state = state;
+    }
+    emit(id, GuestEventKind::state_changed);
+  }
+  std::vector<std::string> calls() const {
+    const std::lock_guard lock(mutex_);
+    return calls_;
+  }
+  std::size_t count_calls(std::string_view prefix) const {
+    const std::lock_guard lock(mutex_);
+    return static_cast<std::size_t>(
+        std::count_if(calls_.begin(), calls_.end(), [&](const std::string& call) { return call.starts_with(prefix); }));
+  }
+  std::optional<GuestConfig> config(const model::VmId& id) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = guests_.find(id);
+    return found == guests_.end() ? std::nullopt : std::optional(found->second.config);
+  }
+  bool autostart(const model::VmId& id) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = guests_.find(id);
+    return found != guests_.end() && found->second.autostart;
+  }
+  std::map<model::NetworkId, model::Network> networks() const {
+    const std::lock_guard lock(mutex_);
+    return networks_;
+  }
+
+  // --- Hypervisor
+  // -----------------------------------------------------------------------------------------------------
+  Result<HypervisorInfo> info() override {
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("info", ""); !entered) return forward(entered);
+    return HypervisorInfo{"9.0.0", "7.2.17", "pc-q35-7.2"};
+  }
+
+  Result<std::vector<GuestInfo>> list() override {
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("list", ""); !entered) return forward(entered);
+    std::vector<GuestInfo> all;
+    for (const auto& [id, guest] : guests_) all.push_back(guest.info);
+    return all;
+  }
+
+  Result<GuestInfo> get(const model::VmId& id) override {
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("get", id.str()); !entered) return forward(entered);
+    const auto found = guests_.find(id);
+    return found == guests_.end() ? GuestInfo{.id = id} : found->second.info;
+  }
+
+  Result<GuestInfo> configure(const GuestConfig& config) override {
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("configure", config.id.str()); !entered) return forward(entered);
+    auto& guest = guests_[config.id];
+    const bool alive = guest.info.state == GuestState::running || guest.info.state == GuestState::paused;
+    auto same = config;  // apart from what never matters to a running guest
+    same.generation = guest.config.generation;
+    same.lease = guest.config.lease;
+    same.name = guest.config.name;
+    if (alive && !live_changes_ && same != guest.config) guest.info.restart_required = true;
+    guest.config = config;
+    guest.info.id = config.id;
+    guest.info.generation = config.generation;
+    guest.info.lease = config.lease;
+    if (!alive || live_changes_) {
+      guest.info.cpus = config.cpus;
+      guest.info.memory = config.memory;
+    }
+    if (guest.info.state == GuestState::absent) guest.info.state = GuestState::stopped;
+    return guest.info;
+  }
+
+  Status start(const model::VmId& id) override {
+    return change("start", id, [](Guest& guest) -> Status {
+      if (guest.info.state == GuestState::running || guest.info.state == GuestState::paused) return {};
+      guest.info.state = GuestState::running;
+      guest.info.restart_required = false;
+      guest.info.cpus = guest.config.cpus;
+      guest.info.memory = guest.config.memory;
+      return {};
+    });
+  }
+
+  Status request_shutdown(const model::VmId& id) override {
+    return change("request_shutdown", id, [this, id](Guest& guest) -> Status {
+      if (guest.info.state == GuestState::running && !ignores_acpi_.contains(id)) stop(guest);
+      return {};
+    });
+  }
+
+  Status power_off(const model::VmId& id) override {
+    return change(
+        "power_off", id,
+        [](Guest& guest) -> Status {
+          stop(guest);
+          return {};
+        },
+        true);
+  }
+
+  Status reboot(const model::VmId& id, bool) override {
+    return change("reboot", id, [](Guest& guest) -> Status {
+      if (guest.info.state == GuestState::stopped)
+        return fail(ErrorCode::failed_precondition, "the guest isn't running");
+      guest.info.state = GuestState::running;
+      return {};
+    });
+  }
+
+  Status pause(const model::VmId& id) override {
+    return change("pause", id, [](Guest& guest) -> Status {
+      if (guest.info.state == GuestState::stopped)
+        return fail(ErrorCode::failed_precondition, "the guest isn't running");
+      guest.info.state = GuestState::paused;
+      return {};
+    });
+  }
+
+  Status resume(const model::VmId& id) override {
+    return change("resume", id, [](Guest& guest) -> Status {
+      if (guest.info.state == GuestState::stopped)
+        return fail(ErrorCode::failed_precondition, "the guest isn't running");
+      guest.info.state = GuestState::running;
+      return {};
+    });
+  }
+
+  Status set_autostart(const model::VmId& id, bool on) override {
+    return change("set_autostart", id, [on](Guest& guest) -> Status {
+      guest.autostart = on;
+      return {};
+    });
+  }
+
+  Status remove(const model::VmId& id) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (auto entered = enter("remove", id.str()); !entered) return entered;
+      if (guests_.erase(id) == 0) return {};
+    }
+    emit(id, GuestEventKind::removed);
+    return {};
+  }
+
+  Status create_snapshot(const model::VmId& id, const std::string& name) override {
+    return change("create_snapshot", id, [&](Guest& guest) -> Status {
+      if (find_snapshot(guest, name) != guest.info.snapshots.end()) return {};
+      guest.info.snapshots.push_back({name, {}, guest.info.state != GuestState::stopped});
+      return {};
+    });
+  }
+
+  Status rollback_snapshot(const model::VmId& id, const std::string& name) override {
+    return change("rollback_snapshot", id, [&](Guest& guest) -> Status {
+      const auto found = find_snapshot(guest, name);
+      if (found == guest.info.snapshots.end()) return fail(ErrorCode::not_found, "no snapshot named '{}'", name);
+      guest.info.state = found->with_memory ? GuestState::running : GuestState::stopped;
+      return {};
+    });
+  }
+
+  Status remove_snapshot(const model::VmId& id, const std::string& name) override {
+    return change(
+        "remove_snapshot", id,
+        [&](Guest& guest) -> Status {
+          if (const auto found = find_snapshot(guest, name); found != guest.info.snapshots.end()) {
+            guest.info.snapshots.erase(found);
+          }
+          return {};
+        },
+        true);
+  }
+
+  Result<std::unique_ptr<ConsoleStream>> open_console(const model::VmId& id, bool) override {
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("open_console", id.str()); !entered) return forward(entered);
+    if (auto running = require_running(id); !running) return forward(running);
+    return std::make_unique<EchoConsole>();
+  }
+
+  Result<UniqueFd> open_vnc(const model::VmId& id) override {
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("open_vnc", id.str()); !entered) return forward(entered);
+    if (auto running = require_running(id); !running) return forward(running);
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return fail_errno(errno, "socketpair");
+    UniqueFd ours(ends[0]);
+    if (auto written = write_all(ends[1], "RFB 003.008\n", "fake VNC"); !written) return forward(written);
+    vnc_ends_.emplace_back(ends[1]);
+    return ours;
+  }
+
+  Result<std::vector<std::string>> addresses(const model::VmId& id, bool& agent_answers) override {
+    const std::lock_guard lock(mutex_);
+    agent_answers = false;
+    if (auto entered = enter("addresses", id.str()); !entered) return forward(entered);
+    const auto found = addresses_.find(id);
+    if (found == addresses_.end()) return std::vector<std::string>{};
+    agent_answers = found->second.second;
+    return found->second.first;
+  }
+
+  Status ensure_network(const model::Network& network) override {
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("ensure_network", network.id.str()); !entered) return entered;
+    networks_[network.id] = network;
+    return {};
+  }
+
+  Status remove_network(const model::NetworkId& id) override {
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("remove_network", id.str()); !entered) return entered;
+    networks_.erase(id);
+    return {};
+  }
+
+  void on_event(std::function<void(const GuestEvent&)> handler) override {
+    const std::lock_guard lock(mutex_);
+    handler_ = std::move(handler);
+  }
+
+ private:
+  struct Guest {
+    GuestConfig config;
+    GuestInfo info;
+    bool autostart = false;
+  };
+
+  static void stop(Guest& guest) {
+    guest.info.state = GuestState::stopped;
+    guest.info.restart_required = false;
+  }
+
+  static std::vector<model::Snapshot>::iterator find_snapshot(Guest& guest, const std::string& name) {
+    return std::find_if(guest.info.snapshots.begin(), guest.info.snapshots.end(),
+                        [&](const model::Snapshot& snapshot) { return snapshot.name == name; });
+  }
+
+  Status enter(const std::string& operation, const std::string& id) {
+    calls_.push_back(operation + " " + id);
+    if (unavailable_) return fail(*unavailable_);
+    auto& failures = failures_[operation];
+    if (failures.empty()) return {};
+    auto error = failures.front();
+    failures.pop_front();
+    return fail(std::move(error));
+  }
+
+  Status require_running(const model::VmId& id) const {
+    const auto found = guests_.find(id);
+    if (found == guests_.end() || found->second.info.state == GuestState::stopped) {
+      return fail(ErrorCode::failed_precondition, "the guest isn't running");
+    }
+    return {};
+  }
+
+  template <typename Action>
+  Status change(const std::string& operation, const model::VmId& id, Action action, bool absent_is_fine = false) {
+    bool changed = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (auto entered = enter(operation, id.str()); !entered) return entered;
+      const auto found = guests_.find(id);
+      if (found == guests_.end()) {
+        if (absent_is_fine) return {};
+        return fail(ErrorCode::not_found, "this node has no guest {}", id);
+      }
+      const auto before = found->second.info.state;
+      if (auto done = action(found->second); !done) return done;
+      changed = found->second.info.state != before;
+    }
+    if (changed) emit(id, GuestEventKind::state_changed);
+    return {};
+  }
+
+  void emit(const model::VmId& id, GuestEventKind kind) {
+    std::function<void(const GuestEvent&)> handler;
+    {
+      const std::lock_guard lock(mutex_);
+      handler = handler_;
+    }
+    if (handler) handler({id, kind});
+  }
+
+  mutable std::mutex mutex_;
+  std::map<model::VmId, Guest> guests_;
+  std::map<model::NetworkId, model::Network> networks_;
+  std::map<model::VmId, std::pair<std::vector<std::string>, bool>> addresses_;
+  std::set<model::VmId> ignores_acpi_;
+  std::map<std::string, std::deque<Error>> failures_;
+  std::optional<Error> unavailable_;
+  bool live_changes_ = true;
+  std::vector<std::string> calls_;
+  std::vector<UniqueFd> vnc_ends_;
+  std::function<void(const GuestEvent&)> handler_;
+};
+
+}  // namespace bridgehead::hypervisor::testing
