@@ -1,0 +1,110 @@
+#include "reconcile/cluster.h"
+
+namespace bridgehead::reconcile {
+namespace {
+
+// A clone or a blank disk takes next to nothing at first; a pool that hasn't even this is as good as full.
+constexpr Bytes kFirstRoom = 64_MiB;
+
+scheduler::NodeSnapshot without_guests(const model::Node& node) {
+  scheduler::NodeSnapshot snapshot;
+  snapshot.id = node.id;
+  snapshot.name = node.name;
+  snapshot.state = node.state;
+  snapshot.message = node.message;
+  snapshot.schedulable = node.schedulable;
+  snapshot.cpus = node.facts.cpus;
+  snapshot.memory = node.facts.memory;
+  for (const auto& interface : node.facts.interfaces) {
+    if (interface.kind == "bridge") snapshot.bridges.insert(interface.name);
+  }
+  return snapshot;
+}
+
+void count_guests(const state::Inventory& inventory, scheduler::NodeSnapshot& snapshot) {
+  for (const auto& vm : inventory.vms_on_node(snapshot.id)) {
+    const auto taken = allocation_of(vm->value.spec);
+    snapshot.allocated.cpus += taken.cpus;
+    snapshot.allocated.memory += taken.memory;
+    snapshot.allocated.guests += 1;
+  }
+}
+
+}  // namespace
+
+scheduler::Allocation allocation_of(const model::VmSpec& spec) {
+  if (spec.power == model::PowerState::stopped) return {};
+  return {.cpus = spec.cpus, .memory = spec.memory, .guests = 1};
+}
+
+scheduler::NodeSnapshot node_snapshot(const state::Inventory& inventory, const model::Node& node) {
+  auto snapshot = without_guests(node);
+  count_guests(inventory, snapshot);
+  for (const auto& pool : inventory.all<model::Pool>()) {
+    const auto found = pool->value.nodes.find(node.id);
+    if (found == pool->value.nodes.end() || pool->value.deleting) continue;
+    const auto& there = found->second;
+    snapshot.pools[pool->value.id] = {there.ready, there.message, there.total, there.available};
+  }
+  return snapshot;
+}
+
+scheduler::ClusterSnapshot cluster_snapshot(const state::Inventory& inventory, const scheduler::Limits& limits) {
+  scheduler::ClusterSnapshot cluster;
+  cluster.limits = limits;
+  std::map<model::NodeId, std::size_t> index;
+  for (const auto& node : inventory.all<model::Node>()) {
+    index.emplace(node->value.id, cluster.nodes.size());
+    cluster.nodes.push_back(without_guests(node->value));
+    count_guests(inventory, cluster.nodes.back());
+  }
+  for (const auto& pool : inventory.all<model::Pool>()) {
+    if (pool->value.deleting) continue;
+    for (const auto& [node, there] : pool->value.nodes) {
+      const auto found = index.find(node);
+      if (found == index.end()) continue;
+      cluster.nodes[found->second].pools[pool->value.id] = {there.ready, there.message, there.total, there.available};
+    }
+  }
+  return cluster;
+}
+
+scheduler::VmRequest placement_request(const state::Inventory& inventory, const model::VmSpec& spec,
+                                       const std::vector<model::Image>& disks, const model::NodeId& pinned) {
+  scheduler::VmRequest request;
+  request.cpus = spec.cpus;
+  request.memory = spec.memory;
+  request.powered_on = spec.power != model::PowerState::stopped;
+  if (!pinned.empty()) request.pinned = pinned;
+  for (const auto& disk : disks) {
+    request.disk_room[disk.pool] += kFirstRoom;
+    if (const auto pool = inventory.find<model::Pool>(disk.pool)) request.pool_names[disk.pool] = pool->value.name;
+    if (disk.parent.empty()) continue;
+    const auto golden = inventory.find<model::Image>(disk.parent);
+    if (!golden || golden->value.node.empty()) continue;
+    request.image_node = golden->value.node;
+    request.image_name = golden->value.name;
+  }
+  for (const auto& nic : spec.nics) {
+    const auto network = inventory.find<model::Network>(nic.network);
+    if (network && network->value.kind == model::NetworkKind::bridge) request.bridges.insert(network->value.bridge);
+  }
+  return request;
+}
+
+void charge(scheduler::ClusterSnapshot& cluster, const model::NodeId& id, const scheduler::VmRequest& request) {
+  for (auto& node : cluster.nodes) {
+    if (node.id != id) continue;
+    node.allocated.guests += 1;
+    if (request.powered_on) {
+      node.allocated.cpus += request.cpus;
+      node.allocated.memory += request.memory;
+    }
+    for (const auto& [pool, room] : request.disk_room) {
+      auto& available = node.pools[pool].available;
+      available = available > room ? available - room : Bytes();
+    }
+  }
+}
+
+}  // namespace bridgehead::reconcile

@@ -1,0 +1,41 @@
+#include "base/ids.h"
+#include "reconcile/commands/commands.h"
+#include "reconcile/commands/validate.h"
+
+namespace bridgehead::reconcile {
+namespace {
+
+template <typename T>
+constexpr std::string_view kWord = "record";
+template <>
+constexpr std::string_view kWord<model::Node> = "node";
+template <>
+constexpr std::string_view kWord<model::Pool> = "pool";
+template <>
+constexpr std::string_view kWord<model::Image> = "image";
+template <>
+constexpr std::string_view kWord<model::Network> = "network";
+template <>
+constexpr std::string_view kWord<model::Vm> = "VM";
+template <>
+constexpr std::string_view kWord<model::Token> = "token";
+
+}  // namespace
+
+template <typename T>
+Result<state::Record<T>> resolve(const state::Inventory& inventory, const std::string& reference) {
+  if (is_uuid(reference)) {
+    if (auto record = inventory.find<T>(decltype(T::id)(reference))) return record;
+  }
+  if (auto record = inventory.find_by_name<T>(reference)) return record;
+  return fail(ErrorCode::not_found, "there is no {} '{}'", kWord<T>, validate::shown(reference));
+}
+
+template Result<state::Record<model::Node>> resolve(const state::Inventory&, const std::string&);
+template Result<state::Record<model::Pool>> resolve(const state::Inventory&, const std::string&);
+template Result<state::Record<model::Image>> resolve(const state::Inventory&, const std::string&);
+template Result<state::Record<model::Network>> resolve(const state::Inventory&, const std::string&);
+template Result<state::Record<model::Vm>> resolve(const state::Inventory&, const std::string&);
+template Result<state::Record<model::Token>> resolve(const state::Inventory&, const std::string&);
+
+}  // namespace bridgehead::reconcile

@@ -1,0 +1,58 @@
+// Reading and writing the records that operations are about. Free functions over the inventory; pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "reconcile/operations/logic.h"
+
+namespace bridgehead::reconcile::operations {
+
+state::Record<model::Vm> vm_of(const View& view);
+state::Record<model::Image> image_of(const View& view);
+state::Record<model::Pool> pool_of(const View& view);
+state::Record<model::Network> network_of(const View& view);
+
+// The name of a node for messages; its id when the record is gone.
+std::string node_name(const View& view, const model::NodeId& node);
+
+// For a VM's operation whose node is known: begin, or wait until the node is connected.
+Start at_node(const View& view, model::Operation& operation, const model::NodeId& node);
+
+// With everything that its disks and NICs refer to. not_found when a record is missing.
+Result<model::EnsureVm> ensure_vm(const View& view, const model::Vm& vm);
+std::vector<state::Record<model::Image>> disks_of(const View& view, const model::VmId& vm);
+model::RemoveVm remove_vm(const View& view, const model::Vm& vm, bool keep_disks);
+
+// What the node says about the disks of `vm`: there and ready, with format and size.
+void note_images(const View& view, const model::VmId& vm, const std::vector<model::Image>& reported, Changes& changes);
+
+// Removes the VM's record and its disks' (or detaches those that are ready), and keeps in the operation what a late
+// message might bring back: {"removed": {"vm": ..., "disks": [...]}}.
+void drop_vm(const View& view, const state::Record<model::Vm>& vm, bool keep_disks, Changes& changes,
+             model::Operation& operation);
+// RemoveVm from {"removed": ...}; none when it isn't there.
+std::optional<model::RemoveVm> removed_before(const View& view, const model::Operation& operation);
+
+model::VmStatus with_phase(model::VmStatus status, model::VmPhase phase, std::string message, Timestamp now);
+model::VmPhase phase_of(model::PowerState power);
+std::optional<model::PowerState> power_of(model::VmPhase phase);  // of the three that rest
+
+// An operation of the manager's own.
+model::Operation internal_operation(RandomSource& random, Timestamp now, std::string kind, std::string target_kind,
+                                    std::string target, std::string target_name, std::uint64_t generation);
+// Deletes these disks: their records become "deleting" with an operation each.
+void delete_images(const View& view, const std::vector<model::ImageId>& images, Changes& changes);
+
+template <typename T>
+T parameter(const model::Operation& operation, const char* name, T otherwise) {
+  const auto found = operation.parameters.find(name);
+  if (found == operation.parameters.end()) return otherwise;
+  try {
+    return found->get<T>();
+  } catch (const nlohmann::json::exception&) {
+    return otherwise;  // only this program writes parameters; an older form means the default
+  }
+}
+
+}  // namespace bridgehead::reconcile::operations

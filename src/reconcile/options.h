@@ -1,0 +1,22 @@
+// What an administrator may set about reconciling, with the defaults.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+#include "scheduler/scheduler.h"
+
+namespace bridgehead::reconcile {
+
+struct Options {
+  scheduler::Limits limits;
+  std::chrono::milliseconds heartbeat{std::chrono::seconds(5)};  // what agents were told; three missed = unreachable
+  std::size_t vm_operations_per_node = 32;                       // at once
+  std::size_t image_operations_per_node = 2;                     // at once; they are bound by the disk
+  std::chrono::milliseconds upload_patience{std::chrono::minutes(10)};  // without a byte, then an upload is given up
+  std::chrono::milliseconds placement_patience{
+      std::chrono::minutes(2)};                               // for a node to get ready, then a create fails
+  std::chrono::milliseconds sweep{std::chrono::seconds(30)};  // everything is looked at again
+};
+
+}  // namespace bridgehead::reconcile

@@ -1,0 +1,262 @@
+// FakeAgent: an agent as the manager sees it, without a host: a journal that outlives restarts, guests and files that
+// are entries in maps, and work that is done one small step at a time, so that a simulation can crash it between any
+// two. Not thread-safe. Deterministic: all choices come from the caller.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "model/assignment.h"
+
+namespace bridgehead::reconcile::testing {
+
+// What an agent says on its stream.
+struct Said {
+  enum class What { observed, gone, report } what = What::report;
+  model::ObservedVm observed;
+  model::VmId gone;
+  model::AssignmentReport report;
+};
+
+class FakeAgent {
+ public:
+  struct Guest {
+    std::uint64_t generation = 0;
+    std::uint64_t lease = 0;
+    model::PowerState power = model::PowerState::stopped;
+    std::set<std::string> snapshots;
+  };
+  struct Entry {
+    model::Assignment assignment;
+    unsigned step = 0;
+    bool cancel = false;
+    std::optional<model::AssignmentReport> end;
+    std::uint64_t order = 0;
+  };
+
+  explicit FakeAgent(model::NodeId node) : id(std::move(node)) {}
+
+  void assign(const model::Assignment& assignment) {
+    if (const auto found = journal.find(assignment.operation); found != journal.end()) {
+      if (found->second.end) say({.what = Said::What::report, .report = *found->second.end});
+      return;
+    }
+    journal[assignment.operation] = {.assignment = assignment, .order = next_order_++};
+  }
+  void cancel(const model::OperationId& operation) {
+    if (const auto found = journal.find(operation); found != journal.end()) found->second.cancel = true;
+  }
+  void acknowledge(const model::OperationId& operation) {
+    const auto found = journal.find(operation);
+    if (found != journal.end() && found->second.end) journal.erase(found);
+  }
+  // What was to be said on the old stream is lost with it.
+  void lose_stream() { said.clear(); }
+
+  bool busy() const {
+    for (const auto& [operation, entry] : journal) {
+      if (!entry.end) return true;
+    }
+    return false;
+  }
+
+  // One step of the `pick`-th piece of work that may go on (one per guest at a time, in order). `fails`: it goes wrong
+  // and, at its worst, leaves behind what it has made so far.
+  void work(std::size_t pick, bool fails) {
+    std::vector<Entry*> ready;
+    std::map<std::string, std::uint64_t> first;
+    for (auto& [operation, entry] : journal) {
+      if (entry.end) continue;
+      auto& order = first.try_emplace(subject(entry.assignment.body), entry.order).first->second;
+      order = std::min(order, entry.order);
+    }
+    for (auto& [operation, entry] : journal) {
+      if (!entry.end && first.at(subject(entry.assignment.body)) == entry.order) ready.push_back(&entry);
+    }
+    if (ready.empty()) return;
+    auto& entry = *ready[pick % ready.size()];
+    if (entry.cancel) return finish(entry, model::AssignmentState::cancelled, {});
+    if (fails) {
+      return finish(entry, model::AssignmentState::failed,
+                    Error{ErrorCode::io_error, "the simulated host had a bad day", {}});
+    }
+    std::visit([&](const auto& body) { step(entry, body); }, entry.assignment.body);
+    ++entry.step;
+  }
+
+  model::NodeReport report(Timestamp) const {
+    model::NodeReport report;
+    report.facts.cpus = 64;
+    report.facts.memory = Bytes(256_GiB);
+    report.load.uptime_seconds = 0;
+    for (const auto& [vm, guest] : guests) report.vms.push_back(observed(vm, guest));
+    for (const auto& pool : pools) {
+      report.pools[pool] = {.ready = true, .total = Bytes(10_TiB), .available = Bytes(5_TiB)};
+    }
+    for (const auto& [operation, entry] : journal) {
+      model::AssignmentReport running;
+      running.operation = operation;
+      report.assignments.push_back(entry.end.value_or(running));
+    }
+    return report;
+  }
+
+  // The guest's user does something.
+  void change_power(const model::VmId& vm, model::PowerState power) {
+    guests.at(vm).power = power;
+    observe(vm);
+  }
+  void lose_guest(const model::VmId& vm) {
+    guests.erase(vm);
+    say({.what = Said::What::gone, .gone = vm});
+  }
+
+  const model::NodeId id;
+  std::map<model::OperationId, Entry> journal;
+  std::map<model::VmId, Guest> guests;
+  std::set<model::ImageId> disks;
+  std::set<model::ImageId> golden;
+  std::set<model::PoolId> pools;
+  std::set<model::NetworkId> networks;
+  std::deque<Said> said;
+
+ private:
+  static std::string subject(const model::AssignmentBody& body) {
+    return std::visit(
+        [](const auto& b) -> std::string {
+          if constexpr (requires { b.vm.id; }) {
+            return b.vm.id.str();
+          } else if constexpr (requires { b.vm; }) {
+            return b.vm.str();
+          } else if constexpr (requires { b.image; }) {
+            return b.image.id.str();
+          } else if constexpr (requires { b.pool; }) {
+            return b.pool.id.str();
+          } else {
+            return b.network.id.str();
+          }
+        },
+        body);
+  }
+
+  void say(Said what) { said.push_back(std::move(what)); }
+
+  static model::ObservedVm observed(const model::VmId& vm, const Guest& guest) {
+    model::ObservedVm seen{.vm = vm, .generation = guest.generation, .lease = guest.lease};
+    seen.status.phase = guest.power == model::PowerState::running   ? model::VmPhase::running
+                        : guest.power == model::PowerState::stopped ? model::VmPhase::stopped
+                                                                    : model::VmPhase::paused;
+    for (const auto& name : guest.snapshots) seen.status.snapshots.push_back({.name = name});
+    return seen;
+  }
+  void observe(const model::VmId& vm) { say({.what = Said::What::observed, .observed = observed(vm, guests.at(vm))}); }
+
+  void finish(Entry& entry, model::AssignmentState state, std::optional<Error> error,
+              std::vector<model::Image> images = {}) {
+    model::AssignmentReport end;
+    end.operation = entry.assignment.operation;
+    end.state = state;
+    end.error = std::move(error);
+    end.images = std::move(images);
+    entry.end = end;
+    say({.what = Said::What::report, .report = std::move(end)});
+  }
+  void succeed(Entry& entry, std::vector<model::Image> images = {}) {
+    finish(entry, model::AssignmentState::succeeded, {}, std::move(images));
+  }
+  void refuse(Entry& entry, std::string why) {
+    finish(entry, model::AssignmentState::failed, Error{ErrorCode::failed_precondition, std::move(why), {}});
+  }
+
+  // Disk by disk, then the domain, then its power, then the end.
+  void step(Entry& entry, const model::EnsureVm& ensure) {
+    const auto& spec = ensure.vm.spec;
+    if (entry.step < spec.disks.size()) {
+      disks.insert(spec.disks[entry.step].image);
+      return;
+    }
+    if (entry.step > spec.disks.size() && !guests.contains(ensure.vm.id)) return refuse(entry, "the guest vanished");
+    auto& guest = guests[ensure.vm.id];
+    if (ensure.vm.lease < guest.lease) return refuse(entry, "an older lease");
+    if (entry.step == spec.disks.size()) {
+      guest.lease = ensure.vm.lease;
+      return;
+    }
+    if (entry.step == spec.disks.size() + 1) {
+      guest.power = spec.power;
+      observe(ensure.vm.id);
+      return;
+    }
+    guest.generation = std::max(guest.generation, ensure.vm.generation);
+    observe(ensure.vm.id);
+    std::vector<model::Image> images;
+    for (auto image : ensure.images) {
+      if (image.role != model::ImageRole::disk) continue;
+      image.format = model::ImageFormat::qcow2;
+      images.push_back(std::move(image));
+    }
+    succeed(entry, std::move(images));
+  }
+  void step(Entry& entry, const model::RemoveVm& remove) {
+    if (entry.step == 0) {
+      guests.erase(remove.vm.id);
+      return;
+    }
+    if (entry.step <= remove.disks.size()) {
+      disks.erase(remove.disks[entry.step - 1].id);
+      return;
+    }
+    succeed(entry);
+  }
+  void step(Entry& entry, const model::RebootVm& reboot) {
+    if (!guests.contains(reboot.vm)) return refuse(entry, "no such guest");
+    succeed(entry);
+  }
+  void step(Entry& entry, const model::SnapshotVm& snapshot) {
+    const auto found = guests.find(snapshot.vm);
+    if (found == guests.end()) return refuse(entry, "no such guest");
+    auto& guest = found->second;
+    switch (snapshot.action) {
+      case model::SnapshotAction::create: guest.snapshots.insert(snapshot.name); break;
+      case model::SnapshotAction::remove: guest.snapshots.erase(snapshot.name); break;
+      case model::SnapshotAction::rollback: guest.power = model::PowerState::stopped; break;
+    }
+    observe(snapshot.vm);
+    succeed(entry);
+  }
+  void step(Entry& entry, const model::ImportImage& import) {
+    if (entry.step < 3) return;
+    golden.insert(import.image.id);
+    auto image = import.image;
+    image.virtual_size = Bytes(1_GiB);
+    succeed(entry, {image});
+  }
+  void step(Entry& entry, const model::RemoveImage& remove) {
+    golden.erase(remove.image.id);
+    disks.erase(remove.image.id);
+    succeed(entry);
+  }
+  void step(Entry& entry, const model::EnsurePool& ensure) {
+    pools.insert(ensure.pool.id);
+    succeed(entry);
+  }
+  void step(Entry& entry, const model::RemovePool& remove) {
+    pools.erase(remove.pool.id);
+    succeed(entry);
+  }
+  void step(Entry& entry, const model::EnsureNetwork& ensure) {
+    networks.insert(ensure.network.id);
+    succeed(entry);
+  }
+  void step(Entry& entry, const model::RemoveNetwork& remove) {
+    networks.erase(remove.network.id);
+    succeed(entry);
+  }
+
+  std::uint64_t next_order_ = 0;
+};
+
+}  // namespace bridgehead::reconcile::testing

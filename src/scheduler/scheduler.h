@@ -1,0 +1,95 @@
+// Scheduler: chooses the node of a new guest. A pure function from a snapshot to a placement with its reasons; no I/O,
+// no clock, no state, hence thread-safe. The same input gives the same answer on every machine.
+//
+// A node fits when it is ready and schedulable, is the pinned node if there is one, holds every golden image that a
+// disk is cloned from (local pools), has every pool ready with enough room, has the bridges of the NICs' networks, and
+// has CPU (overcommitted) and memory (never overcommitted) left. Of those that fit, the least allocated wins; ties go
+// to the lowest id. Guests that are stopped take no CPU and no memory: starting one asks `check_fits` again.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "model/ids.h"
+#include "model/node.h"
+
+namespace bridgehead::scheduler {
+
+struct Limits {
+  double cpu_overcommit = 4.0;        // virtual CPUs per CPU of the node
+  Bytes least_reserve = 512_MiB;      // memory kept for the host: this,
+  std::uint64_t reserve_percent = 5;  // or this part of it, whichever is more
+  Bytes pool_reserve = 256_MiB;       // room that is left in a pool
+
+  bool operator==(const Limits&) const = default;
+};
+
+// What the guests placed on a node take.
+struct Allocation {
+  std::uint64_t cpus = 0;
+  Bytes memory;
+  std::uint64_t guests = 0;
+
+  bool operator==(const Allocation&) const = default;
+};
+
+struct PoolRoom {
+  bool ready = false;
+  std::string message;
+  Bytes total;
+  Bytes available;
+};
+
+struct NodeSnapshot {
+  model::NodeId id;
+  std::string name;
+  model::NodeState state = model::NodeState::unreachable;
+  std::string message;  // why it isn't ready
+  bool schedulable = true;
+  std::uint32_t cpus = 0;
+  Bytes memory;
+  Allocation allocated;
+  std::map<model::PoolId, PoolRoom> pools;
+  std::set<std::string> bridges;  // host bridges that exist there
+};
+
+struct ClusterSnapshot {
+  std::vector<NodeSnapshot> nodes;
+  Limits limits;
+};
+
+struct VmRequest {
+  std::uint32_t cpus = 1;
+  Bytes memory;
+  bool powered_on = true;                           // a guest made stopped takes no CPU and no memory yet
+  std::map<model::PoolId, Bytes> disk_room;         // pools that are needed, and the room to be written there at once
+  std::map<model::PoolId, std::string> pool_names;  // for messages
+  std::optional<model::NodeId> pinned;              // the user's choice
+  std::optional<model::NodeId> image_node;          // a local pool's golden image is only there
+  std::string image_name;                           // for messages
+  std::set<std::string> bridges;                    // that its NICs plug into
+};
+
+struct Placement {
+  model::NodeId node;
+  double score = 0;  // 0 = idle node, 1 = full
+  std::vector<std::string> reasons;
+};
+
+// Errors: resource_exhausted when no node fits, counting the nodes by reason: "no node fits guest: 1 node needs 8 GiB
+// memory, at most 3.2 GiB are free (node1)"; unavailable when the only obstacle is that nodes aren't ready.
+Result<Placement> place(const ClusterSnapshot& cluster, const VmRequest& request);
+
+// May a guest on this node take that much more CPU and memory (start, growth)? resource_exhausted with the figures.
+Status check_fits(const NodeSnapshot& node, const Limits& limits, std::uint64_t more_cpus, Bytes more_memory);
+
+// What guests may take of a node.
+std::uint64_t usable_cpus(const NodeSnapshot& node, const Limits& limits);
+Bytes usable_memory(const NodeSnapshot& node, const Limits& limits);
+
+}  // namespace bridgehead::scheduler
