@@ -1,0 +1,85 @@
+#include "control_api/bodies/read_body.h"
+#include "control_api/bodies/requests.h"
+
+namespace bridgehead::control_api {
+
+using reconcile::AddPool;
+using reconcile::CreateNetwork;
+using reconcile::CreateToken;
+using reconcile::ImportImage;
+using reconcile::UpdateNode;
+
+Result<ImportImage> read_import_image(std::string_view body) {
+  return read_body<ImportImage>(body, [](ObjectReader& reader, ImportImage& request) {
+    reader.text("name", request.name);
+    reader.require("name");
+    reader.text("pool", request.pool);
+    reader.text("node", request.node);
+    reader.require("source");
+    reader.object("source", [&](ObjectReader& source) {
+      source.choice("kind", request.source.kind);
+      source.require("kind");
+      source.text("location", request.source.location);
+      std::string image;
+      source.text("image", image);
+      // An id or a name; the command looks a name up that stands in `location`.
+      if (is_uuid(image)) {
+        request.source.image = model::ImageId(image);
+      } else if (!image.empty()) {
+        request.source.location = image;
+      }
+      source.text("sha256", request.source.sha256, 64);
+      source.size("size", request.source.size);
+    });
+  });
+}
+
+Result<AddPool> read_add_pool(std::string_view body) {
+  return read_body<AddPool>(body, [](ObjectReader& reader, AddPool& request) {
+    reader.text("name", request.name);
+    reader.require("name");
+    reader.choice("driver", request.driver);
+    reader.text("path", request.path);
+    reader.require("path");
+    reader.texts("nodes", request.nodes);
+  });
+}
+
+Result<CreateNetwork> read_create_network(std::string_view body) {
+  return read_body<CreateNetwork>(body, [](ObjectReader& reader, CreateNetwork& request) {
+    reader.text("name", request.name);
+    reader.require("name");
+    reader.choice("kind", request.kind);
+    reader.require("kind");
+    reader.text("bridge", request.bridge);
+    reader.number("vlan", request.vlan);
+    reader.text("subnet", request.subnet);
+  });
+}
+
+Result<UpdateNode> read_update_node(std::string_view body) {
+  return read_body<UpdateNode>(body, [](ObjectReader& reader, UpdateNode& request) {
+    reader.text("name", request.name);
+    reader.flag("schedulable", request.schedulable);
+  });
+}
+
+Result<CreateToken> read_create_token(std::string_view body) {
+  return read_body<CreateToken>(body, [](ObjectReader& reader, CreateToken& request) {
+    reader.text("name", request.name);
+    reader.require("name");
+    reader.choice("role", request.role);
+    reader.require("role");
+    reader.number("expires_in_seconds", request.expires_in_seconds);
+  });
+}
+
+Result<JoinTokenRequest> read_create_join_token(std::string_view body) {
+  return read_body<JoinTokenRequest>(body, [](ObjectReader& reader, JoinTokenRequest& request) {
+    reader.text("node_name", request.command.node_name);
+    reader.number("ttl_seconds", request.command.ttl_seconds);
+    reader.text("address", request.address, 300);
+  });
+}
+
+}  // namespace bridgehead::control_api

@@ -1,0 +1,82 @@
+// The handlers of all routes, by resource; the table in routes.cpp names them. See routes.h for the threads they run
+// on.
+#pragma once
+
+#include "control_api/routes.h"
+
+namespace bridgehead::control_api {
+
+#define BRIDGEHEAD_ANSWER(name) Result<http::Response> name(Services& services, const Call& call)
+#define BRIDGEHEAD_STREAM(name) void name(Services& services, const std::shared_ptr<Call>& call)
+
+// system.cpp
+BRIDGEHEAD_ANSWER(get_version);
+BRIDGEHEAD_ANSWER(get_openapi);
+BRIDGEHEAD_ANSWER(get_health);
+BRIDGEHEAD_ANSWER(get_metrics);
+BRIDGEHEAD_ANSWER(get_status);
+// vms.cpp
+BRIDGEHEAD_ANSWER(list_vms);
+BRIDGEHEAD_ANSWER(create_vm);
+BRIDGEHEAD_ANSWER(get_vm);
+BRIDGEHEAD_ANSWER(patch_vm);
+BRIDGEHEAD_ANSWER(delete_vm_by_name);
+BRIDGEHEAD_ANSWER(start_vm);
+BRIDGEHEAD_ANSWER(stop_vm);
+BRIDGEHEAD_ANSWER(reboot_vm);
+BRIDGEHEAD_ANSWER(pause_vm);
+BRIDGEHEAD_ANSWER(resume_vm);
+// vm_devices.cpp
+BRIDGEHEAD_ANSWER(add_vm_disk);
+BRIDGEHEAD_ANSWER(remove_vm_disk);
+BRIDGEHEAD_ANSWER(add_vm_nic);
+BRIDGEHEAD_ANSWER(remove_vm_nic);
+BRIDGEHEAD_ANSWER(list_vm_snapshots);
+BRIDGEHEAD_ANSWER(create_vm_snapshot);
+BRIDGEHEAD_ANSWER(rollback_vm_snapshot);
+BRIDGEHEAD_ANSWER(delete_vm_snapshot);
+// vm_console.cpp
+BRIDGEHEAD_STREAM(open_console);
+BRIDGEHEAD_STREAM(open_vnc);
+BRIDGEHEAD_STREAM(get_vm_log);
+// images.cpp
+BRIDGEHEAD_ANSWER(list_images);
+BRIDGEHEAD_ANSWER(import_image);
+BRIDGEHEAD_ANSWER(get_image);
+BRIDGEHEAD_ANSWER(delete_image_by_name);
+// image_transfer.cpp
+BRIDGEHEAD_STREAM(export_image);
+BRIDGEHEAD_STREAM(put_upload);
+// pools.cpp
+BRIDGEHEAD_ANSWER(list_pools);
+BRIDGEHEAD_ANSWER(create_pool);
+BRIDGEHEAD_ANSWER(get_pool);
+BRIDGEHEAD_ANSWER(delete_pool);
+// networks.cpp
+BRIDGEHEAD_ANSWER(list_networks);
+BRIDGEHEAD_ANSWER(create_network_record);
+BRIDGEHEAD_ANSWER(get_network);
+BRIDGEHEAD_ANSWER(delete_network_by_name);
+// nodes.cpp
+BRIDGEHEAD_ANSWER(list_nodes);
+BRIDGEHEAD_ANSWER(get_node);
+BRIDGEHEAD_ANSWER(patch_node);
+BRIDGEHEAD_ANSWER(delete_node_by_name);
+BRIDGEHEAD_ANSWER(create_join_token_ticket);
+// operations.cpp
+BRIDGEHEAD_ANSWER(list_operations);
+BRIDGEHEAD_STREAM(get_operation);
+BRIDGEHEAD_ANSWER(cancel_operation_by_id);
+// events.cpp
+BRIDGEHEAD_ANSWER(list_events);
+BRIDGEHEAD_STREAM(stream_events);
+// tokens.cpp
+BRIDGEHEAD_ANSWER(list_tokens);
+BRIDGEHEAD_ANSWER(create_token_secret);
+BRIDGEHEAD_ANSWER(delete_token_by_name);
+BRIDGEHEAD_ANSWER(get_whoami);
+
+#undef BRIDGEHEAD_ANSWER
+#undef BRIDGEHEAD_STREAM
+
+}  // namespace bridgehead::control_api

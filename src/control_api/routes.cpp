@@ -1,0 +1,128 @@
+#include "control_api/routes.h"
+
+#include "control_api/resources/handlers.h"
+
+namespace bridgehead::control_api {
+namespace {
+
+using http::Method;
+
+std::vector<Route> make_routes() {
+  using enum Access;
+  const auto answer = [](Method method, std::string_view pattern, Access access, AnswerHandler handler,
+                         std::vector<std::string_view> query = {}) {
+    return Route{method, pattern, access, handler, nullptr, std::move(query)};
+  };
+  const auto stream = [](Method method, std::string_view pattern, Access access, StreamHandler handler,
+                         std::vector<std::string_view> query = {}) {
+    return Route{method, pattern, access, nullptr, handler, std::move(query)};
+  };
+  const std::vector<std::string_view> dry{"dry_run"};
+  return {
+      answer(Method::get, "/healthz", none, get_health),
+      answer(Method::get, "/metrics", viewer_or_loopback, get_metrics),
+      answer(Method::get, "/api/v1/version", none, get_version),
+      answer(Method::get, "/api/v1/openapi.yaml", none, get_openapi),
+      answer(Method::get, "/api/v1/status", viewer, get_status),
+
+      answer(Method::get, "/api/v1/vms", viewer, list_vms, {"summary", "node", "state", "label"}),
+      answer(Method::post, "/api/v1/vms", operator_, create_vm, dry),
+      answer(Method::get, "/api/v1/vms/{vm}", viewer, get_vm),
+      answer(Method::patch, "/api/v1/vms/{vm}", operator_, patch_vm, dry),
+      answer(Method::delete_, "/api/v1/vms/{vm}", operator_, delete_vm_by_name, {"dry_run", "keep_disks"}),
+      answer(Method::post, "/api/v1/vms/{vm}/start", operator_, start_vm, dry),
+      answer(Method::post, "/api/v1/vms/{vm}/stop", operator_, stop_vm, dry),
+      answer(Method::post, "/api/v1/vms/{vm}/reboot", operator_, reboot_vm, dry),
+      answer(Method::post, "/api/v1/vms/{vm}/pause", operator_, pause_vm, dry),
+      answer(Method::post, "/api/v1/vms/{vm}/resume", operator_, resume_vm, dry),
+      answer(Method::post, "/api/v1/vms/{vm}/disks", operator_, add_vm_disk, dry),
+      answer(Method::delete_, "/api/v1/vms/{vm}/disks/{disk}", operator_, remove_vm_disk, dry),
+      answer(Method::post, "/api/v1/vms/{vm}/nics", operator_, add_vm_nic, dry),
+      answer(Method::delete_, "/api/v1/vms/{vm}/nics/{nic}", operator_, remove_vm_nic, dry),
+      answer(Method::get, "/api/v1/vms/{vm}/snapshots", viewer, list_vm_snapshots),
+      answer(Method::post, "/api/v1/vms/{vm}/snapshots", operator_, create_vm_snapshot, dry),
+      answer(Method::post, "/api/v1/vms/{vm}/snapshots/{snapshot}/rollback", operator_, rollback_vm_snapshot, dry),
+      answer(Method::delete_, "/api/v1/vms/{vm}/snapshots/{snapshot}", operator_, delete_vm_snapshot, dry),
+      stream(Method::get, "/api/v1/vms/{vm}/console", operator_, open_console, {"take_over"}),
+      stream(Method::get, "/api/v1/vms/{vm}/vnc", operator_, open_vnc),
+      stream(Method::get, "/api/v1/vms/{vm}/log", viewer, get_vm_log),
+
+      answer(Method::get, "/api/v1/images", viewer, list_images, {"role"}),
+      answer(Method::post, "/api/v1/images", operator_, import_image, dry),
+      answer(Method::get, "/api/v1/images/{image}", viewer, get_image),
+      answer(Method::delete_, "/api/v1/images/{image}", operator_, delete_image_by_name, dry),
+      // A disk's bytes hold whatever its guest keeps secret: reading them is more than viewing.
+      stream(Method::get, "/api/v1/images/{image}/export", operator_, export_image, {"format"}),
+      stream(Method::put, "/api/v1/uploads/{operation}", operator_, put_upload),
+
+      answer(Method::get, "/api/v1/pools", viewer, list_pools),
+      answer(Method::post, "/api/v1/pools", admin, create_pool, dry),
+      answer(Method::get, "/api/v1/pools/{pool}", viewer, get_pool),
+      answer(Method::delete_, "/api/v1/pools/{pool}", admin, delete_pool, dry),
+
+      answer(Method::get, "/api/v1/networks", viewer, list_networks),
+      answer(Method::post, "/api/v1/networks", admin, create_network_record, dry),
+      answer(Method::get, "/api/v1/networks/{network}", viewer, get_network),
+      answer(Method::delete_, "/api/v1/networks/{network}", admin, delete_network_by_name, dry),
+
+      answer(Method::get, "/api/v1/nodes", viewer, list_nodes),
+      answer(Method::get, "/api/v1/nodes/{node}", viewer, get_node),
+      answer(Method::patch, "/api/v1/nodes/{node}", operator_, patch_node, dry),
+      answer(Method::delete_, "/api/v1/nodes/{node}", operator_, delete_node_by_name, dry),
+      answer(Method::post, "/api/v1/join-tokens", admin, create_join_token_ticket, dry),
+
+      answer(Method::get, "/api/v1/operations", viewer, list_operations, {"state", "target", "limit"}),
+      stream(Method::get, "/api/v1/operations/{operation}", viewer, get_operation, {"wait_seconds"}),
+      answer(Method::post, "/api/v1/operations/{operation}/cancel", operator_, cancel_operation_by_id, dry),
+
+      answer(Method::get, "/api/v1/events", viewer, list_events, {"since", "limit"}),
+      stream(Method::get, "/api/v1/events/stream", viewer, stream_events, {"since"}),
+
+      answer(Method::get, "/api/v1/tokens", admin, list_tokens),
+      answer(Method::post, "/api/v1/tokens", admin, create_token_secret, dry),
+      answer(Method::delete_, "/api/v1/tokens/{token}", admin, delete_token_by_name, dry),
+      answer(Method::get, "/api/v1/whoami", viewer, get_whoami),
+  };
+}
+
+// The pattern's parameters, or nothing when the path is another one.
+std::optional<std::vector<std::string>> match(std::string_view pattern, const std::vector<std::string>& segments) {
+  std::vector<std::string> parameters;
+  std::size_t at = 0;
+  pattern.remove_prefix(1);
+  while (!pattern.empty()) {
+    const auto end = std::min(pattern.find('/'), pattern.size());
+    const auto part = pattern.substr(0, end);
+    pattern.remove_prefix(std::min(end + 1, pattern.size()));
+    if (at == segments.size()) return std::nullopt;
+    const auto& segment = segments[at++];
+    if (part.starts_with('{')) {
+      parameters.push_back(segment);
+    } else if (part != segment) {
+      return std::nullopt;
+    }
+  }
+  if (at != segments.size()) return std::nullopt;
+  return parameters;
+}
+
+}  // namespace
+
+const std::vector<Route>& all_routes() {
+  static const std::vector<Route> routes = make_routes();
+  return routes;
+}
+
+Match find_route(http::Method method, const std::vector<std::string>& segments) {
+  Match result;
+  for (const auto& route : all_routes()) {
+    auto parameters = match(route.pattern, segments);
+    if (!parameters) continue;
+    const bool as_head = method == Method::head && route.method == Method::get && route.answer != nullptr;
+    if (route.method == method || as_head) return {&route, std::move(*parameters), {}};
+    result.allowed += (result.allowed.empty() ? "" : ", ") + std::string(to_string(route.method));
+  }
+  return result;
+}
+
+}  // namespace bridgehead::control_api

@@ -1,0 +1,33 @@
+// What handlers work with. References only; everything in it is thread-safe.
+#pragma once
+
+#include "control_api/auth.h"
+#include "control_api/server.h"
+#include "reconcile/agent_port.h"
+#include "reconcile/commands/commands.h"
+#include "reconcile/metrics.h"
+#include "reconcile/progress_board.h"
+
+namespace bridgehead::control_api {
+
+class EventHub;
+class Metrics;
+class Sessions;
+
+struct Services {
+  const ServerConfig& config;
+  reconcile::Commander& commander;
+  reconcile::AgentPort& agents;
+  reconcile::TunnelBroker& tunnels;
+  reconcile::ProgressBoard& progress;
+  Authenticator& authenticator;
+  EventHub& events;
+  Metrics& metrics;
+  Sessions& sessions;
+  const reconcile::ReconcileMetrics& reconcile_metrics;
+  const std::function<std::vector<ExtraMetric>()>& extra_metrics;
+
+  const state::Inventory& inventory() const { return commander.inventory; }
+};
+
+}  // namespace bridgehead::control_api

@@ -1,0 +1,98 @@
+#include "control_api/views.h"
+
+#include "control_api/json/writer.h"
+#include "model/enum_names.h"
+#include "model/json.h"
+
+namespace bridgehead::control_api {
+namespace {
+
+template <typename T>
+std::string name_of(const state::Inventory& inventory, const decltype(T::id)& id) {
+  if (id.empty()) return {};
+  const auto record = inventory.find<T>(id);
+  return record ? record->value.name : std::string();
+}
+
+void hide(nlohmann::json& object, const char* field) {
+  auto& value = object[field];
+  if (value.is_string() && !value.get_ref<const std::string&>().empty()) value = "(set)";
+}
+
+}  // namespace
+
+std::string dump(const nlohmann::json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string without_password(std::string_view url) {
+  const auto scheme = url.find("://");
+  if (scheme == std::string_view::npos) return std::string(url);
+  const auto authority = scheme + 3;
+  const auto path = std::min(url.find_first_of("/?#", authority), url.size());
+  const auto at = url.substr(authority, path - authority).rfind('@');
+  if (at == std::string_view::npos) return std::string(url);
+  return fmt::format("{}***{}", url.substr(0, authority), url.substr(authority + at));
+}
+
+nlohmann::json view_of(const model::Vm& vm, const state::Inventory& inventory) {
+  nlohmann::json json = vm;
+  auto& cloud_init = json["spec"]["cloud_init"];
+  hide(cloud_init, "password_hash");
+  hide(cloud_init, "user_data");
+  json["node_name"] = name_of<model::Node>(inventory, vm.node);
+  return json;
+}
+
+nlohmann::json view_of(const model::Image& image, const state::Inventory& inventory) {
+  nlohmann::json json = image;
+  json["source"] = without_password(image.source);
+  json["pool_name"] = name_of<model::Pool>(inventory, image.pool);
+  json["node_name"] = name_of<model::Node>(inventory, image.node);
+  json["vm_name"] = name_of<model::Vm>(inventory, image.vm);
+  return json;
+}
+
+nlohmann::json view_of(const model::Pool& pool) { return pool; }
+nlohmann::json view_of(const model::Network& network) { return network; }
+nlohmann::json view_of(const model::Node& node) { return node; }
+
+nlohmann::json view_of(const model::Operation& operation) {
+  nlohmann::json json = operation;
+  const auto source = json["parameters"].find("source");
+  if (source != json["parameters"].end() && source->is_object() && source->contains("location") &&
+      (*source)["location"].is_string()) {
+    (*source)["location"] = without_password((*source)["location"].get_ref<const std::string&>());
+  }
+  return json;
+}
+
+nlohmann::json view_of(const model::Token& token) {
+  nlohmann::json json = token;
+  json.erase("secret_sha256");
+  return json;
+}
+
+void append_summary(std::string& out, const model::Vm& vm, std::string_view node_name) {
+  out += "{\"id\":";
+  append_json_string(out, vm.id.str());
+  out += ",\"name\":";
+  append_json_string(out, vm.name);
+  out += ",\"phase\":";
+  append_json_string(out, model::to_string(vm.status.phase));
+  out += ",\"node\":";
+  append_json_string(out, node_name);
+  out += ",\"cpus\":";
+  append_json_number(out, vm.spec.cpus);
+  out += ",\"memory\":";
+  append_json_number(out, vm.spec.memory.count());
+  out += ",\"ip\":";
+  append_json_string(out, vm.status.ip_addresses.empty() ? std::string_view() : vm.status.ip_addresses.front());
+  out += ",\"message\":";
+  append_json_string(out, vm.status.message);
+  out += ",\"created\":";
+  append_json_time(out, vm.created);
+  out += '}';
+}
+
+}  // namespace bridgehead::control_api

@@ -1,0 +1,38 @@
+// Records as the API shows them: model/json.h plus names of what ids point to, minus secrets. Free functions;
+// thread-safe.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "model/image.h"
+#include "model/network.h"
+#include "model/node.h"
+#include "model/operation.h"
+#include "model/pool.h"
+#include "model/token.h"
+#include "model/vm.h"
+#include "state/inventory.h"
+
+namespace bridgehead::control_api {
+
+// Passwords and user data as "(set)"; adds "node_name".
+nlohmann::json view_of(const model::Vm& vm, const state::Inventory& inventory);
+// Adds "pool_name", "node_name", "vm_name"; hides a password in the source's URL.
+nlohmann::json view_of(const model::Image& image, const state::Inventory& inventory);
+nlohmann::json view_of(const model::Pool& pool);
+nlohmann::json view_of(const model::Network& network);
+nlohmann::json view_of(const model::Node& node);
+nlohmann::json view_of(const model::Operation& operation);  // hides a password in a source's URL
+nlohmann::json view_of(const model::Token& token);          // without the secret's hash
+
+// One item of GET /vms?summary=true, written straight to text.
+void append_summary(std::string& out, const model::Vm& vm, std::string_view node_name);
+
+// Compact; bytes that aren't UTF-8 (they come from guests and files) become U+FFFD instead of an exception.
+std::string dump(const nlohmann::json& json);
+
+// "https://user:secret@host/x" -> "https://***@host/x"
+std::string without_password(std::string_view url);
+
+}  // namespace bridgehead::control_api
