@@ -1,0 +1,66 @@
+#include "host_agent/assignments/assignments.h"
+
+namespace bridgehead::host_agent {
+namespace {
+
+template <typename... Visitors>
+struct Overloaded : Visitors... {
+  using Visitors::operator()...;
+};
+
+}  // namespace
+
+Assignments::Assignments(NodeServices& services)
+    : ensure_vm_(services), remove_vm_(services), reboot_vm_(services), snapshot_vm_(services), import_image_(services),
+      remove_image_(services), ensure_pool_(services), remove_pool_(services), ensure_network_(services),
+      remove_network_(services) {}
+
+Outcome Assignments::run(const model::Assignment& assignment, const Task& task) {
+  return std::visit(
+      Overloaded{
+          [&](const model::EnsureVm& work) { return ensure_vm_.run(work, task); },
+          [&](const model::RemoveVm& work) { return remove_vm_.run(work, task); },
+          [&](const model::RebootVm& work) { return reboot_vm_.run(work, task); },
+          [&](const model::SnapshotVm& work) { return snapshot_vm_.run(work, task); },
+          [&](const model::ImportImage& work) { return import_image_.run(work, task); },
+          [&](const model::RemoveImage& work) { return remove_image_.run(work, task); },
+          [&](const model::EnsurePool& work) { return ensure_pool_.run(work, task); },
+          [&](const model::RemovePool& work) { return remove_pool_.run(work, task); },
+          [&](const model::EnsureNetwork& work) { return ensure_network_.run(work, task); },
+          [&](const model::RemoveNetwork& work) { return remove_network_.run(work, task); },
+      },
+      assignment.body);
+}
+
+std::string lane_of(const model::VmId& vm) { return "vm/" + vm.str(); }
+std::string lane_of(const model::PoolId& pool) { return "pool/" + pool.str(); }
+std::string lane_of(const model::NetworkId& network) { return "network/" + network.str(); }
+
+std::string lane_of(const model::AssignmentBody& body) {
+  return std::visit(Overloaded{
+                        [](const model::EnsureVm& work) { return lane_of(work.vm.id); },
+                        [](const model::RemoveVm& work) { return lane_of(work.vm.id); },
+                        [](const model::RebootVm& work) { return lane_of(work.vm); },
+                        [](const model::SnapshotVm& work) { return lane_of(work.vm); },
+                        [](const model::ImportImage& work) { return "image/" + work.image.id.str(); },
+                        [](const model::RemoveImage& work) { return "image/" + work.image.id.str(); },
+                        [](const model::EnsurePool& work) { return lane_of(work.pool.id); },
+                        [](const model::RemovePool& work) { return lane_of(work.pool.id); },
+                        [](const model::EnsureNetwork& work) { return lane_of(work.network.id); },
+                        [](const model::RemoveNetwork& work) { return lane_of(work.network.id); },
+                    },
+                    body);
+}
+
+model::VmId guest_of(const model::AssignmentBody& body) {
+  return std::visit(Overloaded{
+                        [](const model::EnsureVm& work) { return work.vm.id; },
+                        [](const model::RemoveVm& work) { return work.vm.id; },
+                        [](const model::RebootVm& work) { return work.vm; },
+                        [](const model::SnapshotVm& work) { return work.vm; },
+                        [](const auto&) { return model::VmId(); },
+                    },
+                    body);
+}
+
+}  // namespace bridgehead::host_agent

@@ -1,0 +1,75 @@
+// What every assignment handler gets and gives. Handlers (one file per kind) are concrete classes with
+// `Outcome run(const Kind&, const Task&)`: idempotent, blocking, on a worker. They may be run again after a crash at any
+// point and then end in the same state.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "host_agent/guest_events.h"
+#include "host_agent/guest_files.h"
+#include "host_agent/journal.h"
+#include "host_agent/memory_budget.h"
+#include "host_agent/pools.h"
+#include "host_agent/upload_rendezvous.h"
+#include "hypervisor/hypervisor.h"
+
+namespace bridgehead::host_agent {
+
+// One run of one assignment.
+struct Task {
+  model::OperationId operation;
+  std::stop_token stop;   // cancelled by the user, or the agent stops
+  ProgressSink progress;  // never empty
+  bool resumed = false;   // an earlier run of the agent had begun it
+};
+
+struct Outcome {
+  std::optional<Error> error;        // nothing = succeeded
+  std::vector<model::Image> images;  // as they are in the pool now
+  std::optional<VmChange> change;    // for the journal, with the report
+};
+
+inline Outcome failed(Error error) { return {.error = std::move(error)}; }
+inline Outcome outcome_of(const Status& status) { return status ? Outcome{} : failed(status.error()); }
+
+// What the host can give to a guest now.
+struct HostCapacity {
+  std::uint32_t cpus = 0;
+  Bytes memory_available;
+  bool kvm = false;
+};
+
+struct TaskTimings {
+  std::chrono::milliseconds shutdown_repeat{std::chrono::seconds(5)};  // a guest that boots misses the first ACPI event
+  std::chrono::milliseconds default_grace{std::chrono::seconds(60)};
+  std::chrono::milliseconds upload_wait{std::chrono::minutes(10)};
+  std::chrono::milliseconds undo_patience{std::chrono::seconds(30)};  // for a libvirt that is being restarted
+  std::chrono::milliseconds undo_repeat{std::chrono::seconds(1)};
+};
+
+// The node's parts that handlers work with; all outlive them.
+struct NodeServices {
+  hypervisor::Hypervisor& hypervisor;
+  PoolRegistry& pools;
+  Journal& journal;
+  GuestEvents& events;
+  GuestFiles& files;
+  UploadRendezvous& uploads;
+  MemoryBudget& memory;
+  const Clock& clock;
+  model::NodeId node;
+  std::function<HostCapacity()> capacity;
+  std::vector<std::filesystem::path> import_directories;
+  TaskTimings timings;
+};
+
+inline Error cancelled_error() { return {ErrorCode::cancelled, "cancelled", {}}; }
+
+}  // namespace bridgehead::host_agent

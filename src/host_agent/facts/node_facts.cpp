@@ -1,0 +1,76 @@
+#include "host_agent/facts/node_facts.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "host_agent/facts/host_facts.h"
+#include "host_agent/facts/network_facts.h"
+#include "host_agent/messages.h"
+#include "model/enum_names.h"
+
+namespace bridgehead::host_agent {
+
+FactsCollector::FactsCollector(hypervisor::Hypervisor& hypervisor,
+                               std::function<hypervisor::KvmTrialResult()> kvm_trial, Options options)
+    : hypervisor_(hypervisor), kvm_trial_(std::move(kvm_trial)), options_(std::move(options)) {}
+
+model::NodeFacts FactsCollector::collect() {
+  auto facts = read_host_facts(options_.root);
+  facts.interfaces = read_interfaces(options_.root, system_addresses());
+  facts.agent_version = options_.agent_version;
+  const auto trial = virtualization();
+  facts.virtualization = trial.virtualization;
+  facts.virtualization_message = trial.message;
+  if (const auto info = hypervisor_.info()) {
+    facts.libvirt_version = info->library_version;
+    facts.hypervisor_version = info->hypervisor_version;
+    if (trial.virtualization == model::Virtualization::none) facts.hypervisor_message = trial.message;
+  } else {
+    facts.hypervisor_message = info.error().describe();
+  }
+  return facts;
+}
+
+hypervisor::KvmTrialResult FactsCollector::virtualization() {
+  // A module that is loaded later makes the device appear, which asks for a new trial without a reboot.
+  std::error_code error;
+  const bool device = std::filesystem::exists(options_.root / "dev/kvm", error);
+  const auto key = read_boot_id(options_.root) + (device ? "+kvm" : "-kvm");
+  if (key == known_key_) return known_;
+  auto result = cached(key);
+  if (!result) {
+    result = kvm_trial_();
+    // "none" (no QEMU) is put right by installing something: try again next time.
+    if (result->virtualization == model::Virtualization::none) return *result;
+    keep(key, *result);
+  }
+  known_key_ = key;
+  known_ = *result;
+  return known_;
+}
+
+std::optional<hypervisor::KvmTrialResult> FactsCollector::cached(const std::string& key) const {
+  const auto text = read_file(options_.state_dir / "kvm_trial.json", 64_KiB);
+  if (!text) return std::nullopt;
+  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  if (!json.is_object()) return std::nullopt;
+  const auto field = [&](const char* name) {
+    const auto found = json.find(name);
+    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  if (field("boot") != key) return std::nullopt;
+  const auto virtualization = model::parse_enum<model::Virtualization>(field("virtualization"));
+  if (!virtualization) return std::nullopt;
+  return hypervisor::KvmTrialResult{*virtualization, field("message")};
+}
+
+void FactsCollector::keep(const std::string& key, const hypervisor::KvmTrialResult& result) const {
+  const nlohmann::json json = {
+      {"boot", key}, {"virtualization", to_string(result.virtualization)}, {"message", result.message}};
+  // Only a cache: without it the next start tries again.
+  if (auto kept = write_file_atomic(options_.state_dir / "kvm_trial.json", json.dump() + "\n"); !kept) {
+    log::warning(messages::journal_failed, "the result of the KVM trial is not kept: {}", kept.error().message);
+  }
+}
+
+}  // namespace bridgehead::host_agent

@@ -1,0 +1,60 @@
+// Housekeeper: the slow periodic duties of a node, on one thread of its own: collects the facts, measures the pools, takes up
+// again what an undo had to leave behind, gives memory back to the system. Blocks in libvirt and file systems, which delays
+// nothing else. Thread-safe.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "host_agent/facts/node_facts.h"
+#include "host_agent/pools.h"
+#include "model/node.h"
+
+namespace bridgehead::host_agent {
+
+class Housekeeper {
+ public:
+  struct Duties {
+    std::function<model::NodeFacts()> collect_facts;
+    std::function<void()> leftovers;  // undoes again what could not be undone
+    std::function<void()> changed;    // facts or pools differ from what was last told
+  };
+
+  Housekeeper(PoolRegistry& pools, Duties duties, std::chrono::milliseconds interval = std::chrono::seconds(60));
+  ~Housekeeper();
+  Housekeeper(const Housekeeper&) = delete;
+  Housekeeper& operator=(const Housekeeper&) = delete;
+
+  void start();
+  void stop();
+  // Does its duties soon instead of at the next interval.
+  void poke();
+  // Waits until the facts were collected once; false at the timeout.
+  bool wait_for_facts(std::chrono::milliseconds timeout);
+  model::NodeFacts facts() const;
+
+ private:
+  void work();
+  void round();
+
+  PoolRegistry& pools_;
+  const Duties duties_;
+  const std::chrono::milliseconds interval_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable collected_;
+  bool stopping_ = false;
+  bool poked_ = false;
+  bool have_facts_ = false;
+  model::NodeFacts facts_;
+  std::map<model::PoolId, model::PoolOnNode> told_pools_;
+  std::thread thread_;
+};
+
+// Whether the difference is worth telling: readiness, reason, abilities; or more than 1 % of the space.
+bool differs_notably(const std::map<model::PoolId, model::PoolOnNode>& a, const std::map<model::PoolId, model::PoolOnNode>& b);
+
+}  // namespace bridgehead::host_agent

@@ -1,0 +1,44 @@
+// What the agent logs, with an explanation for the operator. Constants.
+#pragma once
+
+#include "base/log.h"
+
+namespace bridgehead::host_agent::messages {
+
+inline constexpr log::Message agent_started{"AGENT_STARTED", "The agent runs: its journal is read, guests are watched."};
+inline constexpr log::Message agent_stopping{"AGENT_STOPPING",
+                                             "The agent was asked to stop. Guests are left as they are."};
+inline constexpr log::Message manager_connected{"MANAGER_CONNECTED",
+                                                "The stream to the manager is open; this node is reachable."};
+inline constexpr log::Message manager_away{
+    "MANAGER_AWAY", "The manager can't be reached or ended the stream. The agent keeps trying; guests are not affected."};
+inline constexpr log::Message manager_message_refused{
+    "MANAGER_MESSAGE_REFUSED", "A message of the manager could not be understood and was left out; versions may differ."};
+inline constexpr log::Message certificate_renewed{"CERTIFICATE_RENEWED",
+                                                  "The node has a new certificate; the stream is opened again with it."};
+inline constexpr log::Message certificate_renewal_failed{
+    "CERTIFICATE_RENEWAL_FAILED",
+    "The manager did not renew this node's certificate. It is tried again; when it ends, the node must join again."};
+inline constexpr log::Message assignment_received{"ASSIGNMENT_RECEIVED", "The manager gave this node a piece of work."};
+inline constexpr log::Message assignment_resumed{
+    "ASSIGNMENT_RESUMED", "Work that an earlier run of the agent had not finished is carried out again to its end."};
+inline constexpr log::Message assignment_finished{"ASSIGNMENT_FINISHED", "A piece of work ended; the manager is told."};
+inline constexpr log::Message assignment_failed{"ASSIGNMENT_FAILED",
+                                                "A piece of work failed; the manager and the user get this reason."};
+inline constexpr log::Message journal_failed{
+    "JOURNAL_FAILED", "The agent's journal could not be written (is the disk of its state directory full?)."};
+inline constexpr log::Message cleanup_incomplete{
+    "CLEANUP_INCOMPLETE", "After a failed create a part could not be removed; it is tried again with the next delete."};
+inline constexpr log::Message pool_not_ready{"POOL_NOT_READY", "A pool can't be used on this node, and why."};
+inline constexpr log::Message pool_ready{"POOL_READY", "A pool can be used on this node."};
+inline constexpr log::Message network_not_ready{"NETWORK_NOT_READY", "A network can't be used on this node, and why."};
+inline constexpr log::Message hypervisor_away{
+    "HYPERVISOR_AWAY", "Guests can't be watched or started now, and what to do; the agent goes on without."};
+inline constexpr log::Message hypervisor_ready{"HYPERVISOR_READY", "Guests can be watched and started on this node."};
+inline constexpr log::Message guest_autostarted{"GUEST_AUTOSTARTED", "A guest was started after this node's reboot."};
+inline constexpr log::Message guest_autostart_failed{"GUEST_AUTOSTART_FAILED",
+                                                     "A guest could not be started after this node's reboot, and why."};
+inline constexpr log::Message tunnel_failed{"TUNNEL_FAILED",
+                                            "A console, VNC, upload or download could not be carried, and why."};
+
+}  // namespace bridgehead::host_agent::messages

@@ -1,0 +1,228 @@
+#include "host_agent/node_agent.h"
+
+#include "host_agent/assignments/assignments.h"
+#include "host_agent/assignments/undo_creation.h"
+#include "host_agent/autostart.h"
+#include "host_agent/facts/host_facts.h"
+#include "host_agent/facts/host_load.h"
+#include "host_agent/facts/node_facts.h"
+#include "host_agent/housekeeper.h"
+#include "host_agent/messages.h"
+#include "host_agent/remembered.h"
+
+namespace bridgehead::host_agent {
+
+// Members in the order of their making; stop() ends them in the other direction.
+struct NodeAgent::State {
+  State(NodeAgentConfig config_, NodeAgentParts parts_, std::unique_ptr<Journal> journal_, const Identity& identity)
+      : config(std::move(config_)), parts(std::move(parts_)), journal(std::move(journal_)), files(config.state_dir),
+        events(parts.hypervisor),
+        pools(parts.open_pool, [this](const model::OperationId& id) { return journal->is_unfinished(id); }, config.pools),
+        services{.hypervisor = parts.hypervisor,
+                 .pools = pools,
+                 .journal = *journal,
+                 .events = events,
+                 .files = files,
+                 .uploads = uploads,
+                 .memory = memory,
+                 .clock = parts.clock,
+                 .node = identity.node,
+                 .capacity = [this] { return capacity(); },
+                 .import_directories = config.import_directories,
+                 .timings = config.tasks},
+        assignments(services),
+        session(identity, IdentityFile(config.state_dir), parts.clock, parts.random, session_handlers(), config.session),
+        facts(parts.hypervisor, parts.kvm_trial,
+              {.root = config.host_root, .state_dir = config.state_dir, .agent_version = config.version}),
+        watcher(parts.hypervisor, events, *journal, parts.clock,
+                {.changed = [this](const model::ObservedVm& seen) { session.send(seen); },
+                 .gone = [this](const model::VmId& vm) { session.send_gone(vm); },
+                 .available = [this](const auto& infos) { on_hypervisor(infos); }},
+                config.watch),
+        executor(
+            *journal, parts.clock,
+            [this](const model::Assignment& assignment, const Task& task) {
+              auto outcome = assignments.run(assignment, task);
+              // Before the assignment's end: whoever waits for a pool must find it usable when the wait is over.
+              if (std::holds_alternative<model::EnsurePool>(assignment.body)) session.send_report();
+              return outcome;
+            },
+            [this](const model::AssignmentReport& report) { session.send(report); },
+            [this](const model::VmId& vm) { watcher.look(vm); }, config.executor),
+        housekeeper(pools,
+                    {.collect_facts = [this] { return facts.collect(); },
+                     .leftovers = [this] { undo_leftovers(); },
+                     .changed = [this] { session.send_report(); }},
+                    config.housekeeping),
+        tunnels(
+            parts.hypervisor, pools, files, uploads, [this](const model::TunnelId& id) { return session.dial_tunnel(id); },
+            [this](const model::TunnelId& id, const Error& error) { session.refuse_tunnel(id, error); },
+            [this](const model::OperationId& operation) { return journal->is_unfinished(operation); }) {}
+
+  SessionHandlers session_handlers();
+  HostCapacity capacity();
+  model::NodeReport report();
+  void on_welcome(const WelcomeMessage& welcome);
+  void on_hypervisor(const std::vector<hypervisor::GuestInfo>& infos);
+  void use(const Remembered& what);
+  void autostart(const std::vector<hypervisor::GuestInfo>& infos);
+  void undo_leftovers();
+
+  NodeAgentConfig config;
+  NodeAgentParts parts;
+  std::unique_ptr<Journal> journal;
+  GuestFiles files;
+  GuestEvents events;
+  PoolRegistry pools;
+  UploadRendezvous uploads;
+  MemoryBudget memory;
+  NodeServices services;
+  Assignments assignments;
+  Session session;
+  FactsCollector facts;
+  GuestWatcher watcher;
+  Executor executor;
+  Housekeeper housekeeper;
+  Tunnels tunnels;
+};
+
+SessionHandlers NodeAgent::State::session_handlers() {
+  return {.report = [this] { return report(); },
+          .load = [this] { return read_host_load(config.host_root); },
+          .welcome = [this](const WelcomeMessage& welcome) { on_welcome(welcome); },
+          .assign = [this](const model::Assignment& assignment) { executor.assign(assignment); },
+          .cancel = [this](const model::OperationId& operation) { executor.cancel(operation); },
+          .acknowledge = [this](const model::OperationId& operation) { executor.acknowledge(operation); },
+          .open_tunnel = [this](const TunnelOrder& order) { tunnels.open(order); }};
+}
+
+// On a worker, which may wait: without the trial's answer a guest would get the slow CPU for good.
+HostCapacity NodeAgent::State::capacity() {
+  housekeeper.wait_for_facts(std::chrono::seconds(60));
+  const auto known = housekeeper.facts();
+  return {.cpus = known.cpus,
+          .memory_available = read_host_load(config.host_root).memory_available,
+          .kvm = known.virtualization == model::Virtualization::kvm};
+}
+
+model::NodeReport NodeAgent::State::report() {
+  return {.facts = housekeeper.facts(),
+          .load = read_host_load(config.host_root),
+          .vms = watcher.all(),
+          .pools = pools.statuses(),
+          .assignments = executor.reports()};
+}
+
+void NodeAgent::State::on_welcome(const WelcomeMessage& welcome) {
+  const Remembered wanted{.pools = welcome.pools, .networks = welcome.networks};
+  for (const auto& [id, status] : pools.statuses()) {
+    if (std::none_of(wanted.pools.begin(), wanted.pools.end(), [&](const auto& pool) { return pool.id == id; })) {
+      pools.remove(id);
+    }
+  }
+  if (auto kept = remember(*journal, wanted); !kept) log::warning(messages::journal_failed, "{}", kept.error().describe());
+  use(wanted);
+}
+
+// On workers: attaching and libvirt may hang.
+void NodeAgent::State::use(const Remembered& what) {
+  for (const auto& pool : what.pools) {
+    if (pool.deleting) continue;
+    executor.run_in_lane(lane_of(pool.id), [this, pool] {
+      // The reason of a pool that isn't ready is in its status, and logged.
+      [[maybe_unused]] const auto attached = pools.ensure(pool);
+      housekeeper.poke();
+    });
+  }
+  for (const auto& network : what.networks) {
+    if (network.deleting) continue;
+    executor.run_in_lane(lane_of(network.id), [this, network] {
+      if (auto ensured = parts.hypervisor.ensure_network(network); !ensured) {
+        log::warning(messages::network_not_ready, "network {}: {}", network.name, ensured.error().describe());
+      }
+    });
+  }
+}
+
+void NodeAgent::State::on_hypervisor(const std::vector<hypervisor::GuestInfo>& infos) {
+  housekeeper.poke();
+  use(remembered(*journal));
+  autostart(infos);
+}
+
+void NodeAgent::State::autostart(const std::vector<hypervisor::GuestInfo>& infos) {
+  const auto boot = read_boot_id(config.host_root);
+  const auto known = journal->meta("boot_id");
+  if (boot.empty() || boot == known) return;
+  if (!known.empty()) {
+    for (const auto& vm : guests_to_autostart(*journal, infos)) {
+      executor.run_in_lane(lane_of(vm), [this, vm] {
+        // Its pools are being attached in their own lanes; this waits for them.
+        for (const auto& pool : remembered(*journal).pools) [[maybe_unused]] const auto attached = pools.ensure(pool);
+        if (auto started = autostart_guest(services, vm)) {
+          log::info(messages::guest_autostarted, "VM {}", vm);
+        } else {
+          log::error(messages::guest_autostart_failed, "VM {}: {}", vm, started.error().describe());
+        }
+        watcher.look(vm);
+      });
+    }
+  }
+  if (auto kept = journal->set_meta("boot_id", boot); !kept) {
+    log::warning(messages::journal_failed, "{}", kept.error().describe());
+  }
+}
+
+void NodeAgent::State::undo_leftovers() {
+  for (const auto& [vm, creation] : journal->creations()) {
+    if (journal->is_unfinished(creation.operation)) continue;
+    executor.run_in_lane(lane_of(vm), [this, vm = vm] {
+      const auto left = journal->creation(vm);
+      if (!left || journal->is_unfinished(left->operation) || journal->applied(vm)) return;
+      auto undone = undo_creation(services, vm, *left);
+      if (undone) undone = journal->end_creation(vm);
+      if (!undone) log::warning(messages::cleanup_incomplete, "VM {}: {}", vm, undone.error().describe());
+      watcher.look(vm);
+    });
+  }
+}
+
+Result<std::unique_ptr<NodeAgent>> NodeAgent::create(NodeAgentConfig config, NodeAgentParts parts, Identity identity) {
+  auto journal = Journal::open(parts.store);
+  if (!journal) return forward(journal);
+  if (auto made = make_directories(config.state_dir / "guests", 0711); !made) return forward(made);
+  return std::unique_ptr<NodeAgent>(
+      new NodeAgent(std::make_unique<State>(std::move(config), std::move(parts), std::move(*journal), identity)));
+}
+
+NodeAgent::NodeAgent(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+NodeAgent::~NodeAgent() { stop(); }
+
+void NodeAgent::start() {
+  auto& all = *state_;
+  // Pools that are known work without the manager.
+  all.use(remembered(*all.journal));
+  all.housekeeper.start();
+  all.watcher.start();
+  all.executor.recover();
+  log::info(messages::agent_started, "version {}, node {}", all.config.version, all.services.node);
+  // The first report should tell the truth; but a hypervisor that hangs must not keep the node from reporting at all.
+  all.housekeeper.wait_for_facts(all.config.first_look);
+  all.watcher.wait_for_first_look(all.config.first_look);
+  all.session.start();
+}
+
+void NodeAgent::stop() {
+  auto& all = *state_;
+  all.executor.interrupt();  // before the uploads end, or their imports would count as failed
+  all.tunnels.stop();
+  all.executor.stop();
+  all.session.stop();
+  all.housekeeper.stop();
+  all.watcher.stop();
+}
+
+bool NodeAgent::connected() const { return state_->session.connected(); }
+
+}  // namespace bridgehead::host_agent

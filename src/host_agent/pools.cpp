@@ -1,0 +1,146 @@
+#include "host_agent/pools.h"
+
+#include "host_agent/messages.h"
+
+namespace bridgehead::host_agent {
+
+PoolRegistry::PoolRegistry(Opener opener, Alive alive, PoolDeadlines deadlines)
+    : opener_(std::move(opener)), alive_(std::move(alive)), deadlines_(deadlines) {}
+
+Result<PoolHandle> PoolRegistry::handle(const Entry& entry) const {
+  if (!entry.status.ready || !entry.images) {
+    return fail_with_hint(
+        ErrorCode::unavailable, fmt::format("pool {} is not ready on this node: {}", entry.pool.name,
+                                            entry.status.message.empty() ? "not attached" : entry.status.message),
+        "Put that right; the agent tries it again by itself.");
+  }
+  return PoolHandle(entry.pool, entry.images, entry.limit, deadlines_, entry.status.abilities);
+}
+
+Result<PoolHandle> PoolRegistry::ensure(const model::Pool& pool) {
+  std::unique_lock lock(mutex_);
+  {
+    auto& entry = entries_[pool.id];
+    const bool moved = !entry.pool.id.empty() && (entry.pool.path != pool.path || entry.pool.driver != pool.driver);
+    if (entry.status.ready && !moved) {
+      entry.pool.name = pool.name;
+      return handle(entry);
+    }
+    if (entry.attaching) {
+      if (!attached_.wait_for(lock, deadlines_.attach, [&] {
+            const auto found = entries_.find(pool.id);
+            return found == entries_.end() || !found->second.attaching;
+          })) {
+        return fail(ErrorCode::timeout, "pool {} is still being attached", pool.name);
+      }
+      const auto found = entries_.find(pool.id);
+      if (found == entries_.end()) return fail(ErrorCode::not_found, "pool {} was removed meanwhile", pool.name);
+      return handle(found->second);
+    }
+    if (moved) entry = Entry{};
+    entry.pool = pool;
+    entry.pool.nodes.clear();
+    entry.attaching = true;
+  }
+  auto images = entries_[pool.id].images;
+  const auto limit = entries_[pool.id].limit;
+  lock.unlock();
+  auto status = attach(pool, images, limit);
+  lock.lock();
+  attached_.notify_all();
+  const auto found = entries_.find(pool.id);
+  if (found == entries_.end()) return fail(ErrorCode::not_found, "pool {} was removed meanwhile", pool.name);
+  auto& entry = found->second;
+  entry.attaching = false;
+  entry.images = std::move(images);
+  if (!status) {
+    note(entry, {.ready = false, .message = status.error().describe()});
+    return forward(status);
+  }
+  note(entry, std::move(*status));
+  return handle(entry);
+}
+
+Result<model::PoolOnNode> PoolRegistry::attach(const model::Pool& pool, std::shared_ptr<storage::ImagePool>& images,
+                                               const std::shared_ptr<CallLimit>& limit) const {
+  if (!images) {
+    auto opened = opener_(pool);
+    if (!opened) return forward(opened);
+    images = std::move(*opened);
+  }
+  PendingCall<model::PoolOnNode> call(
+      limit, "pool " + pool.name, [images, alive = alive_]() -> Result<model::PoolOnNode> {
+        auto status = images->attach();
+        if (!status.ready) return status;
+        // What a killed import left behind; not a reason to do without the pool.
+        if (auto collected = images->collect_garbage(alive); !collected) {
+          log::warning(messages::cleanup_incomplete, "{}", collected.error().describe());
+        }
+        return status;
+      });
+  return call.wait(deadlines_.attach);
+}
+
+void PoolRegistry::note(Entry& entry, model::PoolOnNode status) const {
+  if (status.ready && !entry.status.ready) {
+    log::info(messages::pool_ready, "pool {} at {}: {} of {} available", entry.pool.name, entry.pool.path,
+              status.available.human(), status.total.human());
+  } else if (!status.ready && status.message != entry.status.message) {
+    log::warning(messages::pool_not_ready, "pool {} at {}: {}", entry.pool.name, entry.pool.path, status.message);
+  }
+  entry.status = std::move(status);
+}
+
+void PoolRegistry::remove(const model::PoolId& id) {
+  const std::lock_guard lock(mutex_);
+  entries_.erase(id);
+  attached_.notify_all();
+}
+
+Result<PoolHandle> PoolRegistry::find(const model::PoolId& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(id);
+  if (found == entries_.end()) return fail(ErrorCode::not_found, "this node has no pool {}", id);
+  return handle(found->second);
+}
+
+void PoolRegistry::refresh() {
+  std::vector<std::pair<model::Pool, PendingCall<model::PoolOnNode>>> measured;
+  std::vector<model::Pool> broken;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, entry] : entries_) {
+      if (entry.attaching) continue;
+      if (!entry.status.ready) {
+        // While an earlier call hangs in it, one more thread would only hang beside it.
+        if (entry.limit->open() == 0) broken.push_back(entry.pool);
+        continue;
+      }
+      measured.emplace_back(entry.pool, PendingCall<model::PoolOnNode>(entry.limit, "pool " + entry.pool.name,
+                                                                       [images = entry.images] { return images->status(); }));
+    }
+  }
+  const auto until = std::chrono::steady_clock::now() + deadlines_.status;
+  for (auto& [pool, call] : measured) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    auto status = call.wait(std::max(left, std::chrono::milliseconds(0)));
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(pool.id);
+    if (found == entries_.end() || found->second.attaching) continue;
+    note(found->second,
+         status ? std::move(*status) : model::PoolOnNode{.ready = false, .message = status.error().describe()});
+  }
+  for (const auto& pool : broken) {
+    // Noted in its status; whoever needs the pool gets the reason.
+    [[maybe_unused]] const auto tried = ensure(pool);
+  }
+}
+
+std::map<model::PoolId, model::PoolOnNode> PoolRegistry::statuses() const {
+  const std::lock_guard lock(mutex_);
+  std::map<model::PoolId, model::PoolOnNode> all;
+  for (const auto& [id, entry] : entries_) all.emplace(id, entry.status);
+  return all;
+}
+
+}  // namespace bridgehead::host_agent

@@ -1,0 +1,242 @@
+// Simulates `kill -9` of the agent at any step: the n-th journal write or side effect (counted before and after each) is the
+// last one that happens. From then on every thread of that agent stands still at its next step; release() lets them run out
+// without any effect, so that they can be joined. For tests. Thread-safe.
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "hypervisor/hypervisor.h"
+#include "state/state_store.h"
+#include "storage/image_pool.h"
+
+namespace bridgehead::host_agent::testing {
+
+class CrashPoint {
+ public:
+  explicit CrashPoint(int die_at) : die_at_(die_at) {}
+
+  // False = this agent is dead: have no effect.
+  bool step(const std::string& what) {
+    std::unique_lock lock(mutex_);
+    if (!dead_ && ++steps_ == die_at_) {
+      dead_ = true;
+      where_ = what;
+      changed_.notify_all();
+    }
+    last_[std::this_thread::get_id()] = what;
+    if (!dead_) return true;
+    stand_still(lock, what);
+    return false;
+  }
+  // The thread that carries out the assignment: it also writes files, which aren't counted as steps.
+  void note_handler() {
+    const std::lock_guard lock(mutex_);
+    handler_ = std::this_thread::get_id();
+  }
+  // After death: waits until the handler stands still, so that it writes nothing more: at a step of its own, at a call into
+  // a pool that it waits for, or (disks are made beside it) behind its last file.
+  void wait_quiet() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] {
+      if (!handler_ || standing_.contains(*handler_) || last_[*handler_] == "after ensure_network") return true;
+      return std::any_of(standing_.begin(), standing_.end(),
+                         [](const auto& thread) { return thread.second.find("create_disk") == std::string::npos; });
+    });
+  }
+  bool is_dead() const {
+    const std::lock_guard lock(mutex_);
+    return dead_;
+  }
+  std::string where() const {
+    const std::lock_guard lock(mutex_);
+    return where_;
+  }
+  void release() {
+    const std::lock_guard lock(mutex_);
+    dead_ = released_ = true;
+    changed_.notify_all();
+  }
+
+  // Around a call that returns a Status or Result.
+  template <typename Call>
+  auto around(const std::string& what, Call call) -> decltype(call()) {
+    if (!step("before " + what)) return gone();
+    auto result = call();
+    if (!step("after " + what)) return gone();
+    return result;
+  }
+  // A call without effect: only not after death.
+  template <typename Call>
+  auto look(Call call) -> decltype(call()) {
+    {
+      std::unique_lock lock(mutex_);
+      if (dead_) {
+        stand_still(lock, "a look");
+        return gone();
+      }
+    }
+    return call();
+  }
+  static tl::unexpected<Error> gone() { return fail(ErrorCode::internal, "this agent was killed"); }
+
+ private:
+  void stand_still(std::unique_lock<std::mutex>& lock, const std::string& where) {
+    standing_[std::this_thread::get_id()] = where;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return released_; });
+  }
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  const int die_at_;
+  int steps_ = 0;
+  std::optional<std::thread::id> handler_;
+  std::map<std::thread::id, std::string> last_;
+  std::map<std::thread::id, std::string> standing_;
+  bool dead_ = false;
+  bool released_ = false;
+  std::string where_;
+};
+
+class CrashingStore final : public state::StateStore {
+ public:
+  CrashingStore(state::StateStore& inner, CrashPoint& point) : inner_(inner), point_(point) {}
+  Result<state::Entry> get(std::string_view key) const override { return inner_.get(key); }
+  Result<std::vector<state::Entry>> list(std::string_view prefix, std::size_t limit) const override {
+    return inner_.list(prefix, limit);
+  }
+  Result<state::Revision> commit(const state::Transaction& transaction) override {
+    return point_.around("commit", [&] { return inner_.commit(transaction); });
+  }
+  state::Revision revision() const override { return inner_.revision(); }
+  std::unique_ptr<Watch> watch(state::Watcher watcher) override { return inner_.watch(std::move(watcher)); }
+
+ private:
+  state::StateStore& inner_;
+  CrashPoint& point_;
+};
+
+class CrashingPool final : public storage::ImagePool {
+ public:
+  using StoredImage = storage::StoredImage;
+  CrashingPool(std::shared_ptr<storage::ImagePool> inner, std::shared_ptr<CrashPoint> point)
+      : inner_(std::move(inner)), point_(std::move(point)) {}
+
+  model::PoolOnNode attach() override { return inner_->attach(); }
+  Result<model::PoolOnNode> status() const override { return inner_->status(); }
+  Result<StoredImage> import_golden(const storage::ImportRequest& request, const ProgressSink& progress,
+                                    std::stop_token stop) override {
+    return point_->around("import", [&] { return inner_->import_golden(request, progress, stop); });
+  }
+  Result<StoredImage> create_disk(const model::Image& disk, const model::Image* golden, Bytes size) override {
+    return point_->around("create_disk", [&] { return inner_->create_disk(disk, golden, size); });
+  }
+  Result<StoredImage> grow_disk(const model::Image& disk, Bytes size) override {
+    return point_->around("grow_disk", [&] { return inner_->grow_disk(disk, size); });
+  }
+  Result<StoredImage> inspect(const model::Image& image) const override {
+    return point_->look([&] { return inner_->inspect(image); });
+  }
+  Status remove(const model::Image& image) override {
+    return point_->around("remove image", [&] { return inner_->remove(image); });
+  }
+  Status export_image(const model::Image& image, model::ImageFormat format,
+                      const std::function<bool(std::string_view)>& sink, const ProgressSink& progress,
+                      std::stop_token stop) const override {
+    return point_->look([&] { return inner_->export_image(image, format, sink, progress, stop); });
+  }
+  Status stamp_lease(const storage::LeaseStamp& stamp) override {
+    return point_->around("stamp_lease", [&] { return inner_->stamp_lease(stamp); });
+  }
+  Result<std::optional<storage::LeaseStamp>> read_lease(const model::VmId& vm) const override {
+    return point_->look([&] { return inner_->read_lease(vm); });
+  }
+  Status remove_lease(const model::VmId& vm) override {
+    return point_->around("remove_lease", [&] { return inner_->remove_lease(vm); });
+  }
+  Status collect_garbage(const std::function<bool(const model::OperationId&)>& alive) override {
+    return inner_->collect_garbage(alive);
+  }
+
+ private:
+  std::shared_ptr<storage::ImagePool> inner_;
+  std::shared_ptr<CrashPoint> point_;
+};
+
+class CrashingHypervisor final : public hypervisor::Hypervisor {
+ public:
+  CrashingHypervisor(hypervisor::Hypervisor& inner, CrashPoint& point) : inner_(inner), point_(point) {}
+
+  Result<hypervisor::HypervisorInfo> info() override { return inner_.info(); }
+  Result<std::vector<hypervisor::GuestInfo>> list() override {
+    return point_.look([&] { return inner_.list(); });
+  }
+  Result<hypervisor::GuestInfo> get(const model::VmId& id) override {
+    return point_.look([&] { return inner_.get(id); });
+  }
+  Result<hypervisor::GuestInfo> configure(const hypervisor::GuestConfig& config) override {
+    return point_.around("configure", [&] { return inner_.configure(config); });
+  }
+  Status start(const model::VmId& id) override {
+    return point_.around("start", [&] { return inner_.start(id); });
+  }
+  Status request_shutdown(const model::VmId& id) override {
+    return point_.around("request_shutdown", [&] { return inner_.request_shutdown(id); });
+  }
+  Status power_off(const model::VmId& id) override {
+    return point_.around("power_off", [&] { return inner_.power_off(id); });
+  }
+  Status reboot(const model::VmId& id, bool force) override {
+    return point_.around("reboot", [&] { return inner_.reboot(id, force); });
+  }
+  Status pause(const model::VmId& id) override {
+    return point_.around("pause", [&] { return inner_.pause(id); });
+  }
+  Status resume(const model::VmId& id) override {
+    return point_.around("resume", [&] { return inner_.resume(id); });
+  }
+  Status set_autostart(const model::VmId& id, bool on) override {
+    return point_.around("set_autostart", [&] { return inner_.set_autostart(id, on); });
+  }
+  Status remove(const model::VmId& id) override {
+    return point_.around("remove domain", [&] { return inner_.remove(id); });
+  }
+  Status create_snapshot(const model::VmId& id, const std::string& name) override {
+    return point_.around("create_snapshot", [&] { return inner_.create_snapshot(id, name); });
+  }
+  Status rollback_snapshot(const model::VmId& id, const std::string& name) override {
+    return point_.around("rollback_snapshot", [&] { return inner_.rollback_snapshot(id, name); });
+  }
+  Status remove_snapshot(const model::VmId& id, const std::string& name) override {
+    return point_.around("remove_snapshot", [&] { return inner_.remove_snapshot(id, name); });
+  }
+  Result<std::unique_ptr<hypervisor::ConsoleStream>> open_console(const model::VmId& id, bool take_over) override {
+    return inner_.open_console(id, take_over);
+  }
+  Result<UniqueFd> open_vnc(const model::VmId& id) override { return inner_.open_vnc(id); }
+  Result<std::vector<std::string>> addresses(const model::VmId& id, bool& agent_answers) override {
+    return inner_.addresses(id, agent_answers);
+  }
+  Status ensure_network(const model::Network& network) override {
+    return point_.around("ensure_network", [&] { return inner_.ensure_network(network); });
+  }
+  Status remove_network(const model::NetworkId& id) override {
+    return point_.around("remove_network", [&] { return inner_.remove_network(id); });
+  }
+  // Events of the dead agent's hypervisor connection go nowhere; the next one listens itself.
+  void on_event(std::function<void(const hypervisor::GuestEvent&)> handler) override {
+    if (!point_.is_dead()) inner_.on_event(std::move(handler));
+  }
+
+ private:
+  hypervisor::Hypervisor& inner_;
+  CrashPoint& point_;
+};
+
+}  // namespace bridgehead::host_agent::testing

@@ -1,0 +1,263 @@
+#include "host_agent/tunnels.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fcntl.h>
+#include <system_error>
+#include <thread>
+
+#include "base/file.h"
+#include "host_agent/messages.h"
+#include "model/enum_names.h"
+
+namespace bridgehead::host_agent {
+namespace {
+
+constexpr std::size_t kChunk = 64 << 10;
+
+// Until the other side closes the stream: what is under way to it arrives.
+void drain(TunnelChannel& channel) {
+  while (channel.read()) {
+  }
+}
+
+// Tells the other side how it ended.
+Status end_channel(TunnelChannel& channel, const Status& result) {
+  if (result) {
+    channel.write({.end = true});
+  } else {
+    channel.write({.error = result.error().describe()});
+  }
+  drain(channel);
+  return {};
+}
+
+Status copy_file(const std::filesystem::path& path, TunnelChannel& channel) {
+  auto file = open_file(path, O_RDONLY);
+  if (!file) return forward(file);
+  std::string buffer(kChunk, '\0');
+  for (;;) {
+    const auto got = ::read(file->get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno(errno, fmt::format("read {}", path.native()));
+    if (got == 0) return {};
+    if (!channel.write({.data = buffer.substr(0, static_cast<std::size_t>(got))})) {
+      return fail(ErrorCode::cancelled, "the receiver is gone");
+    }
+  }
+}
+
+}  // namespace
+
+Tunnels::Tunnels(hypervisor::Hypervisor& hypervisor, PoolRegistry& pools, const GuestFiles& files,
+                 UploadRendezvous& uploads, Dial dial, Refused refused, Expected expected, std::size_t most)
+    : hypervisor_(hypervisor), pools_(pools), files_(files), uploads_(uploads), dial_(std::move(dial)),
+      refused_(std::move(refused)), expected_(std::move(expected)), most_(most) {}
+
+Tunnels::~Tunnels() { stop(); }
+
+void Tunnels::open(const TunnelOrder& order) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    if (serving_ < most_) {
+      try {
+        std::thread([this, order] { serve(order); }).detach();
+        ++serving_;
+        return;
+      } catch (const std::system_error&) {
+        // Told below like any other lack.
+      }
+    }
+  }
+  refused_(order.id, {ErrorCode::resource_exhausted, "this node carries as many consoles and transfers as it can",
+                      "Close one and try again."});
+}
+
+void Tunnels::serve(const TunnelOrder& order) {
+  Status done;
+  try {
+    done = carry(order);
+  } catch (const std::system_error& error) {
+    done = fail(ErrorCode::resource_exhausted, "no thread for it: {}", error.what());
+  }
+  if (!done) {
+    log::warning(messages::tunnel_failed, "tunnel {}: {}", order.id, done.error().describe());
+    refused_(order.id, done.error());
+  }
+  const std::lock_guard lock(mutex_);
+  channels_.erase(order.id);
+  --serving_;
+  ended_.notify_all();
+}
+
+void Tunnels::stop() {
+  std::unique_lock lock(mutex_);
+  stopping_ = true;
+  stop_.request_stop();
+  for (const auto& [id, channel] : channels_) channel->cancel();
+  ended_.wait(lock, [this] { return serving_ == 0; });
+}
+
+std::size_t Tunnels::count() const {
+  const std::lock_guard lock(mutex_);
+  return serving_;
+}
+
+Status Tunnels::carry(const TunnelOrder& order) {
+  switch (order.kind) {
+    case TunnelKind::serial_console:
+      return carry_console(order);
+    case TunnelKind::vnc:
+      return carry_vnc(order);
+    case TunnelKind::image_upload:
+      return carry_upload(order);
+    case TunnelKind::image_download:
+      return carry_download(order);
+    case TunnelKind::boot_log:
+      return carry_boot_log(order);
+  }
+  return fail(ErrorCode::unsupported, "this agent does not know this kind of tunnel");
+}
+
+Result<std::shared_ptr<TunnelChannel>> Tunnels::dial(const TunnelOrder& order) {
+  std::shared_ptr<TunnelChannel> channel = dial_(order.id);
+  if (!channel) return fail(ErrorCode::unavailable, "the manager can't be reached");
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return fail(ErrorCode::cancelled, "the agent stops");
+  channels_[order.id] = channel;
+  return channel;
+}
+
+Status Tunnels::carry_console(const TunnelOrder& order) {
+  auto console = hypervisor_.open_console(order.vm, true);
+  if (!console) return forward(console);
+  auto channel = dial(order);
+  if (!channel) return forward(channel);
+  Status outcome;  // of the guest's side
+  std::thread from_guest([&] {
+    for (;;) {
+      auto bytes = (*console)->read();
+      if (!bytes) outcome = forward(bytes);
+      if (!bytes || bytes->empty()) break;
+      if (!(*channel)->write({.data = std::move(*bytes)})) break;
+    }
+    (*channel)->write(outcome ? TunnelMessage{.end = true} : TunnelMessage{.error = outcome.error().describe()});
+  });
+  while (const auto message = (*channel)->read()) {
+    if (message->end || !message->error.empty()) break;
+    if (message->data.empty()) continue;  // a resize
+    if (!(*console)->write(message->data)) break;
+  }
+  (*console)->close();
+  from_guest.join();
+  drain(**channel);
+  return {};
+}
+
+Status Tunnels::carry_vnc(const TunnelOrder& order) {
+  auto socket = hypervisor_.open_vnc(order.vm);
+  if (!socket) return forward(socket);
+  auto channel = dial(order);
+  if (!channel) return forward(channel);
+  std::thread from_guest([&] {
+    std::string buffer(kChunk, '\0');
+    for (;;) {
+      const auto got = ::read(socket->get(), buffer.data(), buffer.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) break;
+      if (!(*channel)->write({.data = buffer.substr(0, static_cast<std::size_t>(got))})) break;
+    }
+    (*channel)->write({.end = true});
+  });
+  while (const auto message = (*channel)->read()) {
+    if (message->end || !message->error.empty()) break;
+    if (message->data.empty()) continue;
+    if (!write_all(socket->get(), message->data, "the guest's display")) break;
+  }
+  ::shutdown(socket->get(), SHUT_RDWR);
+  from_guest.join();
+  drain(**channel);
+  return {};
+}
+
+Status Tunnels::carry_upload(const TunnelOrder& order) {
+  if (!expected_(order.operation)) {
+    return fail(ErrorCode::not_found, "this node has no import {} that waits for bytes", order.operation);
+  }
+  auto pipe = uploads_.offer(order.operation);
+  if (!pipe) return forward(pipe);
+  auto channel = dial(order);
+  if (!channel) {
+    (*pipe)->abandon(channel.error());
+    return forward(channel);
+  }
+  const std::stop_callback stop(stop_.get_token(), [pipe = *pipe] { pipe->close(Error{ErrorCode::cancelled, "the agent stops", {}}); });
+  Status taken;
+  bool complete = false;
+  while (taken && !complete) {
+    auto message = (*channel)->read();
+    if (!message) {
+      taken = fail(ErrorCode::io_error, "the upload was cut off");
+    } else if (!message->error.empty()) {
+      taken = fail(ErrorCode::io_error, "the sender gave up: {}", message->error);
+    } else {
+      taken = (*pipe)->push(std::move(message->data));
+      complete = message->end;
+    }
+  }
+  if (taken) {
+    (*pipe)->finish();
+  } else {
+    (*pipe)->abandon(taken.error());
+  }
+  return end_channel(**channel, taken);
+}
+
+Status Tunnels::carry_download(const TunnelOrder& order) {
+  const auto format = model::parse_enum<model::ImageFormat>(order.format.empty() ? "raw" : order.format);
+  if (!format) return forward(format);
+  auto pool = pools_.ensure(order.pool);
+  if (!pool) return forward(pool);
+  // Looked at first, so that "not found" is an answer and not a broken stream.
+  auto stored = pool->call<storage::StoredImage>([image = order.image](storage::ImagePool& images) { return images.inspect(image); });
+  if (!stored) return forward(stored);
+  auto channel = dial(order);
+  if (!channel) return forward(channel);
+  auto call = pool->begin<void>([image = order.image, format = *format, channel = *channel,
+                                 stop = stop_.get_token()](storage::ImagePool& images) {
+    return images.export_image(
+        image, format, [&](std::string_view bytes) { return channel->write({.data = std::string(bytes)}); }, [](const Progress&) {},
+        stop);
+  });
+  const auto exported = call.wait_unless_stopped(stop_.get_token(), pool->deadlines().cancel);
+  return end_channel(**channel, exported);
+}
+
+Status Tunnels::carry_boot_log(const TunnelOrder& order) {
+  std::error_code error;
+  // The id becomes a path: nothing else than a UUID may.
+  if (!is_uuid(order.vm.str()) || !std::filesystem::exists(files_.directory(order.vm), error)) {
+    return fail(ErrorCode::not_found, "this node has no guest {}", order.vm);
+  }
+  const auto path = files_.console_log(order.vm);
+  auto channel = dial(order);
+  if (!channel) return forward(channel);
+  // virtlogd keeps older parts beside it as .0, .1, ... (the highest is the oldest).
+  std::vector<std::filesystem::path> parts{path};
+  for (int i = 0; std::filesystem::exists(fmt::format("{}.{}", path.native(), i), error); ++i) {
+    parts.insert(parts.begin(), fmt::format("{}.{}", path.native(), i));
+  }
+  Status sent;
+  for (const auto& part : parts) {
+    sent = copy_file(part, **channel);
+    // A guest that never ran has printed nothing.
+    if (!sent && sent.error().code == ErrorCode::not_found) sent = Status{};
+    if (!sent) break;
+  }
+  return end_channel(**channel, sent);
+}
+
+}  // namespace bridgehead::host_agent
