@@ -111,7 +111,7 @@ namespace bridgehead::model {
 
 BRIDGEHEAD_FIELDS(PoolAbilities, direct_io, direct_io_alignment, reflink, punch_hole, preallocate, locks, file_system)
 BRIDGEHEAD_FIELDS(PoolOnNode, ready, message, total, available, abilities)
-BRIDGEHEAD_FIELDS(Pool, id, name, driver, path, created, deleting, nodes)
+BRIDGEHEAD_FIELDS(Pool, id, name, driver, path, created, deleting, limited_to, nodes)
 BRIDGEHEAD_FIELDS(Image, id, name, role, pool, node, format, state, message, virtual_size, allocated, sha256, source,
                   parent, vm, created)
 BRIDGEHEAD_FIELDS(ImageSource, kind, location, image, sha256, size)
@@ -132,7 +132,8 @@ BRIDGEHEAD_FIELDS(NodeFacts, hostname, machine_id, os, kernel, cpu_model, cpu_fl
                   agent_version)
 BRIDGEHEAD_FIELDS(Pressure, cpu, memory, io)
 BRIDGEHEAD_FIELDS(NodeLoad, load1, memory_available, pressure, uptime_seconds)
-BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, certificate_serial, created, state, message, last_seen, load)
+BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, certificate_serial, previous_certificate_serial,
+                  created, state, message, last_seen, load)
 BRIDGEHEAD_FIELDS(Operation, id, kind, target_kind, target, target_name, state, parameters, node, generation,
                   cancel_requested, progress, error, created_by, created, started, finished)
 BRIDGEHEAD_FIELDS(Token, id, name, role, secret_sha256, created, expires, last_used)

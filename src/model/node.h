@@ -77,6 +77,7 @@ struct Node {
   NodeFacts facts;
   bool schedulable = true;         // may get new guests
   std::string certificate_serial;  // of the last certificate issued to it
+  std::string previous_certificate_serial;  // still accepted: a lost answer to a renewal costs nothing
   Timestamp created{};
   NodeState state = NodeState::unreachable;
   std::string message;

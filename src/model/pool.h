@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/units.h"
@@ -45,6 +46,7 @@ struct Pool {
   std::string path;  // absolute, on each node that has it
   Timestamp created{};
   bool deleting = false;
+  std::vector<NodeId> limited_to;      // the nodes that should have it; none = all
   std::map<NodeId, PoolOnNode> nodes;  // observed
 
   bool operator==(const Pool&) const = default;

@@ -1,0 +1,16 @@
+// The composition root: puts the real parts behind the agent's seams and runs it until SIGTERM or SIGINT.
+#pragma once
+
+#include "base/result.h"
+#include "config.h"
+
+namespace bridgehead::agent_app {
+
+// Blocks. Errors: failed_precondition (not joined; another agent has the state directory), the state directory's.
+Status run_agent(const Config& config);
+
+// Trades the token for a membership, once; says so on standard output. "-" reads the token from standard input, where other
+// users can't see it.
+Status join(const Config& config, std::string token);
+
+}  // namespace bridgehead::agent_app

@@ -1,0 +1,24 @@
+// Every noun of `bh`; one file each (vm has several). Each adds its verbs to the command tree.
+#pragma once
+
+#include "cli/context.h"
+
+namespace bridgehead::cli {
+
+void add_vm_commands(CLI::App& root, Context& context);
+void add_vm_change_commands(CLI::App& vm, Context& context);    // set, rename, resize, disk, nic
+void add_vm_power_commands(CLI::App& vm, Context& context);     // start, stop, reboot, pause, resume
+void add_vm_console_commands(CLI::App& vm, Context& context);   // console, log, vnc
+void add_vm_create_command(CLI::App& vm, Context& context);
+void add_vm_snapshot_commands(CLI::App& vm, Context& context);
+void add_image_commands(CLI::App& root, Context& context);
+void add_pool_commands(CLI::App& root, Context& context);
+void add_network_commands(CLI::App& root, Context& context);
+void add_node_commands(CLI::App& root, Context& context);
+void add_operation_commands(CLI::App& root, Context& context);
+void add_event_commands(CLI::App& root, Context& context);
+void add_token_commands(CLI::App& root, Context& context);
+void add_status_commands(CLI::App& root, Context& context);     // status, version, login, whoami
+void add_reference_commands(CLI::App& root, Context& context);  // completion, man
+
+}  // namespace bridgehead::cli

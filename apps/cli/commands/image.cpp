@@ -1,0 +1,138 @@
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/units.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/noun.h"
+#include "cli/progress.h"
+
+namespace bridgehead::cli {
+namespace {
+
+std::string users(const nlohmann::json& image) {
+  std::string found;
+  for (const auto& user : image.value("users", nlohmann::json::array())) {
+    found += (found.empty() ? "" : ", ") + text(user, "/name");
+  }
+  return found;
+}
+
+struct ImportOptions {
+  std::string source, name, pool, sha256;
+  bool on_node = false, from_image = false;
+  ChangeFlags flags;
+};
+
+bool is_url(const std::string& source) { return source.starts_with("http://") || source.starts_with("https://"); }
+
+Result<nlohmann::json> source_of(const ImportOptions& options) {
+  nlohmann::json source;
+  if (is_url(options.source)) {
+    source = {{"kind", "url"}, {"location", options.source}};
+  } else if (options.from_image) {
+    source = {{"kind", "image"}, {"image", options.source}};
+  } else if (options.on_node) {
+    source = {{"kind", "path"}, {"location", options.source}};
+  } else {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(options.source, error);
+    if (error || !std::filesystem::is_regular_file(options.source)) {
+      return fail_with_hint(ErrorCode::not_found, fmt::format("there is no file {}", options.source),
+                            "Give a file of this machine, a URL, --on-node with a path of the node, or --from-image.");
+    }
+    source = {{"kind", "upload"}, {"location", std::filesystem::path(options.source).filename().string()}, {"size", size}};
+  }
+  if (!options.sha256.empty()) source["sha256"] = options.sha256;
+  return source;
+}
+
+Status import_image(Context& context, ApiClient& api, const ImportOptions& options) {
+  const auto source = source_of(options);
+  if (!source) return forward(source);
+  nlohmann::json body = {{"name", options.name}, {"source", *source}};
+  if (!options.pool.empty()) body["pool"] = options.pool;
+  const auto answer = api.post("/images" + options.flags.query(), body);
+  if (!answer) return forward(answer);
+  if (text(*source, "/kind") == "upload" && !options.flags.dry_run) {
+    ProgressLine line("upload " + options.name, context.quiet);
+    const auto size = number(*source, "/size");
+    const auto sent = api.upload("/uploads/" + path_segment(text(*answer, "/operation/id")), options.source,
+                                 [&](std::uint64_t done) { line.update("sending", done, size); });
+    if (!sent) {
+      // The operation knows better why the node stopped listening than the broken connection does.
+      const auto followed = context.follow_operation(text(*answer, "/operation/id"), "image.import " + options.name);
+      return followed ? forward(sent) : followed;
+    }
+    line.finish("sent");
+  }
+  return context.follow(*answer, options.flags.wait);
+}
+
+void add_import(CLI::App& image, Context& context) {
+  const auto options = std::make_shared<ImportOptions>();
+  auto* command = image.add_subcommand("import", "Import a golden image: raw, qcow2, vmdk, vdi or vhdx, bare or in gz, xz or zst");
+  command->add_option("source", options->source, "File of this machine, or URL")->required();
+  command->add_option("--name", options->name, "Its name")->required();
+  command->add_option("--pool", options->pool, "Into which pool (default: the only one)");
+  command->add_option("--sha256", options->sha256, "Expected checksum of the file");
+  command->add_flag("--on-node", options->on_node, "The source is a path on the node, below its import directories");
+  command->add_flag("--from-image", options->from_image, "The source is a golden image of another pool");
+  add_change_flags(*command, options->flags);
+  on_chosen(*command, context, [&context, options](ApiClient& api) { return import_image(context, api, *options); });
+}
+
+void add_export(CLI::App& image, Context& context) {
+  struct Options {
+    std::string name, file, format = "qcow2";
+  };
+  const auto options = std::make_shared<Options>();
+  auto* command = image.add_subcommand("export", "Write an image to a file of this machine");
+  command->add_option("image", options->name, "Name or id")->required();
+  command->add_option("file", options->file, "Must not exist yet")->required();
+  command->add_option("--format", options->format, "qcow2 (default) or raw")->check(CLI::IsMember({"qcow2", "raw"}));
+  on_chosen(*command, context, [&context, options](ApiClient& api) -> Status {
+    const auto partial = options->file + ".part";
+    if (std::filesystem::exists(options->file)) return fail(ErrorCode::already_exists, "{} exists already", options->file);
+    auto fd = open_file(partial, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (!fd) return forward(fd);
+    ProgressLine line("export " + options->name, context.quiet);
+    std::uint64_t done = 0;
+    Status written;
+    const auto path = fmt::format("/images/{}/export?format={}", path_segment(options->name), options->format);
+    auto outcome = api.download(path, [&](std::string_view bytes) {
+      written = write_all(fd->get(), bytes, partial);
+      done += bytes.size();
+      line.update(fmt::format("receiving {}", Bytes(done).human()), 0, 0);
+      return written.has_value();
+    });
+    if (outcome && !written) outcome = written;
+    if (outcome && ::rename(partial.c_str(), options->file.c_str()) != 0) outcome = fail_errno(errno, "rename " + partial);
+    if (!outcome) {
+      (void)remove_file(partial);
+      return outcome;
+    }
+    line.finish("written " + Bytes(done).human());
+    return {};
+  });
+}
+
+}  // namespace
+
+void add_image_commands(CLI::App& root, Context& context) {
+  const Noun words{.singular = "image",
+                   .collection = "/images",
+                   .columns = {column("NAME", "/name"), column("ROLE", "/role"), column("STATE", "/state"),
+                               column("FORMAT", "/format"), bytes_column("SIZE", "/virtual_size"),
+                               bytes_column("ALLOCATED", "/allocated"), column("POOL", "/pool_name"), {"USERS", users},
+                               column("MESSAGE", "/message")},
+                   .details = {column("SOURCE", "/source"), column("SHA256", "/sha256"), column("PARENT", "/parent"),
+                               column("CREATED", "/created"), column("ID", "/id")}};
+  auto& image = add_noun(root, "image", "Disk images: golden ones and guests' disks");
+  add_list(image, context, words);
+  add_show(image, context, words);
+  add_import(image, context);
+  add_export(image, context);
+  add_delete(image, context, words, "delete", "Delete images that nothing uses", "");
+}
+
+}  // namespace bridgehead::cli

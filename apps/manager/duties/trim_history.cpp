@@ -1,0 +1,12 @@
+#include "manager/duties/trim_history.h"
+
+#include "manager/messages.h"
+
+namespace bridgehead::manager {
+
+void trim_history(state::Inventory& inventory, std::size_t keep) {
+  const auto trimmed = inventory.trim(keep);
+  if (!trimmed) log::warning(history_not_trimmed, "{}", trimmed.error().describe());
+}
+
+}  // namespace bridgehead::manager

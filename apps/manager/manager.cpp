@@ -1,0 +1,188 @@
+#include "manager/manager.h"
+
+#include <mutex>
+
+#include "agent_gateway/gateway.h"
+#include "control_api/server.h"
+#include "manager/advertise.h"
+#include "manager/bootstrap.h"
+#include "manager/duties/reissue_certificate.h"
+#include "manager/duties/trim_history.h"
+#include "manager/messages.h"
+#include "manager/periodic.h"
+#include "pki/certificate_authority.h"
+#include "reconcile/commands/commands.h"
+#include "reconcile/reconciler.h"
+#include "state/inventory.h"
+#include "state/sqlite_store.h"
+
+namespace bridgehead::manager {
+namespace {
+
+using control_api::ExtraMetric;
+
+std::vector<ExtraMetric> gateway_metrics(const agent_gateway::Gateway& gateway) {
+  const auto numbers = gateway.numbers();
+  return {{"bridgehead_agent_sessions", "Agents with an open stream.", ExtraMetric::Type::gauge, {},
+           static_cast<double>(numbers.sessions)},
+          {"bridgehead_agent_tunnels", "Open consoles and transfers through agents.", ExtraMetric::Type::gauge, {},
+           static_cast<double>(numbers.tunnels)},
+          {"bridgehead_agent_calls_refused_total", "Calls without a valid certificate or join token.",
+           ExtraMetric::Type::counter, {}, static_cast<double>(numbers.refused_calls)}};
+}
+
+}  // namespace
+
+// In the order they are made; destroyed in the opposite one.
+struct Manager::State {
+  Config config;
+  SystemClock clock;
+  SystemRandom random;
+  std::unique_ptr<state::StateStore> store;
+  std::unique_ptr<state::Inventory> inventory;
+  std::unique_ptr<pki::CertificateAuthority> authority;
+  std::unique_ptr<agent_gateway::Gateway> gateway;
+  std::unique_ptr<reconcile::Reconciler> reconciler;
+  std::unique_ptr<reconcile::Commander> commander;
+  std::mutex api_mutex;  // a new certificate replaces the server while main may stop it
+  std::unique_ptr<control_api::Server> api;
+  std::uint16_t api_port = 0;
+  bool stopped = false;
+  std::unique_ptr<CertificateDuty> certificate_duty;
+  std::unique_ptr<Periodic> trimming;
+  std::unique_ptr<Periodic> reissuing;
+
+  Status open_state();
+  Result<pki::Identity> issue_identity() const;
+  Status start_gateway(const pki::Identity& identity);
+  Status start_api(const pki::Identity& identity);
+  Status serve_identity(const pki::Identity& identity);
+  void start_duties(const pki::Identity& identity);
+  void stop();
+};
+
+Status Manager::State::open_state() {
+  const auto& directory = config.state_dir;
+  if (auto ready = prepare_state_directory(directory); !ready) return ready;
+  auto opened = state::open_sqlite_store(directory / "state.db");
+  if (!opened) return forward(opened);
+  store = std::move(*opened);
+  auto loaded = state::Inventory::open(*store, clock);
+  if (!loaded) return forward(loaded);
+  inventory = std::move(*loaded);
+  auto ca = pki::CertificateAuthority::open(directory / "ca", clock, random);
+  if (!ca) return forward(ca);
+  authority = std::move(*ca);
+  const auto made = ensure_admin_token(*inventory, clock, random, directory);
+  if (!made) return forward(made);
+  if (*made) {
+    log::info(first_start, "cluster {}; admin token: {}; CA certificate: {}", cluster_id_of(authority->fingerprint()),
+              (*made)->string(), (directory / "ca" / "ca.pem").string());
+  }
+  return {};
+}
+
+Result<pki::Identity> Manager::State::issue_identity() const {
+  const auto under = advertised(config, config.agent_listen.port);
+  return authority->issue_server(under.names, under.addresses, server_certificate_validity);
+}
+
+Status Manager::State::start_gateway(const pki::Identity& identity) {
+  agent_gateway::GatewayConfig settings;
+  settings.address = config.agent_listen.address;
+  settings.port = config.agent_listen.port;
+  settings.tls_directory = config.state_dir / "tls";
+  settings.manager_id = cluster_id_of(authority->fingerprint());
+  settings.heartbeat = config.heartbeat;
+  settings.stop_grace = std::chrono::seconds(2);
+  gateway = std::make_unique<agent_gateway::Gateway>(
+      settings, agent_gateway::GatewayDependencies{*inventory, *authority, clock, random});
+  reconciler = std::make_unique<reconcile::Reconciler>(
+      *inventory, *gateway, clock, random,
+      reconcile::Options{.limits = config.limits, .heartbeat = config.heartbeat});
+  if (auto set = gateway->set_identity(identity); !set) return set;
+  if (auto started = gateway->start(*reconciler); !started) return started;
+  reconciler->start();
+  return {};
+}
+
+Status Manager::State::start_api(const pki::Identity& identity) {
+  control_api::ServerConfig settings;
+  settings.address = config.listen.address;
+  settings.port = api_port == 0 ? config.listen.port : api_port;
+  settings.certificate_pem = identity.chain_pem;
+  settings.private_key_pem = identity.key_pem;
+  settings.ca_certificate_pem = authority->certificate_pem();
+  settings.version = BRIDGEHEAD_VERSION;
+  settings.cluster_id = cluster_id_of(authority->fingerprint());
+  settings.agent_endpoint = advertised(config, gateway->port()).agent_endpoint;
+  settings.stop_grace = std::chrono::seconds(3);
+  api = std::make_unique<control_api::Server>(
+      settings, control_api::ServerDependencies{.commander = *commander,
+                                                .agents = *gateway,
+                                                .tunnels = *gateway,
+                                                .progress = reconciler->progress(),
+                                                .reconcile_metrics = reconciler->metrics(),
+                                                .extra_metrics = [this] { return gateway_metrics(*gateway); }});
+  if (auto started = api->start(); !started) {
+    auto error = started.error();
+    if (error.hint.empty()) error.hint = "If another program, perhaps another manager, uses this port, choose another one (listen).";
+    return fail(std::move(error));
+  }
+  api_port = api->port();
+  return {};
+}
+
+// Agents keep their streams; REST clients connect again.
+Status Manager::State::serve_identity(const pki::Identity& identity) {
+  if (auto set = gateway->set_identity(identity); !set) return set;
+  const std::lock_guard lock(api_mutex);
+  if (stopped) return {};
+  api->stop();
+  return start_api(identity);
+}
+
+void Manager::State::start_duties(const pki::Identity& identity) {
+  certificate_duty = std::make_unique<CertificateDuty>(
+      clock, identity, [this] { return issue_identity(); },
+      [this](const pki::Identity& fresh) { return serve_identity(fresh); });
+  trimming = std::make_unique<Periodic>(std::chrono::minutes(1), std::chrono::minutes(10),
+                                        [this] { trim_history(*inventory, config.history); });
+  reissuing = std::make_unique<Periodic>(std::chrono::hours(1), std::chrono::hours(1), [this] { certificate_duty->run(); });
+}
+
+void Manager::State::stop() {
+  {
+    const std::lock_guard lock(api_mutex);
+    if (std::exchange(stopped, true)) return;
+    if (api) api->stop();
+  }
+  trimming.reset();
+  reissuing.reset();
+  // Before the streams end: that they end now says nothing about the nodes.
+  if (reconciler) reconciler->stop();
+  if (gateway) gateway->stop();
+}
+
+Result<std::unique_ptr<Manager>> Manager::start(const Config& config) {
+  auto state = std::make_unique<State>();
+  state->config = config;
+  auto manager = std::unique_ptr<Manager>(new Manager(std::move(state)));  // the constructor is private
+  auto& parts = *manager->state_;
+  if (auto opened = parts.open_state(); !opened) return forward(opened);
+  const auto identity = parts.issue_identity();
+  if (!identity) return forward(identity);
+  if (auto started = parts.start_gateway(*identity); !started) return forward(started);
+  parts.commander = std::make_unique<reconcile::Commander>(*parts.inventory, parts.random, parts.clock, config.limits);
+  if (auto started = parts.start_api(*identity); !started) return forward(started);
+  parts.start_duties(*identity);
+  return manager;
+}
+
+Manager::Manager(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Manager::~Manager() { stop(); }
+void Manager::stop() { state_->stop(); }
+Endpoint Manager::listening() const { return {state_->config.listen.address, state_->api_port}; }
+Endpoint Manager::listening_for_agents() const { return {state_->config.agent_listen.address, state_->gateway->port()}; }
+
+}  // namespace bridgehead::manager
