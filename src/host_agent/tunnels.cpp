@@ -15,6 +15,7 @@
 namespace bridgehead::host_agent {
 namespace {
 
+constexpr auto kAssignmentPatience = std::chrono::seconds(5);
 constexpr std::size_t kChunk = 64 << 10;
 
 // Until the other side closes the stream: what is under way to it arrives.
@@ -184,8 +185,13 @@ Status Tunnels::carry_vnc(const TunnelOrder& order) {
 }
 
 Status Tunnels::carry_upload(const TunnelOrder& order) {
-  if (!expected_(order.operation)) {
-    return fail(ErrorCode::not_found, "this node has no import {} that waits for bytes", order.operation);
+  // The order may overtake the assignment that it is for: both leave the manager on their own threads.
+  const auto until = std::chrono::steady_clock::now() + kAssignmentPatience;
+  while (!expected_(order.operation)) {
+    if (stop_.stop_requested() || std::chrono::steady_clock::now() > until) {
+      return fail(ErrorCode::not_found, "this node has no import {} that waits for bytes", order.operation);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   auto pipe = uploads_.offer(order.operation);
   if (!pipe) return forward(pipe);

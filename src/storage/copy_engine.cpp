@@ -94,7 +94,6 @@ Result<CopyReport> copy_image(const ReadableImage& image, int target, const Copy
   shared.target = target_direct ? target_direct.get() : target;
   shared.target_direct = static_cast<bool>(target_direct);
   shared.depth = ring ? std::max(1U, options.buffers / workers) : 1;
-  shared.preallocate = options.preallocate;
   if (auto copied = run_workers(shared, workers); !copied) return forward(copied);
 
   // The last block may have been written whole.

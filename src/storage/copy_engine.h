@@ -4,7 +4,7 @@
 // its own io_uring: read (or read and decompress), find the zeros, write the rest. What the page cache holds is
 // read from there, the rest past it with O_DIRECT. Writes go past the page cache where the target can.
 // Memory is bounded by `buffers` pieces. Ends with fdatasync. Stateless; any number of copies may run at once.
-// Figures and what was tried: docs in README.md of this folder.
+// Figures and what was tried: "The copy engine" in README.md of this folder.
 //
 // Errors: resource_exhausted (no space), data_corrupt (the source's map or a compressed cluster is damaged), cancelled,
 // io_error. The target's content is then unspecified: remove it.
@@ -19,12 +19,11 @@
 namespace bridgehead::storage {
 
 struct CopyOptions {
-  Bytes piece = 1_MiB;   // power of two, at least 64 KiB; the pool's stripe size where it has one
+  Bytes piece = 2_MiB;   // power of two, at least 64 KiB; the pool's stripe size where it has one
   unsigned workers = 0;  // 0 = as many as there are CPUs, at most 8
   unsigned buffers = 32;
   bool direct_io = true;           // tried; without effect where a file refuses it
   bool io_uring = true;            // likewise; otherwise more workers with plain reads and writes
-  bool preallocate = true;         // allocate each piece's blocks before writing it
   bool sha256 = false;             // of the whole content, zeros included; a further thread, about 1.5 GB/s with SHA-NI
   Bytes limit{~std::uint64_t{0}};  // more bytes to be written than this: resource_exhausted
 };

@@ -32,7 +32,6 @@ struct CopyShared {
   unsigned depth = 1;  // pieces in flight per worker
 
   std::atomic<bool> failed = false;
-  std::atomic<bool> preallocate = true;
   std::atomic<bool> used_io_uring = false;
   std::atomic<std::uint64_t> written = 0;
   std::atomic<std::uint64_t> reported = 0;

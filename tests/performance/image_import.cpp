@@ -2,7 +2,7 @@
 // qemu-img convert. Rounds are interleaved, so that a noisy machine hits all alike; medians are compared.
 //
 //   image_import [--directory DIR] [--data MIB] [--size MIB] [--rounds N] [--piece KIB] [--buffers N] [--workers N]
-//                [--no-preallocate] [--sha256] [--assert]
+//                [--no-io-uring] [--sha256] [--assert]
 //
 // The source is read cold (evicted from the page cache before each run) and warm (as after an upload). qemu-img is run
 // as `convert -m 16 -W -t none -T none`. --assert: exits 1 if ours is below 1.6 times qemu-img in any row, or needs
@@ -232,8 +232,6 @@ int main(int argc, char** argv) {
       copy.buffers = static_cast<unsigned>(number());
     else if (word == "--workers")
       copy.workers = static_cast<unsigned>(number());
-    else if (word == "--no-preallocate")
-      copy.preallocate = false;
     else if (word == "--no-io-uring")
       copy.io_uring = false;
     else if (word == "--sha256")

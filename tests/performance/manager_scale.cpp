@@ -218,7 +218,8 @@ int run(const Options& options) {
     manager.print_log();
     return 1;
   }
-  fmt::print("{} agents connected after {:.1f} s, {:.1f} MiB\n", agents.connected(), seconds(), manager.memory_mib("VmRSS"));
+  fmt::print("{} agents connected after {:.1f} s, {:.1f} MiB, {:.1f} s of CPU\n", agents.connected(), seconds(),
+             manager.memory_mib("VmRSS"), manager.cpu_seconds());
   // What their first reports changed is written before anything is measured.
   double before = -1;
   for (int n = 0; n < 120 && manager.cpu_seconds() - before > 0.3; ++n) {

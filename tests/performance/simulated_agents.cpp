@@ -47,6 +47,8 @@ class SimulatedAgents::Agent final : public grpc::ClientBidiReactor<AgentMessage
     ended_.wait(lock, [this] { return done_ && !armed_; });
   }
   bool connected() const { return connected_; }
+  bool on_its_way() const { return !welcomed_ && !finished_; }
+  bool finished() const { return finished_; }
 
   void OnReadDone(bool ok) override {
     if (!ok) {
@@ -55,6 +57,7 @@ class SimulatedAgents::Agent final : public grpc::ClientBidiReactor<AgentMessage
       return;
     }
     if (incoming_.has_welcome()) {
+      welcomed_ = true;
       interval_ = std::chrono::seconds(std::max(1U, incoming_.welcome().heartbeat_seconds()));
       // The first one at a time of its own, so that they don't all come at once.
       arm(std::chrono::milliseconds(std::hash<std::string>{}(incoming_.welcome().node_id()) %
@@ -69,8 +72,9 @@ class SimulatedAgents::Agent final : public grpc::ClientBidiReactor<AgentMessage
   }
   void OnDone(const grpc::Status& status) override {
     const std::lock_guard lock(mutex_);
-    if (!stopping_) fmt::print(stderr, "an agent's stream ended: {} {}\n", static_cast<int>(status.error_code()), status.error_message());
+    if (!stopping_) fmt::print(stderr, "an agent's stream ended: {}\n", status.error_message());
     connected_ = false;
+    finished_ = true;
     done_ = true;
     ended_.notify_all();
   }
@@ -111,6 +115,8 @@ class SimulatedAgents::Agent final : public grpc::ClientBidiReactor<AgentMessage
   std::mutex mutex_;
   std::condition_variable ended_;
   std::atomic<bool> connected_ = false;
+  std::atomic<bool> welcomed_ = false;
+  std::atomic<bool> finished_ = false;
   bool writing_ = false;
   bool held_ = true;
   bool stopping_ = false;
@@ -118,11 +124,20 @@ class SimulatedAgents::Agent final : public grpc::ClientBidiReactor<AgentMessage
   bool done_ = false;
 };
 
-SimulatedAgents::SimulatedAgents(const SimulatedCluster& cluster, int port) {
+SimulatedAgents::SimulatedAgents(const SimulatedCluster& cluster, int port) : cluster_(cluster), port_(port) {
   for (const auto& node : cluster.nodes) {
     agents_.push_back(std::make_unique<Agent>(cluster, node, port));
     // As many handshakes at once as a rack that comes back after a power cut.
-    while (agents_.size() > connected() + 200) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    while (std::ranges::count_if(agents_, [](const auto& agent) { return agent->on_its_way(); }) > 100) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+}
+
+// As a real agent does.
+void SimulatedAgents::dial_again() {
+  for (std::size_t n = 0; n < agents_.size(); ++n) {
+    if (agents_[n]->finished()) agents_[n] = std::make_unique<Agent>(cluster_, cluster_.nodes[n], port_);
   }
 }
 
@@ -132,10 +147,11 @@ std::size_t SimulatedAgents::connected() const {
   return static_cast<std::size_t>(std::ranges::count_if(agents_, [](const auto& agent) { return agent->connected(); }));
 }
 
-bool SimulatedAgents::wait_connected(std::chrono::seconds within) const {
+bool SimulatedAgents::wait_connected(std::chrono::seconds within) {
   const auto deadline = std::chrono::steady_clock::now() + within;
   while (connected() < agents_.size()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
+    dial_again();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   return true;

@@ -16,12 +16,15 @@ class SimulatedAgents {
   SimulatedAgents(const SimulatedCluster& cluster, int port);
   ~SimulatedAgents();
 
-  // Every agent has its Welcome and has sent its report and a heartbeat after it.
-  bool wait_connected(std::chrono::seconds within) const;
+  // Every agent has its Welcome and has sent its report and a heartbeat after it. Those that were cut off dial again.
+  bool wait_connected(std::chrono::seconds within);
   std::size_t connected() const;
 
  private:
   class Agent;
+  void dial_again();
+  const SimulatedCluster& cluster_;
+  const int port_;
   std::vector<std::unique_ptr<Agent>> agents_;
 };
 

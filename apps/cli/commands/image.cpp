@@ -59,9 +59,12 @@ Status import_image(Context& context, ApiClient& api, const ImportOptions& optio
     const auto sent = api.upload("/uploads/" + path_segment(text(*answer, "/operation/id")), options.source,
                                  [&](std::uint64_t done) { line.update("sending", done, size); });
     if (!sent) {
-      // The operation knows better why the node stopped listening than the broken connection does.
-      const auto followed = context.follow_operation(text(*answer, "/operation/id"), "image.import " + options.name);
-      return followed ? forward(sent) : followed;
+      // The operation may know better why the node stopped listening than the broken connection does; one that still
+      // waits for bytes would wait in vain.
+      const auto id = text(*answer, "/operation/id");
+      [[maybe_unused]] const auto asked = api.post(fmt::format("/operations/{}/cancel", path_segment(id)));
+      const auto followed = context.follow_operation(id, "image.import " + options.name);
+      return followed || followed.error().code == ErrorCode::cancelled ? forward(sent) : followed;
     }
     line.finish("sent");
   }

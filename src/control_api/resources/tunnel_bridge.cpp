@@ -24,6 +24,8 @@ void TunnelBridge::start(reconcile::TunnelBroker& broker, const model::NodeId& n
       self->over_ = true;
       tunnel = std::move(self->tunnel_);
     }
+    // Before the client hears of the end: it may come again at once.
+    self->claim_.reset();
     self->on_closed(std::move(result));
   };
   auto tunnel = broker.open(node, request, std::move(handlers));

@@ -18,7 +18,7 @@ std::vector<Way> ways() {
   return {{"as in production", {}},
           {"through the page cache", {.direct_io = false}},
           {"without io_uring", {.io_uring = false}},
-          {"plain and without allocation", {.direct_io = false, .io_uring = false, .preallocate = false}},
+          {"plain reads and writes", {.direct_io = false, .io_uring = false}},
           {"small pieces, few buffers, one worker", {.piece = 64_KiB, .workers = 1, .buffers = 4}},
           {"many workers, few buffers", {.workers = 6, .buffers = 4, .sha256 = true}}};
 }
