@@ -10,7 +10,8 @@ namespace bridgehead::agent_app {
 namespace {
 
 Error wrong(const std::string& name, const toml::node& node, std::string_view key, std::string_view wanted) {
-  return {ErrorCode::invalid_argument, fmt::format("{}, line {}: '{}' must be {}", name, node.source().begin.line, key, wanted),
+  return {ErrorCode::invalid_argument,
+          fmt::format("{}, line {}: '{}' must be {}", name, node.source().begin.line, key, wanted),
           {}};
 }
 
@@ -23,7 +24,8 @@ Status take_text(const std::string& name, const toml::node& node, std::string_vi
 
 Status take_path(const std::string& name, const toml::node& node, std::string_view key, std::filesystem::path& target) {
   const auto value = node.value_exact<std::string>();
-  if (!value || !std::filesystem::path(*value).is_absolute()) return fail(wrong(name, node, key, "an absolute path in quotes"));
+  if (!value || !std::filesystem::path(*value).is_absolute())
+    return fail(wrong(name, node, key, "an absolute path in quotes"));
   target = *value;
   return {};
 }
@@ -52,19 +54,27 @@ Status take_directories(const std::string& name, const toml::node& node, std::st
 
 Status take_level(const std::string& name, const toml::node& node, std::string_view key, log::Level& target) {
   const auto value = node.value_exact<std::string>().value_or("");
-  if (value == "debug") target = log::Level::debug;
-  else if (value == "info") target = log::Level::info;
-  else if (value == "warning") target = log::Level::warning;
-  else if (value == "error") target = log::Level::error;
-  else return fail(wrong(name, node, key, "one of \"debug\", \"info\", \"warning\", \"error\""));
+  if (value == "debug")
+    target = log::Level::debug;
+  else if (value == "info")
+    target = log::Level::info;
+  else if (value == "warning")
+    target = log::Level::warning;
+  else if (value == "error")
+    target = log::Level::error;
+  else
+    return fail(wrong(name, node, key, "one of \"debug\", \"info\", \"warning\", \"error\""));
   return {};
 }
 
 Status take_format(const std::string& name, const toml::node& node, std::string_view key, log::Format& target) {
   const auto value = node.value_exact<std::string>().value_or("");
-  if (value == "text") target = log::Format::text;
-  else if (value == "json") target = log::Format::json;
-  else return fail(wrong(name, node, key, "\"text\" or \"json\""));
+  if (value == "text")
+    target = log::Format::text;
+  else if (value == "json")
+    target = log::Format::json;
+  else
+    return fail(wrong(name, node, key, "\"text\" or \"json\""));
   return {};
 }
 
@@ -77,10 +87,11 @@ Status take(const std::string& name, std::string_view key, const toml::node& nod
   if (key == "libvirt_uri") return take_text(name, node, key, config.libvirt_uri);
   if (key == "log_level") return take_level(name, node, key, config.log_level);
   if (key == "log_format") return take_format(name, node, key, config.log_format);
-  return fail_with_hint(ErrorCode::invalid_argument,
-                        fmt::format("{}, line {}: there is no setting '{}'", name, node.source().begin.line, key),
-                        "Known: manager, state_dir, import_directories, workers, import_workers, libvirt_uri, log_level, "
-                        "log_format.");
+  return fail_with_hint(
+      ErrorCode::invalid_argument,
+      fmt::format("{}, line {}: there is no setting '{}'", name, node.source().begin.line, key),
+      "Known: manager, state_dir, import_directories, workers, import_workers, libvirt_uri, log_level, "
+      "log_format.");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// The agent's configuration: /etc/bridgehead/agent.toml (TOML 1.0). Everything has a default; an unknown key is an error, so
-// that a typing mistake is noticed. Plain value and a reader; fails with invalid_argument naming file, line and key.
+// The agent's configuration: /etc/bridgehead/agent.toml (TOML 1.0). Everything has a default; an unknown key is an
+// error, so that a typing mistake is noticed. Plain value and a reader; fails with invalid_argument naming file, line
+// and key.
 #pragma once
 
 #include <cstddef>

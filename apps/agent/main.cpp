@@ -23,8 +23,9 @@ int main(int argc, char** argv) {
   // gRPC's own complaints about a manager that is away are told by our log, once.
   ::setenv("GRPC_VERBOSITY", "NONE", 0);
 
-  CLI::App app{"Runs on each node of a Bridgehead cluster: reports what the node has, runs its guests.\n"
-               "It dials the manager; the node needs no open port. Guests go on when it stops."};
+  CLI::App app{
+      "Runs on each node of a Bridgehead cluster: reports what the node has, runs its guests.\n"
+      "It dials the manager; the node needs no open port. Guests go on when it stops."};
   app.set_version_flag("--version", std::string("bridgehead-agent ") + BRIDGEHEAD_VERSION);
   app.footer("Exit codes: 0 stopped or joined, 1 failed, 2 wrong usage, 78 not joined or misconfigured.");
   app.require_subcommand(0, 1);
@@ -32,10 +33,13 @@ int main(int argc, char** argv) {
   app.add_option("--config", config_path, "Configuration file")->capture_default_str()->type_name("FILE");
   auto* run = app.add_subcommand("run", "Run the agent until it is told to stop (the default)");
   run->fallthrough();
-  auto* join = app.add_subcommand("join", "Make this node a member of a cluster; done once, repeating it changes nothing");
+  auto* join =
+      app.add_subcommand("join", "Make this node a member of a cluster; done once, repeating it changes nothing");
   join->fallthrough();
   std::string token;
-  join->add_option("token", token, "From 'bh node join-token'; - reads it from standard input")->required()->type_name("TOKEN");
+  join->add_option("token", token, "From 'bh node join-token'; - reads it from standard input")
+      ->required()
+      ->type_name("TOKEN");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -6,9 +6,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <fcntl.h>
 #include <cerrno>
 #include <cstdio>
-#include <fcntl.h>
 #include <iostream>
 #include <thread>
 
@@ -66,9 +66,8 @@ void leave_if_stop_hangs() {
 }
 
 NodeAgentConfig agent_config(const Config& config) {
-  NodeAgentConfig agent{.state_dir = config.state_dir,
-                        .import_directories = config.import_directories,
-                        .version = BRIDGEHEAD_VERSION};
+  NodeAgentConfig agent{
+      .state_dir = config.state_dir, .import_directories = config.import_directories, .version = BRIDGEHEAD_VERSION};
   agent.executor.workers = config.workers > 0 ? config.workers : default_workers();
   agent.executor.import_workers = config.import_workers;
   return agent;
@@ -129,8 +128,8 @@ Status join(const Config& config, std::string token) {
   }
   const SystemClock clock;
   const auto facts = read_host_facts("/");
-  const auto joined =
-      join_cluster(token, IdentityFile(config.state_dir), {.hostname = facts.hostname, .machine_id = facts.machine_id}, clock);
+  const auto joined = join_cluster(token, IdentityFile(config.state_dir),
+                                   {.hostname = facts.hostname, .machine_id = facts.machine_id}, clock);
   if (!joined) return forward(joined);
   const auto& identity = joined->identity;
   if (joined->already) {

@@ -9,8 +9,8 @@ namespace bridgehead::agent_app {
 // Blocks. Errors: failed_precondition (not joined; another agent has the state directory), the state directory's.
 Status run_agent(const Config& config);
 
-// Trades the token for a membership, once; says so on standard output. "-" reads the token from standard input, where other
-// users can't see it.
+// Trades the token for a membership, once; says so on standard output. "-" reads the token from standard input, where
+// other users can't see it.
 Status join(const Config& config, std::string token);
 
 }  // namespace bridgehead::agent_app

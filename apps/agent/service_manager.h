@@ -1,5 +1,5 @@
-// Tells systemd about this process (sd_notify(3)'s datagram protocol), without its library. A no-op where NOTIFY_SOCKET isn't
-// set. Thread-safe; never fails: a service manager that doesn't listen is no reason to stop.
+// Tells systemd about this process (sd_notify(3)'s datagram protocol), without its library. A no-op where NOTIFY_SOCKET
+// isn't set. Thread-safe; never fails: a service manager that doesn't listen is no reason to stop.
 #pragma once
 
 #include <string_view>

@@ -170,19 +170,22 @@ Result<std::string> ApiClient::perform(Exchange& exchange) {
     return fail(ErrorCode::timeout, "{} did not answer in time", connection_.server);
   }
   if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
-    return fail_with_hint(ErrorCode::unauthenticated,
-                          fmt::format("{} is not who it should be: {}", connection_.server, curl_easy_strerror(code)),
-                          "Give the cluster's CA certificate: bh login --ca FILE (on the manager: ca/ca.pem in its state directory)");
+    return fail_with_hint(
+        ErrorCode::unauthenticated,
+        fmt::format("{} is not who it should be: {}", connection_.server, curl_easy_strerror(code)),
+        "Give the cluster's CA certificate: bh login --ca FILE (on the manager: ca/ca.pem in its state directory)");
   }
   if (code != CURLE_OK) {
-    return fail_with_hint(ErrorCode::unavailable,
-                          fmt::format("can't reach the manager at {}: {}", connection_.server, curl_easy_strerror(code)),
-                          "Is bridgehead-manager running there, and is the address right?");
+    return fail_with_hint(
+        ErrorCode::unavailable,
+        fmt::format("can't reach the manager at {}: {}", connection_.server, curl_easy_strerror(code)),
+        "Is bridgehead-manager running there, and is the address right?");
   }
   return std::move(exchange.answer);
 }
 
-Result<nlohmann::json> ApiClient::json_request(const char* method, const std::string& path, const nlohmann::json* body) {
+Result<nlohmann::json> ApiClient::json_request(const char* method, const std::string& path,
+                                               const nlohmann::json* body) {
   Exchange exchange{.method = method, .path = path};
   if (body != nullptr) {
     exchange.body = body->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -222,8 +225,12 @@ Result<nlohmann::json> ApiClient::upload(const std::string& path, const std::fil
   std::error_code error;
   const auto size = std::filesystem::file_size(file, error);
   if (error) return fail(ErrorCode::invalid_argument, "{} is not a regular file", file.string());
-  Exchange exchange{.method = "PUT", .path = path, .file = input.handle, .file_size = static_cast<curl_off_t>(size),
-                    .sent = progress, .headers = {"Content-Type: application/octet-stream"}};
+  Exchange exchange{.method = "PUT",
+                    .path = path,
+                    .file = input.handle,
+                    .file_size = static_cast<curl_off_t>(size),
+                    .sent = progress,
+                    .headers = {"Content-Type: application/octet-stream"}};
   auto answer = perform(exchange);
   if (!answer) return forward(answer);
   auto json = nlohmann::json::parse(*answer, nullptr, false);
@@ -284,8 +291,8 @@ Status ApiClient::stream(const std::string& path, const std::string& last_event_
 std::string path_segment(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-                       c == '.' || c == '~';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                       c == '_' || c == '.' || c == '~';
     if (plain) {
       escaped += c;
     } else {

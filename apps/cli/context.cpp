@@ -67,7 +67,9 @@ Status Context::print_object(const nlohmann::json& object, const std::vector<Col
   switch (format()) {
     case OutputFormat::json: print(object.dump(2) + "\n"); return {};
     case OutputFormat::yaml: print(to_yaml(object)); return {};
-    case OutputFormat::name: print(printable(text(object, object.contains("name") ? "/name" : "/id")) + "\n"); return {};
+    case OutputFormat::name:
+      print(printable(text(object, object.contains("name") ? "/name" : "/id")) + "\n");
+      return {};
     case OutputFormat::field: return print_field(object, fields);
     case OutputFormat::table: break;
   }
@@ -112,7 +114,8 @@ Status Context::follow(const nlohmann::json& answer, bool wait) {
   if (answer.contains("operation")) operations.push_back(answer.at("operation"));
   if (!wait) {
     for (const auto& operation : operations) {
-      say(fmt::format("{} {}: operation {}", text(operation, "/kind"), text(operation, "/target_name"), text(operation, "/id")));
+      say(fmt::format("{} {}: operation {}", text(operation, "/kind"), text(operation, "/target_name"),
+                      text(operation, "/id")));
     }
     if (format() == OutputFormat::json) print(answer.dump(2) + "\n");
     if (format() == OutputFormat::yaml) print(to_yaml(answer));
@@ -152,20 +155,23 @@ Status Context::follow_operation(const std::string& id, const std::string& title
     }
     if (state == "failed" || state == "cancelled") {
       line.finish(state);
-      const auto code = state == "cancelled" ? ErrorCode::cancelled : error_code_from_string(text(*operation, "/error/code"));
+      const auto code =
+          state == "cancelled" ? ErrorCode::cancelled : error_code_from_string(text(*operation, "/error/code"));
       const auto message = text(*operation, "/error/message");
       return fail_with_hint(code, message.empty() ? fmt::format("{} was {}", title, state) : message,
                             text(*operation, "/error/hint"));
     }
     const auto phase = text(*operation, "/progress/phase");
-    line.update(phase.empty() ? state : phase, number(*operation, "/progress/done"), number(*operation, "/progress/total"));
+    line.update(phase.empty() ? state : phase, number(*operation, "/progress/done"),
+                number(*operation, "/progress/total"));
   }
 }
 
 Status Context::confirm(const std::string& what, bool yes) const {
   if (yes) return {};
   if (::isatty(STDIN_FILENO) == 0) {
-    return fail_with_hint(ErrorCode::failed_precondition, fmt::format("not asked: {}", what), "Add --yes to do it without a question.");
+    return fail_with_hint(ErrorCode::failed_precondition, fmt::format("not asked: {}", what),
+                          "Add --yes to do it without a question.");
   }
   fmt::print(stderr, "{} [y/N] ", what);
   std::string answer;
@@ -175,7 +181,8 @@ Status Context::confirm(const std::string& what, bool yes) const {
 }
 
 void add_change_flags(CLI::App& command, ChangeFlags& flags) {
-  command.add_flag("--wait,!--no-wait", flags.wait, "Follow the operation to its end (default); --no-wait prints its id");
+  command.add_flag("--wait,!--no-wait", flags.wait,
+                   "Follow the operation to its end (default); --no-wait prints its id");
   command.add_flag("--dry-run", flags.dry_run, "Check everything and say what would be done; change nothing");
 }
 

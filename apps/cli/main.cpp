@@ -1,5 +1,5 @@
-#include <cstdio>
 #include <csignal>
+#include <cstdio>
 
 #include "cli/commands/commands.h"
 #include "cli/context.h"
@@ -29,7 +29,8 @@ std::string unknown_word(const CLI::App& app, int argc, char** argv) {
     if (word.starts_with("-")) continue;
     const auto below = at->get_subcommands([](const CLI::App*) { return true; });
     if (below.empty()) return "";
-    const auto found = std::find_if(below.begin(), below.end(), [&](const auto* child) { return child->check_name(word); });
+    const auto found =
+        std::find_if(below.begin(), below.end(), [&](const auto* child) { return child->check_name(word); });
     if (found == below.end()) return fmt::format("'{}' is not a command of {}", word, at->get_display_name());
     at = *found;
   }
@@ -45,11 +46,13 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   app.set_help_all_flag("--help-all", "Help of every command");
-  app.add_option("-o,--output", context.format_name, "table, json, yaml, name, or (for show) a field such as phase or address")
+  app.add_option("-o,--output", context.format_name,
+                 "table, json, yaml, name, or (for show) a field such as phase or address")
       ->group("Global options");
   app.add_option("--config", context.config_file, "Configuration file (default: ~/.config/bridgehead/cli.toml)")
       ->group("Global options");
-  app.add_option("--server", context.server, "The manager, https://HOST:PORT; overrides the configuration and BH_SERVER")
+  app.add_option("--server", context.server,
+                 "The manager, https://HOST:PORT; overrides the configuration and BH_SERVER")
       ->group("Global options");
   app.add_flag("-q,--quiet", context.quiet, "No progress on standard error")->group("Global options");
 
@@ -69,7 +72,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // help
     const auto unknown = unknown_word(app, argc, argv);
-    fmt::print(stderr, "bh: {}\nSee: bh --help, bh NOUN --help\n", cli::printable(unknown.empty() ? error.what() : unknown));
+    fmt::print(stderr, "bh: {}\nSee: bh --help, bh NOUN --help\n",
+               cli::printable(unknown.empty() ? error.what() : unknown));
     return 2;
   }
   if (!context.chosen) return 0;

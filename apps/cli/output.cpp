@@ -28,11 +28,13 @@ std::string shortened(const std::string& text, std::size_t width) {
 // A plain scalar only when nothing could read it as anything but this text.
 std::string yaml_text(const std::string& text) {
   static constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
-  const bool letters_only = !text.empty() && text.find_first_not_of(plain) == std::string::npos &&
-                            ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z') || text[0] == '/');
+  const bool letters_only =
+      !text.empty() && text.find_first_not_of(plain) == std::string::npos &&
+      ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z') || text[0] == '/');
   static const std::vector<std::string> words{"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
   std::string lower = text;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (letters_only && std::find(words.begin(), words.end(), lower) == words.end()) return text;
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);  // JSON text is YAML text
 }

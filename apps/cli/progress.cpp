@@ -14,8 +14,8 @@ namespace {
 constexpr std::size_t kBarCells = 30;
 
 std::string bar(std::uint64_t done, std::uint64_t total) {
-  const auto filled = static_cast<std::size_t>(kBarCells * (total == 0 ? 0.0 : static_cast<double>(std::min(done, total)) /
-                                                                                  static_cast<double>(total)));
+  const auto filled = static_cast<std::size_t>(
+      kBarCells * (total == 0 ? 0.0 : static_cast<double>(std::min(done, total)) / static_cast<double>(total)));
   return "[" + std::string(filled, '#') + std::string(kBarCells - filled, '.') + "]";
 }
 
@@ -46,8 +46,9 @@ void ProgressLine::clear_line() {
 void ProgressLine::update(const std::string& phase, std::uint64_t done, std::uint64_t total) {
   if (quiet_) return;
   if (terminal_) {
-    const std::string line = total > 0 ? fmt::format("{}: {} {} {}", title_, phase, bar(done, total), amounts(done, total))
-                                       : fmt::format("{}: {} ({:.0f} s)", title_, phase, elapsed());
+    const std::string line = total > 0
+                                 ? fmt::format("{}: {} {} {}", title_, phase, bar(done, total), amounts(done, total))
+                                 : fmt::format("{}: {} ({:.0f} s)", title_, phase, elapsed());
     fmt::print(stderr, "\r\033[K{}", line);
     std::fflush(stderr);
     drawn_ = true;

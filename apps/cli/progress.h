@@ -1,5 +1,5 @@
-// Progress on standard error: a bar that redraws on a terminal, otherwise a plain line at each new phase and each tenth.
-// Not thread-safe.
+// Progress on standard error: a bar that redraws on a terminal, otherwise a plain line at each new phase and each
+// tenth. Not thread-safe.
 #pragma once
 
 #include <chrono>

@@ -31,7 +31,8 @@ struct Address {
 
 Result<Address> address_of(const std::string& server) {
   constexpr std::string_view scheme = "https://";
-  if (!server.starts_with(scheme)) return fail(ErrorCode::invalid_argument, "the manager's address must begin with https://");
+  if (!server.starts_with(scheme))
+    return fail(ErrorCode::invalid_argument, "the manager's address must begin with https://");
   auto rest = server.substr(scheme.size());
   rest = rest.substr(0, rest.find('/'));
   const auto bracket = rest.find(']');
@@ -75,7 +76,8 @@ struct WebSocket::State {
     if (error == websocket::error::closed) {
       const auto& reason = stream->reason();
       if (reason.code != websocket::close_code::normal && !reason.reason.empty()) {
-        outcome = fail(ErrorCode::unavailable, "the connection ended: {}", std::string_view(reason.reason.data(), reason.reason.size()));
+        outcome = fail(ErrorCode::unavailable, "the connection ended: {}",
+                       std::string_view(reason.reason.data(), reason.reason.size()));
       }
     } else if (error != asio::error::operation_aborted) {
       outcome = fail(ErrorCode::unavailable, "the connection to the manager broke: {}", error.message());
@@ -113,8 +115,8 @@ Result<std::unique_ptr<WebSocket>> WebSocket::connect(const Connection& connecti
   } catch (const boost::system::system_error& error) {
     const auto problem = nlohmann::json::parse(answer.body(), nullptr, false);
     if (problem.is_object() && problem.contains("detail")) {
-      return fail_with_hint(error_code_from_string(problem.value("code", std::string())), problem.value("detail", std::string()),
-                            problem.value("hint", std::string()));
+      return fail_with_hint(error_code_from_string(problem.value("code", std::string())),
+                            problem.value("detail", std::string()), problem.value("hint", std::string()));
     }
     return fail(ErrorCode::unavailable, "can't open a WebSocket to {}: {}", connection.server, error.code().message());
   }
@@ -126,8 +128,8 @@ void WebSocket::send(Frame frame) {
   if (state_->outgoing.size() == 1) state_->write_next();
 }
 
-Status WebSocket::run(int input_fd, const std::function<bool()>& on_input, const std::function<void(const Frame&)>& on_frame,
-                      const std::function<void()>& on_resize) {
+Status WebSocket::run(int input_fd, const std::function<bool()>& on_input,
+                      const std::function<void(const Frame&)>& on_frame, const std::function<void()>& on_resize) {
   auto& state = *state_;
   state.on_frame = on_frame;
   asio::posix::stream_descriptor input(state.io, ::dup(input_fd));

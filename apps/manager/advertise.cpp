@@ -12,11 +12,6 @@
 namespace bridgehead::manager {
 namespace {
 
-bool is_address(const std::string& text) {
-  in6_addr parsed{};
-  return inet_pton(AF_INET, text.c_str(), &parsed) == 1 || inet_pton(AF_INET6, text.c_str(), &parsed) == 1;
-}
-
 void add(std::vector<std::string>& list, const std::string& entry) {
   if (!entry.empty() && std::ranges::find(list, entry) == list.end()) list.push_back(entry);
 }
@@ -56,12 +51,6 @@ std::vector<std::string> interface_addresses() {
 
 bool any_address(const std::string& address) { return address == "0.0.0.0" || address == "::"; }
 
-bool usable_name(const std::string& name) {
-  return !name.empty() && name.front() != '-' && name.front() != '.' && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
-  });
-}
-
 }  // namespace
 
 Advertised advertised(const Config& config, std::uint16_t agent_port) {
@@ -72,7 +61,7 @@ Advertised advertised(const Config& config, std::uint16_t agent_port) {
     add(is_address(entry) ? result.addresses : result.names, entry);
     if (host.empty()) host = entry;
   }
-  if (const auto name = host_name(); usable_name(name)) add(result.names, name);
+  if (const auto name = host_name(); is_host_name(name)) add(result.names, name);
   add(result.names, "localhost");
   if (!any_address(config.listen.address)) add(result.addresses, config.listen.address);
   if (!any_address(config.agent_listen.address)) add(result.addresses, config.agent_listen.address);

@@ -46,20 +46,23 @@ Status commit_token(state::Inventory& inventory, const model::Token& token) {
 }  // namespace
 
 Status prepare_state_directory(const std::filesystem::path& directory) {
-  const auto hint = fmt::format("Make it writable for the manager's user: install -d -m 700 -o bridgehead {}.",
-                                directory.string());
+  const auto hint =
+      fmt::format("Make it writable for the manager's user: install -d -m 700 -o bridgehead {}.", directory.string());
   // Parents stay as the system makes them; ours holds secrets.
   if (directory.has_parent_path()) {
     if (auto made = make_directories(directory.parent_path()); !made) {
-      return fail_with_hint(made.error().code, fmt::format("the state directory can't be made: {}", made.error().message), hint);
+      return fail_with_hint(made.error().code,
+                            fmt::format("the state directory can't be made: {}", made.error().message), hint);
     }
   }
   if (auto made = make_directories(directory, 0700); !made) {
-    return fail_with_hint(made.error().code, fmt::format("the state directory can't be made: {}", made.error().message), hint);
+    return fail_with_hint(made.error().code, fmt::format("the state directory can't be made: {}", made.error().message),
+                          hint);
   }
   if (::access(directory.c_str(), R_OK | W_OK | X_OK) != 0) {
     return fail_with_hint(ErrorCode::permission_denied,
-                          fmt::format("the state directory {} is not writable for this user", directory.string()), hint);
+                          fmt::format("the state directory {} is not writable for this user", directory.string()),
+                          hint);
   }
   struct stat status {};
   if (::stat(directory.c_str(), &status) == 0 && (status.st_mode & S_IRWXO) != 0) {

@@ -11,8 +11,6 @@
 #include "base/file.h"
 
 namespace bridgehead::manager {
-namespace {
-
 bool is_address(const std::string& text) {
   in6_addr parsed{};
   return inet_pton(AF_INET, text.c_str(), &parsed) == 1 || inet_pton(AF_INET6, text.c_str(), &parsed) == 1;
@@ -24,6 +22,8 @@ bool is_host_name(std::string_view text) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
   });
 }
+
+namespace {
 
 Status set_endpoint(Endpoint& target, std::string_view text) {
   auto endpoint = parse_endpoint(text);
@@ -65,7 +65,8 @@ Status set_log_format(Config& config, const std::string& text) {
 
 Status add_advertised(Config& config, const std::string& text) {
   if (!is_address(text) && !is_host_name(text)) {
-    return fail_with_hint(ErrorCode::invalid_argument, fmt::format("'{}' is neither a host name nor an IP address", text),
+    return fail_with_hint(ErrorCode::invalid_argument,
+                          fmt::format("'{}' is neither a host name nor an IP address", text),
                           "Give it without a port and without a scheme.");
   }
   config.advertise.push_back(text);
@@ -127,7 +128,8 @@ const std::map<std::string, Setter>& known_keys() {
   static const std::map<std::string, Setter> keys = {
       {"state_dir", string_setter(set_state_dir)},
       {"listen", string_setter([](Config& c, const std::string& text) { return set_endpoint(c.listen, text); })},
-      {"agent_listen", string_setter([](Config& c, const std::string& text) { return set_endpoint(c.agent_listen, text); })},
+      {"agent_listen",
+       string_setter([](Config& c, const std::string& text) { return set_endpoint(c.agent_listen, text); })},
       {"advertise", advertise_from},
       {"log_level", string_setter(set_log_level)},
       {"log_format", string_setter(set_log_format)},
@@ -199,13 +201,16 @@ Status override_with(Config& config, const Overrides& overrides) {
     return status;
   };
   auto status = set("--state-dir", overrides.state_dir, [&](const auto& text) { return set_state_dir(config, text); });
-  if (status) status = set("--listen", overrides.listen, [&](const auto& text) { return set_endpoint(config.listen, text); });
+  if (status)
+    status = set("--listen", overrides.listen, [&](const auto& text) { return set_endpoint(config.listen, text); });
   if (status) {
     status = set("--agent-listen", overrides.agent_listen,
                  [&](const auto& text) { return set_endpoint(config.agent_listen, text); });
   }
-  if (status) status = set("--log-level", overrides.log_level, [&](const auto& text) { return set_log_level(config, text); });
-  if (status) status = set("--log-format", overrides.log_format, [&](const auto& text) { return set_log_format(config, text); });
+  if (status)
+    status = set("--log-level", overrides.log_level, [&](const auto& text) { return set_log_level(config, text); });
+  if (status)
+    status = set("--log-format", overrides.log_format, [&](const auto& text) { return set_log_format(config, text); });
   if (!overrides.advertise.empty()) config.advertise.clear();
   for (const auto& each : overrides.advertise) {
     if (status) status = set("--advertise", each, [&](const auto& text) { return add_advertised(config, text); });

@@ -1,5 +1,6 @@
 // The manager's configuration: defaults, then the TOML file, then the command line. Values; checked in full before
-// anything is opened. Errors: invalid_argument with file, line and key, not_found for a file that was named but isn't there.
+// anything is opened. Errors: invalid_argument with file, line and key, not_found for a file that was named but isn't
+// there.
 #pragma once
 
 #include <cstdint>
@@ -53,5 +54,8 @@ inline constexpr char default_config_file[] = "/etc/bridgehead/manager.toml";
 Result<Config> load_config(const std::filesystem::path& file, const Overrides& overrides);
 // `name` is for messages.
 Result<Config> parse_config(std::string_view toml_text, std::string_view name);
+
+bool is_address(const std::string& text);  // IPv4 or IPv6
+bool is_host_name(std::string_view text);  // letters, digits, dots and dashes, at most 253
 
 }  // namespace bridgehead::manager

@@ -28,8 +28,10 @@ int complain(const Error& error, int code) {
 }
 
 void take_grpc_log(gpr_log_func_args* line) {
-  if (line->severity == GPR_LOG_SEVERITY_ERROR) log::warning(grpc_says, "{}", line->message);
-  else log::debug(grpc_says, "{}", line->message);
+  if (line->severity == GPR_LOG_SEVERITY_ERROR)
+    log::warning(grpc_says, "{}", line->message);
+  else
+    log::debug(grpc_says, "{}", line->message);
 }
 
 int serve(const Config& config) {
@@ -58,7 +60,8 @@ Result<std::string> make_token_offline(const Config& config, const std::string& 
   const auto role = model::parse_enum<model::Role>(role_text);
   if (!role) return forward(role);
   if (!std::filesystem::exists(config.state_dir / "state.db")) {
-    return fail_with_hint(ErrorCode::not_found, fmt::format("there is no manager's state in {}", config.state_dir.string()),
+    return fail_with_hint(ErrorCode::not_found,
+                          fmt::format("there is no manager's state in {}", config.state_dir.string()),
                           "Give its directory with --state-dir, or start the manager once.");
   }
   const SystemClock clock;

@@ -23,12 +23,21 @@ using control_api::ExtraMetric;
 
 std::vector<ExtraMetric> gateway_metrics(const agent_gateway::Gateway& gateway) {
   const auto numbers = gateway.numbers();
-  return {{"bridgehead_agent_sessions", "Agents with an open stream.", ExtraMetric::Type::gauge, {},
+  return {{"bridgehead_agent_sessions",
+           "Agents with an open stream.",
+           ExtraMetric::Type::gauge,
+           {},
            static_cast<double>(numbers.sessions)},
-          {"bridgehead_agent_tunnels", "Open consoles and transfers through agents.", ExtraMetric::Type::gauge, {},
+          {"bridgehead_agent_tunnels",
+           "Open consoles and transfers through agents.",
+           ExtraMetric::Type::gauge,
+           {},
            static_cast<double>(numbers.tunnels)},
-          {"bridgehead_agent_calls_refused_total", "Calls without a valid certificate or join token.",
-           ExtraMetric::Type::counter, {}, static_cast<double>(numbers.refused_calls)}};
+          {"bridgehead_agent_calls_refused_total",
+           "Calls without a valid certificate or join token.",
+           ExtraMetric::Type::counter,
+           {},
+           static_cast<double>(numbers.refused_calls)}};
 }
 
 }  // namespace
@@ -98,8 +107,7 @@ Status Manager::State::start_gateway(const pki::Identity& identity) {
   gateway = std::make_unique<agent_gateway::Gateway>(
       settings, agent_gateway::GatewayDependencies{*inventory, *authority, clock, random});
   reconciler = std::make_unique<reconcile::Reconciler>(
-      *inventory, *gateway, clock, random,
-      reconcile::Options{.limits = config.limits, .heartbeat = config.heartbeat});
+      *inventory, *gateway, clock, random, reconcile::Options{.limits = config.limits, .heartbeat = config.heartbeat});
   if (auto set = gateway->set_identity(identity); !set) return set;
   if (auto started = gateway->start(*reconciler); !started) return started;
   reconciler->start();
@@ -126,7 +134,8 @@ Status Manager::State::start_api(const pki::Identity& identity) {
                                                 .extra_metrics = [this] { return gateway_metrics(*gateway); }});
   if (auto started = api->start(); !started) {
     auto error = started.error();
-    if (error.hint.empty()) error.hint = "If another program, perhaps another manager, uses this port, choose another one (listen).";
+    if (error.hint.empty())
+      error.hint = "If another program, perhaps another manager, uses this port, choose another one (listen).";
     return fail(std::move(error));
   }
   api_port = api->port();
@@ -148,7 +157,8 @@ void Manager::State::start_duties(const pki::Identity& identity) {
       [this](const pki::Identity& fresh) { return serve_identity(fresh); });
   trimming = std::make_unique<Periodic>(std::chrono::minutes(1), std::chrono::minutes(10),
                                         [this] { trim_history(*inventory, config.history); });
-  reissuing = std::make_unique<Periodic>(std::chrono::hours(1), std::chrono::hours(1), [this] { certificate_duty->run(); });
+  reissuing =
+      std::make_unique<Periodic>(std::chrono::hours(1), std::chrono::hours(1), [this] { certificate_duty->run(); });
 }
 
 void Manager::State::stop() {
@@ -183,6 +193,8 @@ Manager::Manager(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Manager::~Manager() { stop(); }
 void Manager::stop() { state_->stop(); }
 Endpoint Manager::listening() const { return {state_->config.listen.address, state_->api_port}; }
-Endpoint Manager::listening_for_agents() const { return {state_->config.agent_listen.address, state_->gateway->port()}; }
+Endpoint Manager::listening_for_agents() const {
+  return {state_->config.agent_listen.address, state_->gateway->port()};
+}
 
 }  // namespace bridgehead::manager

@@ -14,8 +14,8 @@ namespace bridgehead::manager {
 
 class Manager {
  public:
-  // Everything is served when this returns. Errors say what to do: state directory not usable or held by another manager,
-  // ports in use, a damaged or newer store, a CA that is half lost.
+  // Everything is served when this returns. Errors say what to do: state directory not usable or held by another
+  // manager, ports in use, a damaged or newer store, a CA that is half lost.
   static Result<std::unique_ptr<Manager>> start(const Config& config);
   ~Manager();  // stops
 

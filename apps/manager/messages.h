@@ -12,12 +12,14 @@ inline constexpr log::Message manager_failed{"MANAGER_FAILED", "The manager can'
 inline constexpr log::Message first_start{
     "FIRST_START", "A new cluster was made here. The named file holds the first admin token: keep it safe."};
 inline constexpr log::Message history_not_trimmed{
-    "HISTORY_NOT_TRIMMED", "Old operations and events could not be removed; tried again later. The store grows meanwhile."};
-inline constexpr log::Message certificate_reissued{
-    "CERTIFICATE_REISSUED", "The manager's own TLS certificate was made anew before its end."};
+    "HISTORY_NOT_TRIMMED",
+    "Old operations and events could not be removed; tried again later. The store grows meanwhile."};
+inline constexpr log::Message certificate_reissued{"CERTIFICATE_REISSUED",
+                                                   "The manager's own TLS certificate was made anew before its end."};
 inline constexpr log::Message certificate_not_reissued{
-    "CERTIFICATE_NOT_REISSUED", "The manager's own TLS certificate could not be made anew; tried again in an hour. When it "
-                                "ends, no client and no agent can connect."};
+    "CERTIFICATE_NOT_REISSUED",
+    "The manager's own TLS certificate could not be made anew; tried again in an hour. When it "
+    "ends, no client and no agent can connect."};
 inline constexpr log::Message grpc_says{"GRPC", "What the gRPC library itself reports, mostly failed TLS handshakes."};
 
 }  // namespace bridgehead::manager

@@ -11,7 +11,8 @@ class StopSignals {
   // Blocks SIGTERM and SIGINT in this thread and in all that it starts; ignores SIGPIPE.
   StopSignals();
 
-  // Returns the signal that came. From then on a second one ends the process at once, and so does the end of `patience`.
+  // Returns the signal that came. From then on a second one ends the process at once, and so does the end of
+  // `patience`.
   int wait(std::chrono::seconds patience);
 
  private:

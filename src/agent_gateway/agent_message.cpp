@@ -64,8 +64,9 @@ Result<AgentMessage> decode_agent_message(std::string_view bytes) {
     case Case::kTunnelFailed: {
       const auto& failed = message.tunnel_failed();
       if (auto ok = check_uuid("tunnel_failed", failed.tunnel_id()); !ok) return forward(ok);
-      return AgentMessage(TunnelFailure{model::TunnelId(failed.tunnel_id()),
-                                        Error{error_code_from_string(failed.error_code()), failed.error_message(), {}}});
+      return AgentMessage(
+          TunnelFailure{model::TunnelId(failed.tunnel_id()),
+                        Error{error_code_from_string(failed.error_code()), failed.error_message(), {}}});
     }
     case Case::MESSAGE_NOT_SET: break;
   }

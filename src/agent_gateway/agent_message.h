@@ -20,8 +20,8 @@ struct TunnelFailure {
   Error error;
 };
 
-using AgentMessage = std::variant<model::NodeReport, model::NodeLoad, model::ObservedVm, VmGone, model::AssignmentReport,
-                                  TunnelFailure>;
+using AgentMessage =
+    std::variant<model::NodeReport, model::NodeLoad, model::ObservedVm, VmGone, model::AssignmentReport, TunnelFailure>;
 
 // `bytes`: one serialised bridgehead.agent.v1.AgentMessage (api/agent.proto).
 Result<AgentMessage> decode_agent_message(std::string_view bytes);

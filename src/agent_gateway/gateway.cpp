@@ -48,7 +48,8 @@ Status try_to_bind(const std::string& address, std::uint16_t port) {
   }
   const int reason = errno;
   auto error = fail_errno(reason, fmt::format("listening for agents at {}", host_and_port(address, port))).value();
-  if (reason == EADDRINUSE) error.hint = "Another program, perhaps another manager, uses this port: choose another one (agent_listen).";
+  if (reason == EADDRINUSE)
+    error.hint = "Another program, perhaps another manager, uses this port: choose another one (agent_listen).";
   return fail(std::move(error));
 }
 
@@ -66,10 +67,12 @@ class Gateway::Impl {
         desk_(dependencies.inventory, dependencies.authority, dependencies.clock, config_.node_certificate_validity),
         tunnels_(dependencies.random, TunnelEnd::Limits{.open_within = config_.tunnel_open_within},
                  config_.tunnels_per_node),
-        sessions_({.tunnel_failed = [this](const model::NodeId& node, TunnelFailure failure) {
-                     if (const auto tunnel = tunnels_.find(failure.tunnel, node)) tunnel->fail(std::move(failure.error));
-                   },
-                   .ended = [this](std::uint64_t number, const Error& error) { tunnels_.end_of_session(number, error); }}),
+        sessions_(
+            {.tunnel_failed =
+                 [this](const model::NodeId& node, TunnelFailure failure) {
+                   if (const auto tunnel = tunnels_.find(failure.tunnel, node)) tunnel->fail(std::move(failure.error));
+                 },
+             .ended = [this](std::uint64_t number, const Error& error) { tunnels_.end_of_session(number, error); }}),
         service_({.manager_id = config_.manager_id,
                   .heartbeat = config_.heartbeat,
                   .session = {.queued_messages = config_.session_queue_messages, .first_report = config_.first_report}},
@@ -153,7 +156,8 @@ Status Gateway::Impl::start(reconcile::AgentEvents& events) {
     return fail(ErrorCode::io_error, "can't listen for agents at {}", host_and_port(config_.address, config_.port));
   }
   watch_ = dependencies_.inventory.listen([this](state::Revision, const std::vector<model::Event>& change_events) {
-    const bool nodes = std::ranges::any_of(change_events, [](const auto& event) { return event.object_kind == "node"; });
+    const bool nodes =
+        std::ranges::any_of(change_events, [](const auto& event) { return event.object_kind == "node"; });
     if (nodes) duties_.submit([this] { end_sessions_of_deleted_nodes(); });
   });
   log::info(gateway_listening, "{}", host_and_port(config_.address, port()));

@@ -23,10 +23,10 @@ struct GatewayConfig {
   std::uint16_t port = 7444;        // 0 = any free one; port() tells which
   // A private directory (made if missing): the listener watches the identity in it, so that a new one needs no restart.
   std::filesystem::path tls_directory;
-  std::string manager_id;                        // the cluster's id, as agents see it
-  std::chrono::seconds heartbeat{5};             // how often agents report their load
+  std::string manager_id;             // the cluster's id, as agents see it
+  std::chrono::seconds heartbeat{5};  // how often agents report their load
   std::chrono::seconds node_certificate_validity = std::chrono::hours(24 * 90);
-  std::chrono::seconds identity_poll{10};        // a new identity is served after at most this time
+  std::chrono::seconds identity_poll{10};  // a new identity is served after at most this time
   std::chrono::milliseconds first_report{30'000};
   std::chrono::milliseconds tunnel_open_within{10'000};
   std::chrono::milliseconds stop_grace{3'000};

@@ -62,7 +62,8 @@ Result<Admission> JoinDesk::join(const JoinAsk& ask) {
     return refuse_token();
   }
   if (token->value.expires <= clock_.now()) {
-    log::warning(join_refused, "{}: join token {} expired at {}", ask.peer, ticket->id, to_rfc3339(token->value.expires));
+    log::warning(join_refused, "{}: join token {} expired at {}", ask.peer, ticket->id,
+                 to_rfc3339(token->value.expires));
     return refuse_token();
   }
   const auto key = pki::request_key_fingerprint(ask.certificate_request_pem);
@@ -76,8 +77,8 @@ Result<Admission> JoinDesk::admit(const JoinAsk& ask, const model::JoinToken& to
                                   const std::string& key_fingerprint) {
   const auto id = node_id_of(token.id, key_fingerprint);
   if (token.used && !inventory_.find<model::Node>(id)) {
-    log::error(join_replayed, "{} (host name '{}') came with join token {}, which was used with another key",
-               ask.peer, printable(ask.hostname, 64), token.id);
+    log::error(join_replayed, "{} (host name '{}') came with join token {}, which was used with another key", ask.peer,
+               printable(ask.hostname, 64), token.id);
     return refuse_token();
   }
   auto certificate = authority_.sign_node_request(ask.certificate_request_pem, id, certificate_validity_);
@@ -113,7 +114,8 @@ Status JoinDesk::enter_node(state::Edit& edit, const state::Record<model::JoinTo
     return {};
   }
   if (token->value.used) {
-    log::error(join_replayed, "{} came with join token {} at the moment when another used it", ask.peer, token->value.id);
+    log::error(join_replayed, "{} came with join token {} at the moment when another used it", ask.peer,
+               token->value.id);
     return refuse_token();
   }
   auto used = token->value;

@@ -6,7 +6,12 @@ namespace bridgehead::agent_gateway {
 
 Session::Session(SessionHost& host, model::NodeId node, std::string peer, std::uint64_t number, Limits limits,
                  grpc::CallbackServerContext* context)
-    : host_(host), node_(std::move(node)), peer_(std::move(peer)), number_(number), limits_(limits), context_(context) {}
+    : host_(host),
+      node_(std::move(node)),
+      peer_(std::move(peer)),
+      number_(number),
+      limits_(limits),
+      context_(context) {}
 
 void Session::start(const google::protobuf::MessageLite& welcome) {
   const std::lock_guard lock(mutex_);

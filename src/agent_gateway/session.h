@@ -1,5 +1,5 @@
-// One agent's stream: takes its messages in order, sends ours through a bounded queue. Lives until gRPC is done with it.
-// Thread-safe. Fails by ending the stream with the gRPC status that says why; the agent dials again by itself.
+// One agent's stream: takes its messages in order, sends ours through a bounded queue. Lives until gRPC is done with
+// it. Thread-safe. Fails by ending the stream with the gRPC status that says why; the agent dials again by itself.
 #pragma once
 
 #include <deque>

@@ -33,7 +33,8 @@ void TunnelEnd::begin_waiting() {
 
 Status TunnelEnd::attach(TunnelStream* stream) {
   const std::lock_guard lock(mutex_);
-  if (state_ != State::opening) return fail_with_hint(ErrorCode::failed_precondition, "this tunnel isn't waited for", {});
+  if (state_ != State::opening)
+    return fail_with_hint(ErrorCode::failed_precondition, "this tunnel isn't waited for", {});
   state_ = State::open;
   stream_ = stream;
   alarm_.reset();
@@ -167,7 +168,8 @@ void TunnelEnd::read_next() {
 void TunnelEnd::deliver_parked() {
   if (parked_ && credits_ > 0) {
     --credits_;
-    if (handlers_.data) post([data = handlers_.data, bytes = std::move(*parked_)]() mutable { data(std::move(bytes)); });
+    if (handlers_.data)
+      post([data = handlers_.data, bytes = std::move(*parked_)]() mutable { data(std::move(bytes)); });
     parked_.reset();
   }
   if (!parked_ && peer_ended_) end({}, grpc::Status::OK, {});

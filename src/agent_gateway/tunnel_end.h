@@ -1,6 +1,6 @@
 // Our end of one tunnel: queues and flow control between a user of reconcile::Tunnel and the agent's Tunnel stream.
-// Thread-safe. The user's handlers run on the given workers, one at a time, never under a lock and never inside a call of
-// the user's. Ends exactly once: by the agent, by the user, or by fail() when node, stream or patience is gone.
+// Thread-safe. The user's handlers run on the given workers, one at a time, never under a lock and never inside a call
+// of the user's. Ends exactly once: by the agent, by the user, or by fail() when node, stream or patience is gone.
 #pragma once
 
 #include <deque>
@@ -91,7 +91,7 @@ class TunnelEnd final : public std::enable_shared_from_this<TunnelEnd> {
   std::size_t queued_bytes_ = 0;
   bool writing_ = false;
   std::function<void()> writing_sent_;
-  bool finishing_ = false;            // our `end` chunk is queued or sent
+  bool finishing_ = false;  // our `end` chunk is queued or sent
   std::optional<grpc::Status> last_status_;
   bool finished_ = false;  // the stream was finished
 

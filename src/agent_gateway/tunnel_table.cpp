@@ -36,7 +36,8 @@ Result<std::shared_ptr<TunnelEnd>> TunnelTable::create(const model::NodeId& node
   const auto id = make_id<model::TunnelId>(random_);
   const std::lock_guard lock(mutex_);
   if (stopped_) return fail(ErrorCode::unavailable, "the manager is stopping");
-  const auto same_node = std::ranges::count_if(tunnels_, [&](const auto& entry) { return entry.second->node() == node; });
+  const auto same_node =
+      std::ranges::count_if(tunnels_, [&](const auto& entry) { return entry.second->node() == node; });
   if (static_cast<std::size_t>(same_node) >= per_node_limit_) {
     return fail_with_hint(ErrorCode::resource_exhausted,
                           fmt::format("the node has {} open consoles and transfers", same_node), "Close some of them.");

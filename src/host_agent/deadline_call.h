@@ -1,10 +1,10 @@
 // Calls that may never come back (a hung file system), given up on at a deadline.
 //
 // Each call runs on a thread of its own, which costs some tens of microseconds and nothing while idle; a call that is
-// given up on keeps its thread until the kernel lets it go. CallLimit bounds how many such threads one thing may have, so
-// that a hung pool costs a known amount and is refused at once from then on. Thread-safe.
-// Errors: timeout when the deadline passes, unavailable when too many calls hang, else what the call returns. Whatever
-// the call uses must be owned by it (captured by value or shared pointer): it may outlive its caller.
+// given up on keeps its thread until the kernel lets it go. CallLimit bounds how many such threads one thing may have,
+// so that a hung pool costs a known amount and is refused at once from then on. Thread-safe. Errors: timeout when the
+// deadline passes, unavailable when too many calls hang, else what the call returns. Whatever the call uses must be
+// owned by it (captured by value or shared pointer): it may outlive its caller.
 #pragma once
 
 #include <atomic>

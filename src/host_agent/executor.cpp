@@ -8,9 +8,15 @@ namespace bridgehead::host_agent {
 using model::AssignmentReport;
 using model::AssignmentState;
 
-Executor::Executor(Journal& journal, const Clock& clock, Run run, Report report, Touched touched, ExecutorOptions options)
-    : journal_(journal), clock_(clock), run_(std::move(run)), report_(std::move(report)), touched_(std::move(touched)),
-      options_(options), workers_(std::make_unique<WorkerPool>(options.workers)),
+Executor::Executor(Journal& journal, const Clock& clock, Run run, Report report, Touched touched,
+                   ExecutorOptions options)
+    : journal_(journal),
+      clock_(clock),
+      run_(std::move(run)),
+      report_(std::move(report)),
+      touched_(std::move(touched)),
+      options_(options),
+      workers_(std::make_unique<WorkerPool>(options.workers)),
       import_workers_(std::make_unique<WorkerPool>(options.import_workers)) {}
 
 Executor::~Executor() { stop(); }
@@ -148,12 +154,13 @@ void Executor::finish(const JobPtr& job, Outcome outcome) {
 }
 
 void Executor::note_progress(const JobPtr& job, const Progress& progress) {
-  AssignmentReport report{.operation = job->assignment->operation, .state = AssignmentState::running, .progress = progress};
+  AssignmentReport report{
+      .operation = job->assignment->operation, .state = AssignmentState::running, .progress = progress};
   {
     const std::lock_guard lock(mutex_);
     const auto now = clock_.monotonic();
-    const bool due =
-        job->progress_sent == Monotonic{} || job->progress.phase != progress.phase || now - job->progress_sent >= options_.progress_interval;
+    const bool due = job->progress_sent == Monotonic{} || job->progress.phase != progress.phase ||
+                     now - job->progress_sent >= options_.progress_interval;
     job->progress = progress;
     if (!due) return;
     job->progress_sent = now;

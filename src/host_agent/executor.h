@@ -1,6 +1,6 @@
-// Executor: takes the manager's assignments to their end. Journal first, then one lane per guest (image, pool, network):
-// one at a time in the order they came, different lanes side by side on a fixed number of workers; imports, which take
-// long, on workers of their own. A finished one is answered from the journal until it is acknowledged.
+// Executor: takes the manager's assignments to their end. Journal first, then one lane per guest (image, pool,
+// network): one at a time in the order they came, different lanes side by side on a fixed number of workers; imports,
+// which take long, on workers of their own. A finished one is answered from the journal until it is acknowledged.
 // Thread-safe. assign, cancel and acknowledge write the journal at most and never wait for work. Whatever fails is
 // reported to the manager as the assignment's end.
 //

@@ -10,16 +10,11 @@ using model::VmPhase;
 
 VmPhase phase_of(GuestState state) {
   switch (state) {
-    case GuestState::running:
-      return VmPhase::running;
-    case GuestState::paused:
-      return VmPhase::paused;
-    case GuestState::stopped:
-      return VmPhase::stopped;
-    case GuestState::crashed:
-      return VmPhase::failed;
-    case GuestState::absent:
-      break;
+    case GuestState::running: return VmPhase::running;
+    case GuestState::paused: return VmPhase::paused;
+    case GuestState::stopped: return VmPhase::stopped;
+    case GuestState::crashed: return VmPhase::failed;
+    case GuestState::absent: break;
   }
   return VmPhase::unknown;
 }
@@ -28,7 +23,11 @@ VmPhase phase_of(GuestState state) {
 
 GuestWatcher::GuestWatcher(hypervisor::Hypervisor& hypervisor, GuestEvents& events, const Journal& journal,
                            const Clock& clock, Sinks sinks, WatchTimings timings)
-    : hypervisor_(hypervisor), events_(events), journal_(journal), clock_(clock), sinks_(std::move(sinks)),
+    : hypervisor_(hypervisor),
+      events_(events),
+      journal_(journal),
+      clock_(clock),
+      sinks_(std::move(sinks)),
       timings_(timings) {
   // Until the hypervisor answers, the journal knows at least which guests there are.
   for (const auto& [vm, applied] : journal_.all_applied()) {
@@ -131,7 +130,8 @@ void GuestWatcher::look_at_all() {
   if (infos) {
     const std::lock_guard lock(mutex_);
     for (const auto& [vm, guest] : guests_) {
-      if (std::none_of(infos->begin(), infos->end(), [&](const auto& info) { return info.id == vm; })) missing.push_back(vm);
+      if (std::none_of(infos->begin(), infos->end(), [&](const auto& info) { return info.id == vm; }))
+        missing.push_back(vm);
     }
     back = std::exchange(away_, false);
     away_logged_ = false;

@@ -1,8 +1,8 @@
-// GuestWatcher: what this node's guests are doing, as last seen, and who must be told when that changes. Looks at a guest
-// when the hypervisor has an event for it, when an assignment has worked on it, and at all of them every half minute.
-// Two threads of its own, both blocking in the hypervisor: one looks at states, one asks guests for their addresses (a
-// guest agent may take its time), so that neither delays heartbeats. Thread-safe.
-// While the hypervisor is away the last known states stay; a guest is gone only when the hypervisor says so.
+// GuestWatcher: what this node's guests are doing, as last seen, and who must be told when that changes. Looks at a
+// guest when the hypervisor has an event for it, when an assignment has worked on it, and at all of them every half
+// minute. Two threads of its own, both blocking in the hypervisor: one looks at states, one asks guests for their
+// addresses (a guest agent may take its time), so that neither delays heartbeats. Thread-safe. While the hypervisor is
+// away the last known states stay; a guest is gone only when the hypervisor says so.
 #pragma once
 
 #include <condition_variable>

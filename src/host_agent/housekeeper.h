@@ -1,6 +1,6 @@
-// Housekeeper: the slow periodic duties of a node, on one thread of its own: collects the facts, measures the pools, takes up
-// again what an undo had to leave behind, gives memory back to the system. Blocks in libvirt and file systems, which delays
-// nothing else. Thread-safe.
+// Housekeeper: the slow periodic duties of a node, on one thread of its own: collects the facts, measures the pools,
+// takes up again what an undo had to leave behind, gives memory back to the system. Blocks in libvirt and file systems,
+// which delays nothing else. Thread-safe.
 #pragma once
 
 #include <condition_variable>
@@ -55,6 +55,7 @@ class Housekeeper {
 };
 
 // Whether the difference is worth telling: readiness, reason, abilities; or more than 1 % of the space.
-bool differs_notably(const std::map<model::PoolId, model::PoolOnNode>& a, const std::map<model::PoolId, model::PoolOnNode>& b);
+bool differs_notably(const std::map<model::PoolId, model::PoolOnNode>& a,
+                     const std::map<model::PoolId, model::PoolOnNode>& b);
 
 }  // namespace bridgehead::host_agent

@@ -90,7 +90,8 @@ Status Journal::load() {
     const auto entries = store_.list(prefix);
     if (!entries) return forward(entries);
     for (const auto& entry : *entries) {
-      if (Status taken = take(entry, entry.key.substr(prefix.size())); !taken) return fail(damaged(entry.key, taken.error()));
+      if (Status taken = take(entry, entry.key.substr(prefix.size())); !taken)
+        return fail(damaged(entry.key, taken.error()));
     }
     return {};
   };

@@ -1,8 +1,9 @@
 // Journal: what this agent must not forget: the work it was given (persisted before it is started), how it ended (kept
 // until the manager acknowledges it), what each guest has been brought to, and which parts an unfinished create made.
 // On a StateStore of its own (keys: assignment/<operation>, report/<operation>, vm/<id>, creation/<vm>, meta/<name>);
-// everything is also held in memory, so that reads never touch the disk. Thread-safe; writes are durable when they return.
-// Fails with the store's error; nothing is changed then. What can't be decoded at open is data_corrupt naming the key.
+// everything is also held in memory, so that reads never touch the disk. Thread-safe; writes are durable when they
+// return. Fails with the store's error; nothing is changed then. What can't be decoded at open is data_corrupt naming
+// the key.
 #pragma once
 
 #include <map>
@@ -58,8 +59,8 @@ class Journal {
   // The manager knows the end: forgotten. Unknown is success.
   Status acknowledge(const model::OperationId& operation);
 
-  std::vector<model::Assignment> unfinished() const;       // in the order they came
-  std::vector<model::AssignmentReport> finished() const;   // not acknowledged yet
+  std::vector<model::Assignment> unfinished() const;      // in the order they came
+  std::vector<model::AssignmentReport> finished() const;  // not acknowledged yet
   std::optional<model::AssignmentReport> report(const model::OperationId& operation) const;
   bool is_unfinished(const model::OperationId& operation) const;
 

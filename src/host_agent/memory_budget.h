@@ -1,5 +1,5 @@
-// MemoryBudget: memory promised to guests that are being started and haven't taken it yet, so that twenty starts at once
-// don't all count on the same free memory. Thread-safe. Fails with resource_exhausted.
+// MemoryBudget: memory promised to guests that are being started and haven't taken it yet, so that twenty starts at
+// once don't all count on the same free memory. Thread-safe. Fails with resource_exhausted.
 #pragma once
 
 #include <memory>
@@ -16,8 +16,7 @@ class MemoryBudget {
   class Reservation {
    public:
     Reservation(MemoryBudget& budget, Bytes size) : budget_(&budget), size_(size) {}
-    Reservation(Reservation&& other) noexcept
-        : budget_(std::exchange(other.budget_, nullptr)), size_(other.size_) {}
+    Reservation(Reservation&& other) noexcept : budget_(std::exchange(other.budget_, nullptr)), size_(other.size_) {}
     Reservation& operator=(Reservation&&) = delete;
     ~Reservation() {
       if (budget_ != nullptr) budget_->release(size_);
@@ -33,9 +32,9 @@ class MemoryBudget {
     const std::lock_guard lock(mutex_);
     const Bytes free = available > promised_ ? available - promised_ : Bytes(0);
     if (size > free) {
-      return fail_with_hint(
-          ErrorCode::resource_exhausted, fmt::format("too little memory: needs {}, {} available", size.human(), free.human()),
-          "Give the guest less memory, stop another one, or use another node.");
+      return fail_with_hint(ErrorCode::resource_exhausted,
+                            fmt::format("too little memory: needs {}, {} available", size.human(), free.human()),
+                            "Give the guest less memory, stop another one, or use another node.");
     }
     promised_ += size;
     return Reservation(*this, size);

@@ -5,17 +5,20 @@
 
 namespace bridgehead::host_agent::messages {
 
-inline constexpr log::Message agent_started{"AGENT_STARTED", "The agent runs: its journal is read, guests are watched."};
+inline constexpr log::Message agent_started{"AGENT_STARTED",
+                                            "The agent runs: its journal is read, guests are watched."};
 inline constexpr log::Message agent_stopping{"AGENT_STOPPING",
                                              "The agent was asked to stop. Guests are left as they are."};
 inline constexpr log::Message manager_connected{"MANAGER_CONNECTED",
                                                 "The stream to the manager is open; this node is reachable."};
 inline constexpr log::Message manager_away{
-    "MANAGER_AWAY", "The manager can't be reached or ended the stream. The agent keeps trying; guests are not affected."};
+    "MANAGER_AWAY",
+    "The manager can't be reached or ended the stream. The agent keeps trying; guests are not affected."};
 inline constexpr log::Message manager_message_refused{
-    "MANAGER_MESSAGE_REFUSED", "A message of the manager could not be understood and was left out; versions may differ."};
-inline constexpr log::Message certificate_renewed{"CERTIFICATE_RENEWED",
-                                                  "The node has a new certificate; the stream is opened again with it."};
+    "MANAGER_MESSAGE_REFUSED",
+    "A message of the manager could not be understood and was left out; versions may differ."};
+inline constexpr log::Message certificate_renewed{
+    "CERTIFICATE_RENEWED", "The node has a new certificate; the stream is opened again with it."};
 inline constexpr log::Message certificate_renewal_failed{
     "CERTIFICATE_RENEWAL_FAILED",
     "The manager did not renew this node's certificate. It is tried again; when it ends, the node must join again."};

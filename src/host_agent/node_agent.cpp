@@ -15,9 +15,13 @@ namespace bridgehead::host_agent {
 // Members in the order of their making; stop() ends them in the other direction.
 struct NodeAgent::State {
   State(NodeAgentConfig config_, NodeAgentParts parts_, std::unique_ptr<Journal> journal_, const Identity& identity)
-      : config(std::move(config_)), parts(std::move(parts_)), journal(std::move(journal_)), files(config.state_dir),
+      : config(std::move(config_)),
+        parts(std::move(parts_)),
+        journal(std::move(journal_)),
+        files(config.state_dir),
         events(parts.hypervisor),
-        pools(parts.open_pool, [this](const model::OperationId& id) { return journal->is_unfinished(id); }, config.pools),
+        pools(
+            parts.open_pool, [this](const model::OperationId& id) { return journal->is_unfinished(id); }, config.pools),
         services{.hypervisor = parts.hypervisor,
                  .pools = pools,
                  .journal = *journal,
@@ -31,7 +35,8 @@ struct NodeAgent::State {
                  .import_directories = config.import_directories,
                  .timings = config.tasks},
         assignments(services),
-        session(identity, IdentityFile(config.state_dir), parts.clock, parts.random, session_handlers(), config.session),
+        session(identity, IdentityFile(config.state_dir), parts.clock, parts.random, session_handlers(),
+                config.session),
         facts(parts.hypervisor, parts.kvm_trial,
               {.root = config.host_root, .state_dir = config.state_dir, .agent_version = config.version}),
         watcher(parts.hypervisor, events, *journal, parts.clock,
@@ -55,7 +60,8 @@ struct NodeAgent::State {
                      .changed = [this] { session.send_report(); }},
                     config.housekeeping),
         tunnels(
-            parts.hypervisor, pools, files, uploads, [this](const model::TunnelId& id) { return session.dial_tunnel(id); },
+            parts.hypervisor, pools, files, uploads,
+            [this](const model::TunnelId& id) { return session.dial_tunnel(id); },
             [this](const model::TunnelId& id, const Error& error) { session.refuse_tunnel(id, error); },
             [this](const model::OperationId& operation) { return journal->is_unfinished(operation); }) {}
 
@@ -120,7 +126,8 @@ void NodeAgent::State::on_welcome(const WelcomeMessage& welcome) {
       pools.remove(id);
     }
   }
-  if (auto kept = remember(*journal, wanted); !kept) log::warning(messages::journal_failed, "{}", kept.error().describe());
+  if (auto kept = remember(*journal, wanted); !kept)
+    log::warning(messages::journal_failed, "{}", kept.error().describe());
   use(wanted);
 }
 

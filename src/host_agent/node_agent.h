@@ -1,6 +1,6 @@
-// NodeAgent: the whole agent, put together from its parts and from what stands behind the seams (hypervisor, pools, store,
-// clock). apps/agent gives it the real ones, tests give fakes. Thread-safe: start and stop, once each.
-// Fails at create with the journal's error; from then on everything is reported to the manager.
+// NodeAgent: the whole agent, put together from its parts and from what stands behind the seams (hypervisor, pools,
+// store, clock). apps/agent gives it the real ones, tests give fakes. Thread-safe: start and stop, once each. Fails at
+// create with the journal's error; from then on everything is reported to the manager.
 #pragma once
 
 #include <filesystem>
@@ -32,7 +32,8 @@ struct NodeAgentConfig {
   TaskTimings tasks;
   WatchTimings watch;
   std::chrono::milliseconds housekeeping{std::chrono::seconds(60)};
-  std::chrono::milliseconds first_look{std::chrono::seconds(15)};  // how long the first report may wait for facts and guests
+  std::chrono::milliseconds first_look{
+      std::chrono::seconds(15)};  // how long the first report may wait for facts and guests
 };
 
 struct NodeAgentParts {

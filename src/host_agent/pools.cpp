@@ -9,10 +9,10 @@ PoolRegistry::PoolRegistry(Opener opener, Alive alive, PoolDeadlines deadlines)
 
 Result<PoolHandle> PoolRegistry::handle(const Entry& entry) const {
   if (!entry.status.ready || !entry.images) {
-    return fail_with_hint(
-        ErrorCode::unavailable, fmt::format("pool {} is not ready on this node: {}", entry.pool.name,
-                                            entry.status.message.empty() ? "not attached" : entry.status.message),
-        "Put that right; the agent tries it again by itself.");
+    return fail_with_hint(ErrorCode::unavailable,
+                          fmt::format("pool {} is not ready on this node: {}", entry.pool.name,
+                                      entry.status.message.empty() ? "not attached" : entry.status.message),
+                          "Put that right; the agent tries it again by itself.");
   }
   return PoolHandle(entry.pool, entry.images, entry.limit, deadlines_, entry.status.abilities);
 }
@@ -116,8 +116,9 @@ void PoolRegistry::refresh() {
         if (entry.limit->open() == 0) broken.push_back(entry.pool);
         continue;
       }
-      measured.emplace_back(entry.pool, PendingCall<model::PoolOnNode>(entry.limit, "pool " + entry.pool.name,
-                                                                       [images = entry.images] { return images->status(); }));
+      measured.emplace_back(entry.pool,
+                            PendingCall<model::PoolOnNode>(entry.limit, "pool " + entry.pool.name,
+                                                           [images = entry.images] { return images->status(); }));
     }
   }
   const auto until = std::chrono::steady_clock::now() + deadlines_.status;

@@ -19,7 +19,7 @@ namespace bridgehead::host_agent {
 struct PoolDeadlines {
   std::chrono::milliseconds attach{std::chrono::seconds(60)};
   std::chrono::milliseconds status{std::chrono::seconds(10)};
-  std::chrono::milliseconds call{std::chrono::minutes(2)};    // create, grow, remove, lease
+  std::chrono::milliseconds call{std::chrono::minutes(2)};     // create, grow, remove, lease
   std::chrono::milliseconds cancel{std::chrono::seconds(30)};  // how long a cancelled import may take to give up
 };
 
@@ -28,7 +28,10 @@ class PoolHandle {
  public:
   PoolHandle(model::Pool pool, std::shared_ptr<storage::ImagePool> images, std::shared_ptr<CallLimit> limit,
              PoolDeadlines deadlines, model::PoolAbilities abilities)
-      : pool_(std::move(pool)), images_(std::move(images)), limit_(std::move(limit)), deadlines_(deadlines),
+      : pool_(std::move(pool)),
+        images_(std::move(images)),
+        limit_(std::move(limit)),
+        deadlines_(deadlines),
         abilities_(std::move(abilities)) {}
 
   const model::Pool& pool() const { return pool_; }

@@ -27,7 +27,8 @@ std::vector<T> unpack(const std::string& text) {
   if (!texts.is_array()) return records;
   for (const auto& item : texts) {
     if (!item.is_string()) continue;
-    if (auto record = model::decode<T>(item.template get_ref<const std::string&>())) records.push_back(std::move(*record));
+    if (auto record = model::decode<T>(item.template get_ref<const std::string&>()))
+      records.push_back(std::move(*record));
   }
   return records;
 }
@@ -35,7 +36,8 @@ std::vector<T> unpack(const std::string& text) {
 }  // namespace
 
 Remembered remembered(const Journal& journal) {
-  return {.pools = unpack<model::Pool>(journal.meta(kPools)), .networks = unpack<model::Network>(journal.meta(kNetworks))};
+  return {.pools = unpack<model::Pool>(journal.meta(kPools)),
+          .networks = unpack<model::Network>(journal.meta(kNetworks))};
 }
 
 Status remember(Journal& journal, const Remembered& what) {

@@ -1,5 +1,5 @@
-// The pools and networks that this node should have, kept in the journal, so that a node which boots while the manager is
-// away can still start its guests. Free functions; thread-safe as the journal is.
+// The pools and networks that this node should have, kept in the journal, so that a node which boots while the manager
+// is away can still start its guests. Free functions; thread-safe as the journal is.
 #pragma once
 
 #include <vector>

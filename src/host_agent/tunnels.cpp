@@ -3,8 +3,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <fcntl.h>
+#include <cerrno>
 #include <system_error>
 #include <thread>
 
@@ -54,8 +54,14 @@ Status copy_file(const std::filesystem::path& path, TunnelChannel& channel) {
 
 Tunnels::Tunnels(hypervisor::Hypervisor& hypervisor, PoolRegistry& pools, const GuestFiles& files,
                  UploadRendezvous& uploads, Dial dial, Refused refused, Expected expected, std::size_t most)
-    : hypervisor_(hypervisor), pools_(pools), files_(files), uploads_(uploads), dial_(std::move(dial)),
-      refused_(std::move(refused)), expected_(std::move(expected)), most_(most) {}
+    : hypervisor_(hypervisor),
+      pools_(pools),
+      files_(files),
+      uploads_(uploads),
+      dial_(std::move(dial)),
+      refused_(std::move(refused)),
+      expected_(std::move(expected)),
+      most_(most) {}
 
 Tunnels::~Tunnels() { stop(); }
 
@@ -109,16 +115,11 @@ std::size_t Tunnels::count() const {
 
 Status Tunnels::carry(const TunnelOrder& order) {
   switch (order.kind) {
-    case TunnelKind::serial_console:
-      return carry_console(order);
-    case TunnelKind::vnc:
-      return carry_vnc(order);
-    case TunnelKind::image_upload:
-      return carry_upload(order);
-    case TunnelKind::image_download:
-      return carry_download(order);
-    case TunnelKind::boot_log:
-      return carry_boot_log(order);
+    case TunnelKind::serial_console: return carry_console(order);
+    case TunnelKind::vnc: return carry_vnc(order);
+    case TunnelKind::image_upload: return carry_upload(order);
+    case TunnelKind::image_download: return carry_download(order);
+    case TunnelKind::boot_log: return carry_boot_log(order);
   }
   return fail(ErrorCode::unsupported, "this agent does not know this kind of tunnel");
 }
@@ -200,7 +201,9 @@ Status Tunnels::carry_upload(const TunnelOrder& order) {
     (*pipe)->abandon(channel.error());
     return forward(channel);
   }
-  const std::stop_callback stop(stop_.get_token(), [pipe = *pipe] { pipe->close(Error{ErrorCode::cancelled, "the agent stops", {}}); });
+  const std::stop_callback stop(stop_.get_token(), [pipe = *pipe] {
+    pipe->close(Error{ErrorCode::cancelled, "the agent stops", {}});
+  });
   Status taken;
   bool complete = false;
   while (taken && !complete) {
@@ -228,15 +231,16 @@ Status Tunnels::carry_download(const TunnelOrder& order) {
   auto pool = pools_.ensure(order.pool);
   if (!pool) return forward(pool);
   // Looked at first, so that "not found" is an answer and not a broken stream.
-  auto stored = pool->call<storage::StoredImage>([image = order.image](storage::ImagePool& images) { return images.inspect(image); });
+  auto stored = pool->call<storage::StoredImage>(
+      [image = order.image](storage::ImagePool& images) { return images.inspect(image); });
   if (!stored) return forward(stored);
   auto channel = dial(order);
   if (!channel) return forward(channel);
   auto call = pool->begin<void>([image = order.image, format = *format, channel = *channel,
                                  stop = stop_.get_token()](storage::ImagePool& images) {
     return images.export_image(
-        image, format, [&](std::string_view bytes) { return channel->write({.data = std::string(bytes)}); }, [](const Progress&) {},
-        stop);
+        image, format, [&](std::string_view bytes) { return channel->write({.data = std::string(bytes)}); },
+        [](const Progress&) {}, stop);
   });
   const auto exported = call.wait_unless_stopped(stop_.get_token(), pool->deadlines().cancel);
   return end_channel(**channel, exported);

@@ -1,10 +1,11 @@
-// Tunnels: carries consoles, VNC, uploads, downloads and boot logs between this node and the manager. One thread per open
-// tunnel (two for those that go both ways), started when the manager asks and gone with the tunnel; how many there may be
-// is bounded. What carries the bytes is behind TunnelChannel, so that the logic is tested without gRPC. Thread-safe.
-// Fails by telling the manager: before the channel is dialled through `refused`, afterwards with an error in the channel.
+// Tunnels: carries consoles, VNC, uploads, downloads and boot logs between this node and the manager. One thread per
+// open tunnel (two for those that go both ways), started when the manager asks and gone with the tunnel; how many there
+// may be is bounded. What carries the bytes is behind TunnelChannel, so that the logic is tested without gRPC.
+// Thread-safe. Fails by telling the manager: before the channel is dialled through `refused`, afterwards with an error
+// in the channel.
 //
-// A serial line has no size: a terminal's resize messages are understood and ignored. (In the guest: `stty rows R cols C`,
-// or `resize` of xterm.)
+// A serial line has no size: a terminal's resize messages are understood and ignored. (In the guest: `stty rows R cols
+// C`, or `resize` of xterm.)
 #pragma once
 
 #include <condition_variable>
@@ -45,9 +46,9 @@ struct TunnelMessage {
 class TunnelChannel {
  public:
   virtual ~TunnelChannel() = default;
-  virtual std::optional<TunnelMessage> read() = 0;          // blocks; nothing = the stream is over
-  virtual bool write(const TunnelMessage& message) = 0;     // blocks while the other side takes nothing; false = over
-  virtual void cancel() = 0;                                // both end at once
+  virtual std::optional<TunnelMessage> read() = 0;       // blocks; nothing = the stream is over
+  virtual bool write(const TunnelMessage& message) = 0;  // blocks while the other side takes nothing; false = over
+  virtual void cancel() = 0;                             // both end at once
 };
 
 class Tunnels {

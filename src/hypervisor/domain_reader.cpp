@@ -7,6 +7,7 @@
 
 #include "hypervisor/device_key.h"
 #include "hypervisor/domain_xml.h"
+#include "hypervisor/xml_build.h"
 #include "model/enum_names.h"
 
 namespace bridgehead::hypervisor {
@@ -14,7 +15,7 @@ namespace {
 
 using pugi::xml_node;
 
-std::string print(xml_node node) {
+std::string raw_xml(xml_node node) {
   std::ostringstream out;
   node.print(out, "", pugi::format_raw | pugi::format_no_declaration);
   return out.str();
@@ -56,7 +57,7 @@ std::optional<GuestNic> read_nic(xml_node node) {
 
 void read_device(xml_node device, ParsedDomain& parsed) {
   const std::string_view kind = device.name();
-  if (const auto address = device.child("address")) parsed.pinned.addresses[device_key(device)] = print(address);
+  if (const auto address = device.child("address")) parsed.pinned.addresses[device_key(device)] = raw_xml(address);
   if (kind == "disk") {
     if (auto disk = read_disk(device)) {
       parsed.pinned.targets[disk->name] = device.child("target").attribute("dev").value();
@@ -130,7 +131,7 @@ std::string metadata_xml(const GuestMetadata& metadata, bool with_namespace) {
     set(vlan, "bridge", bridge);
     set(vlan, "tag", std::to_string(tag));
   }
-  return print(element);
+  return raw_xml(element);
 }
 
 Result<GuestMetadata> parse_metadata(std::string_view xml) {

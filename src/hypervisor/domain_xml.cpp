@@ -6,6 +6,7 @@
 #include <pugixml.hpp>
 
 #include "hypervisor/device_key.h"
+#include "hypervisor/xml_build.h"
 #include "model/enum_names.h"
 
 namespace bridgehead::hypervisor {
@@ -13,18 +14,7 @@ namespace {
 
 using pugi::xml_node;
 
-constexpr std::uint64_t kMemoryBlock = 2ull << 20;  // virtio-mem: one x86 huge page
-constexpr unsigned kSpareRootPorts = 6;             // devices that can be added while the guest runs
-
-xml_node child(xml_node parent, const char* name, const std::string& text) {
-  auto node = parent.append_child(name);
-  node.text().set(text.c_str());
-  return node;
-}
-
-void set(xml_node node, const char* name, const std::string& value) {
-  node.append_attribute(name).set_value(value.c_str());
-}
+constexpr unsigned kSpareRootPorts = 6;  // devices that can be added while the guest runs
 
 void set_kib(xml_node parent, const char* name, Bytes size) {
   set(child(parent, name, std::to_string(size.count() >> 10)), "unit", "KiB");

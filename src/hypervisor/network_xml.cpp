@@ -8,6 +8,7 @@
 #include <pugixml.hpp>
 
 #include "hypervisor/hypervisor.h"
+#include "hypervisor/xml_build.h"
 
 namespace bridgehead::hypervisor {
 namespace {
@@ -43,16 +44,6 @@ Result<Subnet> parse_subnet(const std::string& text) {
   return subnet;
 }
 
-void set(pugi::xml_node node, const char* name, const std::string& value) {
-  node.append_attribute(name).set_value(value.c_str());
-}
-
-pugi::xml_node child_with_text(pugi::xml_node parent, const char* name, const std::string& text) {
-  auto node = parent.append_child(name);
-  node.text().set(text.c_str());
-  return node;
-}
-
 pugi::xml_node our_element(pugi::xml_node network) {
   for (const auto element : network.child("metadata").children()) {
     for (const auto attribute : element.attributes()) {
@@ -75,8 +66,8 @@ Result<std::string> network_xml(const model::Network& network) {
   if (!subnet) return forward(subnet);
   pugi::xml_document document;
   auto root = document.append_child("network");
-  child_with_text(root, "name", nat_network_name(network.id));
-  child_with_text(root, "uuid", network.id.str());
+  child(root, "name", nat_network_name(network.id));
+  child(root, "uuid", network.id.str());
   auto ours = root.append_child("metadata").append_child("bh:network");
   set(ours, "xmlns:bh", kUri);
   set(ours, "subnet", network.subnet);

@@ -132,8 +132,8 @@ BRIDGEHEAD_FIELDS(NodeFacts, hostname, machine_id, os, kernel, cpu_model, cpu_fl
                   agent_version)
 BRIDGEHEAD_FIELDS(Pressure, cpu, memory, io)
 BRIDGEHEAD_FIELDS(NodeLoad, load1, memory_available, pressure, uptime_seconds)
-BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, certificate_serial, previous_certificate_serial,
-                  created, state, message, last_seen, load)
+BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, certificate_serial, previous_certificate_serial, created, state,
+                  message, last_seen, load)
 BRIDGEHEAD_FIELDS(Operation, id, kind, target_kind, target, target_name, state, parameters, node, generation,
                   cancel_requested, progress, error, created_by, created, started, finished)
 BRIDGEHEAD_FIELDS(Token, id, name, role, secret_sha256, created, expires, last_used)

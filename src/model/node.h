@@ -75,8 +75,8 @@ struct Node {
   NodeId id;
   std::string name;
   NodeFacts facts;
-  bool schedulable = true;         // may get new guests
-  std::string certificate_serial;  // of the last certificate issued to it
+  bool schedulable = true;                  // may get new guests
+  std::string certificate_serial;           // of the last certificate issued to it
   std::string previous_certificate_serial;  // still accepted: a lost answer to a renewal costs nothing
   Timestamp created{};
   NodeState state = NodeState::unreachable;

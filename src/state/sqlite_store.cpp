@@ -29,8 +29,8 @@ struct Statements {
         "SELECT revision FROM entries WHERE key = ?1",
         "SELECT key, value, revision FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3",
         "SELECT key, value, revision FROM entries WHERE key >= ?1 ORDER BY key LIMIT ?2",
-        "INSERT INTO entries(key, value, revision) VALUES(?1, ?2, ?3) "
-        "ON CONFLICT(key) DO UPDATE SET value = excluded.value, revision = excluded.revision",
+        ("INSERT INTO entries(key, value, revision) VALUES(?1, ?2, ?3) "
+         "ON CONFLICT(key) DO UPDATE SET value = excluded.value, revision = excluded.revision"),
         "DELETE FROM entries WHERE key = ?1",
         "UPDATE last_revision SET revision = ?1",
     };

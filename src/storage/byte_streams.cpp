@@ -16,7 +16,7 @@ namespace bridgehead::storage {
 namespace {
 
 constexpr std::size_t kAhead = 8 << 20;
-constexpr std::size_t kPiece = 256 << 10;
+constexpr std::size_t kDownloadPiece = 256 << 10;
 
 // curl's global state: made once, before the first handle, and kept.
 void initialise_curl() {
@@ -60,7 +60,7 @@ struct UrlStream::Transfer {
     std::unique_lock lock(mutex);
     received += bytes.size();
     if (received > limits.largest.count()) return false;
-    if (ready.empty() || ready.back().size() + bytes.size() > kPiece) ready.emplace_back();
+    if (ready.empty() || ready.back().size() + bytes.size() > kDownloadPiece) ready.emplace_back();
     ready.back().append(bytes);
     ready_bytes += bytes.size();
     changed.notify_all();
@@ -126,7 +126,7 @@ struct UrlStream::Transfer {
     ::curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, static_cast<long>(limits.connect.count()));
     ::curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1024L);
     ::curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>(limits.stalled.count()));
-    ::curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, static_cast<long>(kPiece));
+    ::curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, static_cast<long>(kDownloadPiece));
     ::curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &on_bytes);
     ::curl_easy_setopt(handle, CURLOPT_WRITEDATA, this);
     ::curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);

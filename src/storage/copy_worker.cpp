@@ -11,12 +11,12 @@
 namespace bridgehead::storage {
 namespace {
 
-constexpr std::uint64_t kBlock = 4096;
+constexpr std::uint64_t kCopyBlock = 4096;
 // Zeros shorter than this between data are written: many small holes cost more (extents, requests) than they save.
 constexpr std::uint64_t kSmallestHole = 65536;
 constexpr std::uint64_t kProgressStep = 16 << 20;
 
-std::uint64_t round_up(std::uint64_t value) { return (value + kBlock - 1) / kBlock * kBlock; }
+std::uint64_t round_up(std::uint64_t value) { return (value + kCopyBlock - 1) / kCopyBlock * kCopyBlock; }
 
 }  // namespace
 
@@ -111,14 +111,14 @@ void CopyWorker::read_extent(Job& job, const Extent& extent, std::uint8_t* memor
 
 // What is in the page cache is read from there (a staged file that has just been received is), the rest past it.
 int CopyWorker::source_for(std::uint64_t offset, std::uint64_t length) const {
-  if (shared_.source_direct < 0 || offset % kBlock != 0) return shared_.source;
+  if (shared_.source_direct < 0 || offset % kCopyBlock != 0) return shared_.source;
   const std::uint64_t whole = round_up(length);
   void* view = ::mmap(nullptr, whole, PROT_READ, MAP_SHARED, shared_.source, static_cast<off_t>(offset));
   if (view == MAP_FAILED) return shared_.source_direct;
-  std::vector<unsigned char> resident(whole / kBlock + 1);
+  std::vector<unsigned char> resident(whole / kCopyBlock + 1);
   const bool known = ::mincore(view, whole, resident.data()) == 0;
   ::munmap(view, whole);
-  const auto missing = std::count_if(resident.begin(), resident.begin() + static_cast<long>(whole / kBlock),
+  const auto missing = std::count_if(resident.begin(), resident.begin() + static_cast<long>(whole / kCopyBlock),
                                      [](unsigned char page) { return (page & 1) == 0; });
   return known && missing == 0 ? shared_.source : shared_.source_direct;
 }
@@ -206,8 +206,8 @@ void CopyWorker::start_writes(Job& job) {
     return true;
   };
   bool fine = true;
-  for (std::uint64_t at = 0; fine && at < length; at += kBlock) {
-    const std::uint64_t block = std::min(kBlock, length - at);
+  for (std::uint64_t at = 0; fine && at < length; at += kCopyBlock) {
+    const std::uint64_t block = std::min(kCopyBlock, length - at);
     if (all_zero({job.buffer.get() + at, block})) {
       if (begin != length && at + block - end >= kSmallestHole) fine = flush();
     } else {

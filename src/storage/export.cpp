@@ -16,12 +16,12 @@
 namespace bridgehead::storage {
 namespace {
 
-constexpr std::size_t kPiece = 1 << 20;
+constexpr std::size_t kExportPiece = 1 << 20;
 
 Status send_extent(int fd, const Extent& extent, const std::function<bool(std::string_view)>& sink, std::string& buffer,
                    const std::function<Status(std::uint64_t)>& sent) {
   for (std::uint64_t done = 0; done < extent.length;) {
-    const std::size_t part = std::min<std::uint64_t>(kPiece, extent.length - done);
+    const std::size_t part = std::min<std::uint64_t>(kExportPiece, extent.length - done);
     std::size_t got = part;
     if (extent.kind == ExtentKind::zero) {
       buffer.assign(part, '\0');

@@ -6,7 +6,7 @@
 namespace bridgehead::storage {
 namespace {
 
-constexpr std::size_t kHeaderLength = 512;
+constexpr std::size_t kVdiHeaderLength = 512;
 constexpr std::uint32_t kVersion11 = 0x00010001;
 constexpr std::uint32_t kDynamic = 1;
 constexpr std::uint32_t kFixed = 2;
@@ -21,10 +21,10 @@ bool any(std::span<const std::uint8_t> bytes) {
 }  // namespace
 
 Result<ProbedImage> probe_vdi(const ImageBytes& bytes) {
-  auto read = bytes.read(0, kHeaderLength);
+  auto read = bytes.read(0, kVdiHeaderLength);
   if (!read) return forward(read);
   const std::span<const std::uint8_t> header = *read;
-  if (header.size() < kHeaderLength) return damaged_image("vdi", "it is cut off");
+  if (header.size() < kVdiHeaderLength) return damaged_image("vdi", "it is cut off");
   const auto version = read_le<std::uint32_t>(header, 0x44);
   if (version != kVersion11) {
     return fail(ErrorCode::unsupported, "vdi version {}.{} is not supported", version >> 16, version & 0xffff);
@@ -46,7 +46,7 @@ Result<ProbedImage> probe_vdi(const ImageBytes& bytes) {
     return damaged_image("vdi", "its number of blocks doesn't fit its size");
   }
   const std::uint64_t map_length = std::uint64_t{blocks} * 4;
-  if (map_at < kHeaderLength || map_at > bytes.size || map_length > bytes.size - map_at || data_at > bytes.size) {
+  if (map_at < kVdiHeaderLength || map_at > bytes.size || map_length > bytes.size - map_at || data_at > bytes.size) {
     return damaged_image("vdi", "its block map lies past the end of the file (is it cut off?)");
   }
   return ProbedImage{model::ImageFormat::vdi, Bytes(size)};

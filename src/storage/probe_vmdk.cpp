@@ -1,32 +1,30 @@
 #include <algorithm>
 #include <string>
 
+#include "base/text.h"
 #include "storage/byte_order.h"
 #include "storage/probe_formats.h"
 
 namespace bridgehead::storage {
 namespace {
 
-constexpr std::size_t kHeaderLength = 512;
+constexpr std::size_t kVmdkHeaderLength = 512;
 constexpr std::uint64_t kSector = 512;
 constexpr std::uint64_t kLargestDescriptor = 1 << 20;
 constexpr std::uint64_t kDirectoryAtEnd = ~std::uint64_t{0};
-
-std::string lower(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-  return text;
-}
 
 std::string without_spaces(std::string text) {
   std::erase_if(text, [](char c) { return c == ' ' || c == '\t' || c == '\r'; });
   return text;
 }
 
-bool names_parent(std::string text) { return lower(std::move(text)).find("parentfilenamehint") != std::string::npos; }
+bool names_parent(std::string text) {
+  return lower_case(std::move(text)).find("parentfilenamehint") != std::string::npos;
+}
 
 // Exactly one extent, sparse and in this file; no parent; one of the two self-contained kinds.
 Status check_descriptor(const std::string& descriptor) {
-  const std::string text = lower(descriptor);
+  const std::string text = lower_case(descriptor);
   unsigned extents = 0;
   bool kind_known = false;
   for (std::size_t at = 0; at < text.size();) {
@@ -57,9 +55,9 @@ Status check_descriptor(const std::string& descriptor) {
 }  // namespace
 
 Result<ProbedImage> probe_vmdk(const ImageBytes& bytes) {
-  auto header = bytes.read(0, kHeaderLength);
+  auto header = bytes.read(0, kVmdkHeaderLength);
   if (!header) return forward(header);
-  if (header->size() < kHeaderLength) return damaged_image("vmdk", "it is cut off");
+  if (header->size() < kVmdkHeaderLength) return damaged_image("vmdk", "it is cut off");
   const auto version = read_le<std::uint32_t>(*header, 4);
   if (version < 1 || version > 3) return fail(ErrorCode::unsupported, "vmdk version {} is not supported", version);
   const auto capacity = read_le<std::uint64_t>(*header, 12);

@@ -18,7 +18,7 @@ constexpr std::uint32_t kDataFileExtension = 0x44415441;
 constexpr std::uint32_t kEncryptionExtension = 0x0537be77;
 constexpr std::uint64_t kLargestL1 = 32 << 20;  // bytes; QEMU's own limit
 
-tl::unexpected<Error> damaged(std::string what) {
+tl::unexpected<Error> damaged_header(std::string what) {
   return fail_with_hint(ErrorCode::data_corrupt, "the qcow2 header is damaged: " + what,
                         "Check the image with 'qemu-img check' where it came from and send it again.");
 }
@@ -44,7 +44,7 @@ std::string_view as_text(std::span<const std::uint8_t> bytes) {
 }
 
 Status check_features(std::uint64_t features) {
-  if ((features & kCorrupt) != 0) return damaged("it is marked as corrupt");
+  if ((features & kCorrupt) != 0) return damaged_header("it is marked as corrupt");
   if ((features & kExtendedL2) != 0) {
     return fail_with_hint(ErrorCode::unsupported, "the qcow2 image uses extended L2 entries (subclusters)",
                           "Convert it with 'qemu-img convert -O qcow2' first.");
@@ -65,7 +65,7 @@ Status check_extensions(std::span<const std::uint8_t> start, std::size_t offset,
     const auto length = read_be<std::uint32_t>(start, offset + 4);
     offset += 8;
     if (type == 0) return {};
-    if (length > end - offset) return damaged("a header extension is longer than the header");
+    if (length > end - offset) return damaged_header("a header extension is longer than the header");
     if (type == kDataFileExtension) {
       return names_other_file("the external data file", printable(as_text(start.subspan(offset, length))));
     }
@@ -80,21 +80,21 @@ Status check_extensions(std::span<const std::uint8_t> start, std::size_t offset,
 
 Status check_geometry(const Qcow2Header& header, std::uint64_t file_size) {
   if (header.virtual_size > kLargestVirtualSize) {
-    return damaged(
+    return damaged_header(
         fmt::format("it claims a size of {}, more than {}", header.virtual_size.human(), kLargestVirtualSize.human()));
   }
   const std::uint64_t per_table = header.cluster_size() / 8;
   const std::uint64_t clusters = (header.virtual_size.count() + header.cluster_size() - 1) / header.cluster_size();
   const std::uint64_t needed = (clusters + per_table - 1) / per_table;
-  if (header.l1_entries < needed) return damaged("its L1 table is too small for its size");
+  if (header.l1_entries < needed) return damaged_header("its L1 table is too small for its size");
   const std::uint64_t l1_bytes = std::uint64_t{header.l1_entries} * 8;
-  if (l1_bytes > kLargestL1) return damaged("its L1 table is too large");
+  if (l1_bytes > kLargestL1) return damaged_header("its L1 table is too large");
   if (needed == 0) return {};
   if (header.l1_offset % header.cluster_size() != 0 || header.l1_offset == 0) {
-    return damaged("its L1 table isn't at a cluster's start");
+    return damaged_header("its L1 table isn't at a cluster's start");
   }
   if (header.l1_offset >= file_size || needed * 8 > file_size - header.l1_offset) {
-    return damaged("its L1 table lies past the end of the file (is it cut off?)");
+    return damaged_header("its L1 table lies past the end of the file (is it cut off?)");
   }
   return {};
 }
@@ -104,7 +104,7 @@ Status read_backing_name(std::span<const std::uint8_t> start, BackingFile backin
   if (offset == 0) return {};
   const auto length = read_be<std::uint32_t>(start, 16);
   if (length > 1023 || offset > start.size() || length > start.size() - offset) {
-    return damaged("the name of its backing file lies outside of the header");
+    return damaged_header("the name of its backing file lies outside of the header");
   }
   header.backing_file = std::string(as_text(start.subspan(offset, length)));
   if (backing == BackingFile::allow) return {};
@@ -115,9 +115,9 @@ Status read_backing_name(std::span<const std::uint8_t> start, BackingFile backin
 
 Result<Qcow2Header> parse_qcow2_header(std::span<const std::uint8_t> start, std::uint64_t file_size,
                                        BackingFile backing) {
-  if (start.size() < kVersion2Length) return damaged("it is cut off");
+  if (start.size() < kVersion2Length) return damaged_header("it is cut off");
   Qcow2Header header;
-  if (read_be<std::uint32_t>(start, 0) != kQcow2Magic) return damaged("it isn't a qcow2 file");
+  if (read_be<std::uint32_t>(start, 0) != kQcow2Magic) return damaged_header("it isn't a qcow2 file");
   header.version = read_be<std::uint32_t>(start, 4);
   if (header.version != 2 && header.version != 3) {
     return fail_with_hint(ErrorCode::unsupported, fmt::format("qcow version {} is not supported", header.version),
@@ -125,7 +125,7 @@ Result<Qcow2Header> parse_qcow2_header(std::span<const std::uint8_t> start, std:
   }
   header.cluster_bits = read_be<std::uint32_t>(start, 20);
   if (header.cluster_bits < 9 || header.cluster_bits > 21) {
-    return damaged(fmt::format("cluster bits {} are not between 9 and 21", header.cluster_bits));
+    return damaged_header(fmt::format("cluster bits {} are not between 9 and 21", header.cluster_bits));
   }
   header.virtual_size = Bytes(read_be<std::uint64_t>(start, 24));
   header.l1_entries = read_be<std::uint32_t>(start, 36);
@@ -138,13 +138,13 @@ Result<Qcow2Header> parse_qcow2_header(std::span<const std::uint8_t> start, std:
   std::uint64_t features = 0;
   std::size_t header_length = kVersion2Length;
   if (header.version == 3) {
-    if (start.size() < kVersion3Length) return damaged("it is cut off");
+    if (start.size() < kVersion3Length) return damaged_header("it is cut off");
     features = read_be<std::uint64_t>(start, 72);
     header_length = read_be<std::uint32_t>(start, 100);
     if (header_length < kVersion3Length || header_length > header.cluster_size() || header_length % 8 != 0) {
-      return damaged(fmt::format("header length {}", header_length));
+      return damaged_header(fmt::format("header length {}", header_length));
     }
-    if (read_be<std::uint32_t>(start, 96) > 6) return damaged("its reference counts are wider than 64 bits");
+    if (read_be<std::uint32_t>(start, 96) > 6) return damaged_header("its reference counts are wider than 64 bits");
   }
   if (auto fine = read_backing_name(start, backing, header); !fine) return forward(fine);
   // Before the features: the data file's name says more to a person than the feature bit.
@@ -154,7 +154,8 @@ Result<Qcow2Header> parse_qcow2_header(std::span<const std::uint8_t> start, std:
   if ((features & kDataFile) != 0) return names_other_file("an external data file", "(not named)");
   if (auto fine = check_features(features); !fine) return forward(fine);
   if ((features & kCompressionType) != 0) {
-    if (header_length <= kVersion3Length || start.size() <= kVersion3Length) return damaged("no compression type");
+    if (header_length <= kVersion3Length || start.size() <= kVersion3Length)
+      return damaged_header("no compression type");
     const std::uint8_t type = start[kVersion3Length];
     if (type > 1) return fail(ErrorCode::unsupported, "qcow2 compression type {} is not supported", type);
     header.compression = type == 1 ? Qcow2Compression::zstd : Qcow2Compression::zlib;

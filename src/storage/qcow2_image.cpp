@@ -19,7 +19,7 @@ constexpr std::uint64_t kOffsetMask = 0x00fffffffffffe00;  // bits 9 to 55
 constexpr std::uint64_t kCompressedFlag = std::uint64_t{1} << 62;
 constexpr std::uint64_t kZeroFlag = 1;
 
-tl::unexpected<Error> damaged(std::string what) {
+tl::unexpected<Error> damaged_data(std::string what) {
   return fail_with_hint(ErrorCode::data_corrupt, "the qcow2 image is damaged: " + what,
                         "Check it with 'qemu-img check' where it came from and send it again.");
 }
@@ -97,9 +97,9 @@ class Qcow2Map {
     table_ = index;
     if (!table_present_) return {};
     table_ = ~std::uint64_t{0};
-    if (offset % cluster_size_ != 0) return damaged("an L2 table isn't at a cluster's start");
+    if (offset % cluster_size_ != 0) return damaged_data("an L2 table isn't at a cluster's start");
     if (offset >= file_size_ || cluster_size_ > file_size_ - offset) {
-      return damaged("an L2 table lies past the end of the file (is it cut off?)");
+      return damaged_data("an L2 table lies past the end of the file (is it cut off?)");
     }
     if (auto read = read_at(fd_, l2_bytes_, offset); !read) return read;
     table_ = index;
@@ -123,8 +123,8 @@ class Qcow2Map {
     const std::uint64_t stored = entry & kOffsetMask;
     // (Version 2 has no zero flag; the bit is reserved there and zero.)
     if ((entry & kZeroFlag) != 0 || stored == 0) return Extent{offset, length, ExtentKind::zero};
-    if (stored % cluster_size_ != 0) return damaged("a cluster isn't at a cluster's start");
-    if (stored >= file_size_) return damaged("a cluster lies past the end of the file (is it cut off?)");
+    if (stored % cluster_size_ != 0) return damaged_data("a cluster isn't at a cluster's start");
+    if (stored >= file_size_) return damaged_data("a cluster lies past the end of the file (is it cut off?)");
     return Extent{offset, length, ExtentKind::data, stored + inside};
   }
 
@@ -132,7 +132,7 @@ class Qcow2Map {
     const std::uint32_t size_shift = 62 - (cluster_bits_ - 8);
     const std::uint64_t stored = entry & ((std::uint64_t{1} << size_shift) - 1);
     const std::uint64_t sectors = ((entry & ~(std::uint64_t{3} << 62)) >> size_shift) + 1;
-    if (stored >= file_size_ || stored == 0) return damaged("a compressed cluster lies past the end of the file");
+    if (stored >= file_size_ || stored == 0) return damaged_data("a compressed cluster lies past the end of the file");
     const std::uint64_t bytes = std::min(sectors * 512 - stored % 512, file_size_ - stored);
     return Extent{begin, std::min(cluster_size_, size_ - begin), ExtentKind::compressed, stored, bytes};
   }
@@ -160,7 +160,8 @@ Status inflate_cluster(std::span<const std::uint8_t> from, std::span<std::uint8_
   const int ended = ::inflate(&stream, Z_FINISH);
   const bool full = stream.avail_out == 0;
   ::inflateEnd(&stream);
-  if (!full || (ended != Z_STREAM_END && ended != Z_BUF_ERROR)) return damaged("a compressed cluster can't be read");
+  if (!full || (ended != Z_STREAM_END && ended != Z_BUF_ERROR))
+    return damaged_data("a compressed cluster can't be read");
   return {};
 }
 
@@ -175,7 +176,7 @@ Status unzstd_cluster(std::span<const std::uint8_t> from, std::span<std::uint8_t
     const std::size_t out_before = out.pos;
     const std::size_t left = ZSTD_decompressStream(context.get(), &out, &in);
     if (ZSTD_isError(left) != 0U || (in.pos == in_before && out.pos == out_before)) {
-      return damaged("a compressed cluster can't be read");
+      return damaged_data("a compressed cluster can't be read");
     }
   }
   return {};

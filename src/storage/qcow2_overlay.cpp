@@ -9,7 +9,7 @@ namespace {
 constexpr std::uint32_t kClusterBits = 16;
 constexpr std::uint64_t kCluster = 1 << kClusterBits;
 constexpr std::uint64_t kPerL2 = kCluster / 8;
-constexpr std::size_t kHeaderLength = 104;
+constexpr std::size_t kOverlayHeaderLength = 104;
 constexpr std::uint32_t kBackingFormatExtension = 0xe2792aca;
 constexpr std::size_t kLongestName = 1023;
 constexpr std::string_view kBackingFormat = "raw";
@@ -35,7 +35,7 @@ Result<std::string> qcow2_overlay(const std::filesystem::path& backing, Bytes vi
   const std::span<std::uint8_t> bytes(reinterpret_cast<std::uint8_t*>(file.data()), file.size());
 
   const std::size_t extension_length = 8 + 8;  // "raw" padded
-  const std::size_t name_at = kHeaderLength + extension_length + 8;
+  const std::size_t name_at = kOverlayHeaderLength + extension_length + 8;
   write_be<std::uint32_t>(bytes, 0, kQcow2Magic);
   write_be<std::uint32_t>(bytes, 4, 3);
   write_be<std::uint64_t>(bytes, 8, name_at);
@@ -47,10 +47,10 @@ Result<std::string> qcow2_overlay(const std::filesystem::path& backing, Bytes vi
   write_be<std::uint64_t>(bytes, 48, kCluster);
   write_be<std::uint32_t>(bytes, 56, 1);
   write_be<std::uint32_t>(bytes, 96, 4);  // reference counts of 16 bits
-  write_be<std::uint32_t>(bytes, 100, kHeaderLength);
-  write_be<std::uint32_t>(bytes, kHeaderLength, kBackingFormatExtension);
-  write_be<std::uint32_t>(bytes, kHeaderLength + 4, kBackingFormat.size());
-  file.replace(kHeaderLength + 8, kBackingFormat.size(), kBackingFormat);
+  write_be<std::uint32_t>(bytes, 100, kOverlayHeaderLength);
+  write_be<std::uint32_t>(bytes, kOverlayHeaderLength, kBackingFormatExtension);
+  write_be<std::uint32_t>(bytes, kOverlayHeaderLength + 4, kBackingFormat.size());
+  file.replace(kOverlayHeaderLength + 8, kBackingFormat.size(), kBackingFormat);
   file.replace(name_at, name.size(), name);
 
   write_be<std::uint64_t>(bytes, kCluster, 2 * kCluster);

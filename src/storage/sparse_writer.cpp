@@ -12,7 +12,7 @@
 namespace bridgehead::storage {
 namespace {
 
-constexpr std::size_t kBlock = 65536;
+constexpr std::size_t kSparseBlock = 65536;
 
 std::span<const std::uint8_t> as_bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
@@ -25,15 +25,15 @@ Status SparseWriter::write(std::string_view bytes) {
     return fail(ErrorCode::resource_exhausted, "the image is larger than {}", kLargestVirtualSize.human());
   }
   if (!pending_.empty()) {
-    const std::size_t part = std::min(bytes.size(), kBlock - pending_.size());
+    const std::size_t part = std::min(bytes.size(), kSparseBlock - pending_.size());
     pending_.insert(pending_.end(), bytes.begin(), bytes.begin() + static_cast<long>(part));
     bytes.remove_prefix(part);
-    if (pending_.size() < kBlock) return {};
+    if (pending_.size() < kSparseBlock) return {};
     if (auto stored = store({pending_.data(), pending_.size()}); !stored) return stored;
     pending_.clear();
   }
-  for (; bytes.size() >= kBlock; bytes.remove_prefix(kBlock)) {
-    if (auto stored = store(bytes.substr(0, kBlock)); !stored) return stored;
+  for (; bytes.size() >= kSparseBlock; bytes.remove_prefix(kSparseBlock)) {
+    if (auto stored = store(bytes.substr(0, kSparseBlock)); !stored) return stored;
   }
   pending_.assign(bytes.begin(), bytes.end());
   return {};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "storage/digest.h"
 #include "storage/image_probe.h"
 #include "storage/sparse_writer.h"
@@ -14,11 +15,6 @@ constexpr std::size_t kHead = 4096;  // enough to tell formats and wrappers apar
 
 std::span<const std::uint8_t> bytes_in(const std::string& text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-
-std::string lower(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-  return text;
 }
 
 // True unless the head is of a format that will be converted (whose digest as a container says nothing).
@@ -159,9 +155,9 @@ Result<Staged> stage_stream(ByteStream& stream, const StageRequest& request, con
 }
 
 Status check_sha256(const std::string& expected, const std::string& found) {
-  if (expected.empty() || lower(expected) == found) return {};
+  if (expected.empty() || lower_case(expected) == found) return {};
   return fail_with_hint(ErrorCode::data_corrupt,
-                        fmt::format("the checksum is {} instead of {}", found, lower(expected)),
+                        fmt::format("the checksum is {} instead of {}", found, lower_case(expected)),
                         "Compare it with the one that the image's publisher gives; then send the image again.");
 }
 

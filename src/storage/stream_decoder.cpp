@@ -9,12 +9,12 @@
 namespace bridgehead::storage {
 namespace {
 
-constexpr std::size_t kPiece = 1 << 20;
+constexpr std::size_t kDecodedPiece = 1 << 20;
 // Memory a stream may make its decoder use: xz -9 needs 65 MiB, zstd --ultra windows of 27 bits 128 MiB.
 constexpr std::uint64_t kXzMemory = 100 << 20;
 constexpr int kZstdWindowBits = 26;
 
-tl::unexpected<Error> damaged(std::string_view format, std::string_view what) {
+tl::unexpected<Error> damaged_stream(std::string_view format, std::string_view what) {
   return fail_with_hint(ErrorCode::data_corrupt, fmt::format("the {} stream is damaged: {}", format, what),
                         "Send it again; check it with 'gzip -t', 'xz -t' or 'zstd -t' where it came from.");
 }
@@ -45,7 +45,7 @@ class GzipDecoder final : public StreamDecoder {
       const int result = ::inflate(&stream_, Z_NO_FLUSH);
       const std::size_t made = out_.size() - stream_.avail_out;
       if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
-        return damaged("gzip", stream_.msg != nullptr ? stream_.msg : "unreadable");
+        return damaged_stream("gzip", stream_.msg != nullptr ? stream_.msg : "unreadable");
       }
       ended_ = result == Z_STREAM_END;
       full = !ended_ && stream_.avail_out == 0;
@@ -57,7 +57,7 @@ class GzipDecoder final : public StreamDecoder {
     return {};
   }
   Status finish() override {
-    if (!ended_) return damaged("gzip", "it is cut off");
+    if (!ended_) return damaged_stream("gzip", "it is cut off");
     return {};
   }
 
@@ -77,7 +77,7 @@ class GzipDecoder final : public StreamDecoder {
   bool ready_;
   bool ended_ = false;
   bool trailing_ = false;
-  std::vector<char> out_ = std::vector<char>(kPiece);
+  std::vector<char> out_ = std::vector<char>(kDecodedPiece);
 };
 
 class XzDecoder final : public StreamDecoder {
@@ -91,7 +91,7 @@ class XzDecoder final : public StreamDecoder {
   Status finish() override {
     // Nothing can come out any more: LZMA_CONCATENATED only has to hear that this was all.
     auto done = run({}, LZMA_FINISH, [](std::string_view) { return Status(); });
-    if (done && !ended_) return damaged("xz", "it is cut off");
+    if (done && !ended_) return damaged_stream("xz", "it is cut off");
     return done;
   }
 
@@ -113,7 +113,7 @@ class XzDecoder final : public StreamDecoder {
         return fail(ErrorCode::resource_exhausted, "the xz stream needs more than {} of memory",
                     Bytes(kXzMemory).human());
       }
-      if (result != LZMA_OK && result != LZMA_BUF_ERROR) return damaged("xz", "unreadable");
+      if (result != LZMA_OK && result != LZMA_BUF_ERROR) return damaged_stream("xz", "unreadable");
       if (stream_.avail_in == 0 && stream_.avail_out > 0 && action == LZMA_RUN) return {};
     }
   }
@@ -121,7 +121,7 @@ class XzDecoder final : public StreamDecoder {
   lzma_stream stream_ = LZMA_STREAM_INIT;
   bool ready_;
   bool ended_ = false;
-  std::vector<char> out_ = std::vector<char>(kPiece);
+  std::vector<char> out_ = std::vector<char>(kDecodedPiece);
 };
 
 class ZstdDecoder final : public StreamDecoder {
@@ -137,7 +137,7 @@ class ZstdDecoder final : public StreamDecoder {
     while (in.pos < in.size || full) {
       ZSTD_outBuffer out{out_.data(), out_.size(), 0};
       left_ = ZSTD_decompressStream(context_.get(), &out, &in);
-      if (ZSTD_isError(left_) != 0U) return damaged("zstd", ZSTD_getErrorName(left_));
+      if (ZSTD_isError(left_) != 0U) return damaged_stream("zstd", ZSTD_getErrorName(left_));
       if (out.pos > 0) {
         if (auto passed = sink({out_.data(), out.pos}); !passed) return passed;
       }
@@ -146,14 +146,14 @@ class ZstdDecoder final : public StreamDecoder {
     return {};
   }
   Status finish() override {
-    if (left_ != 0) return damaged("zstd", "it is cut off");
+    if (left_ != 0) return damaged_stream("zstd", "it is cut off");
     return {};
   }
 
  private:
   std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context_;
   std::size_t left_ = 1;
-  std::vector<char> out_ = std::vector<char>(kPiece);
+  std::vector<char> out_ = std::vector<char>(kDecodedPiece);
 };
 
 template <typename Decoder>

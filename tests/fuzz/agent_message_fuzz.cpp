@@ -1,5 +1,5 @@
-// Any bytes an agent could send, through the same decoding and delivery that its stream takes. Half of the time the bytes
-// stand in a valid envelope, so that the fuzzer gets past protobuf into the records.
+// Any bytes an agent could send, through the same decoding and delivery that its stream takes. Half of the time the
+// bytes stand in a valid envelope, so that the fuzzer gets past protobuf into the records.
 #include <cstdint>
 #include <string>
 
@@ -13,7 +13,9 @@ class Ignore final : public reconcile::AgentEvents {
  public:
   void on_report(const model::NodeId&, model::NodeReport report) override { touch(report.facts.hostname.size()); }
   void on_heartbeat(const model::NodeId&, const model::NodeLoad& load) override { touch(load.uptime_seconds); }
-  void on_observed_vm(const model::NodeId&, const model::ObservedVm& observed) override { touch(observed.vm.str().size()); }
+  void on_observed_vm(const model::NodeId&, const model::ObservedVm& observed) override {
+    touch(observed.vm.str().size());
+  }
   void on_vm_gone(const model::NodeId&, const model::VmId& vm) override { touch(vm.str().size()); }
   void on_assignment_report(const model::NodeId&, const model::AssignmentReport& report) override {
     touch(report.images.size());

@@ -1,6 +1,6 @@
-// How one manager on one core carries 2,000 nodes and 20,000 guests: makes such a state directory, starts the real manager
-// pinned to a core, connects that many simulated agents by real gRPC with heartbeats, and measures from outside how long a
-// list takes and how much memory the manager has.
+// How one manager on one core carries 2,000 nodes and 20,000 guests: makes such a state directory, starts the real
+// manager pinned to a core, connects that many simulated agents by real gRPC with heartbeats, and measures from outside
+// how long a list takes and how much memory the manager has.
 //   manager_scale --manager PATH [--bh PATH] [--agents N] [--guests N] [--rounds N] [--assert]
 // --assert: exit code 1 unless the median list takes under 200 ms and the manager stays under 512 MiB.
 #include <fcntl.h>
@@ -51,8 +51,8 @@ class ManagerProcess {
     use_cpu(0);
     const auto log = open_file(log_, O_WRONLY | O_CREAT | O_TRUNC).value();
     ::dup2(log.get(), STDERR_FILENO);
-    ::execl(program.c_str(), program.c_str(), "--config", (directory / "manager.toml").c_str(), "--state-dir", state.c_str(),
-            "--listen", "127.0.0.1:0", "--agent-listen", "127.0.0.1:0", nullptr);
+    ::execl(program.c_str(), program.c_str(), "--config", (directory / "manager.toml").c_str(), "--state-dir",
+            state.c_str(), "--listen", "127.0.0.1:0", "--agent-listen", "127.0.0.1:0", nullptr);
     ::_exit(127);
   }
   ~ManagerProcess() {
@@ -115,7 +115,9 @@ struct Timing {
 double children_cpu_ms() {
   rusage usage{};
   ::getrusage(RUSAGE_CHILDREN, &usage);  // only of those that have ended: not the manager
-  const auto ms = [](const timeval& time) { return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) / 1e3; };
+  const auto ms = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) / 1e3;
+  };
   return ms(usage.ru_utime) + ms(usage.ru_stime);
 }
 
@@ -149,9 +151,11 @@ int measure(const Options& options, const std::filesystem::path& directory, cons
   const auto ca = (directory / "state" / "ca" / "ca.pem").string();
   const auto base = fmt::format("https://127.0.0.1:{}/api/v1", rest_port);
   const auto token_file = directory / "header";
-  require(write_file_atomic(token_file, "Authorization: Bearer " + cluster.admin_token + "\n").has_value(), "header file");
-  const Command list{.program = "curl",
-                     .arguments = {"-sS", "--fail", "--cacert", ca, "-H", "@" + token_file.string(), base + "/vms?summary=true"}};
+  require(write_file_atomic(token_file, "Authorization: Bearer " + cluster.admin_token + "\n").has_value(),
+          "header file");
+  const Command list{
+      .program = "curl",
+      .arguments = {"-sS", "--fail", "--cacert", ca, "-H", "@" + token_file.string(), base + "/vms?summary=true"}};
   const auto complete = [&](const std::string& out) {
     const auto json = nlohmann::json::parse(out, nullptr, false);
     return !json.is_discarded() && json.contains("items") && json["items"].size() == options.guests;
@@ -243,13 +247,20 @@ int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   for (std::size_t n = 0; n < arguments.size(); ++n) {
     const auto value = [&] { return n + 1 < arguments.size() ? arguments[++n] : std::string(); };
-    if (arguments[n] == "--manager") options.manager = value();
-    else if (arguments[n] == "--bh") options.bh = value();
-    else if (arguments[n] == "--agents") options.agents = std::stoul(value());
-    else if (arguments[n] == "--guests") options.guests = std::stoul(value());
-    else if (arguments[n] == "--rounds") options.rounds = std::stoul(value());
-    else if (arguments[n] == "--assert") options.assert_limits = true;
-    else options.manager.clear(), n = arguments.size();
+    if (arguments[n] == "--manager")
+      options.manager = value();
+    else if (arguments[n] == "--bh")
+      options.bh = value();
+    else if (arguments[n] == "--agents")
+      options.agents = std::stoul(value());
+    else if (arguments[n] == "--guests")
+      options.guests = std::stoul(value());
+    else if (arguments[n] == "--rounds")
+      options.rounds = std::stoul(value());
+    else if (arguments[n] == "--assert")
+      options.assert_limits = true;
+    else
+      options.manager.clear(), n = arguments.size();
   }
   if (options.manager.empty() || options.rounds == 0 || options.agents == 0) {
     std::cerr << "usage: manager_scale --manager PATH [--bh PATH] [--agents N] [--guests N] [--rounds N] [--assert]\n";

@@ -22,8 +22,11 @@ model::NodeFacts facts_of(std::size_t number) {
   facts.memory = 256_GiB;
   facts.numa = {{.id = 0, .cpus = {0, 1, 2, 3}, .memory = 128_GiB}, {.id = 1, .cpus = {4, 5, 6, 7}, .memory = 128_GiB}};
   for (int n = 0; n < 4; ++n) {
-    facts.interfaces.push_back({.name = fmt::format("eth{}", n), .mac = fmt::format("02:00:00:{:02x}:{:02x}:{:02x}", n, number / 256, number % 256),
-                                .kind = "ethernet", .up = true, .speed_mbit = 25000,
+    facts.interfaces.push_back({.name = fmt::format("eth{}", n),
+                                .mac = fmt::format("02:00:00:{:02x}:{:02x}:{:02x}", n, number / 256, number % 256),
+                                .kind = "ethernet",
+                                .up = true,
+                                .speed_mbit = 25000,
                                 .addresses = {fmt::format("10.{}.{}.{}/16", n, number / 256, number % 256)}});
   }
   facts.virtualization = model::Virtualization::kvm;
@@ -76,8 +79,11 @@ model::Vm guest(RandomSource& random, const Common& common, std::size_t number, 
   vm.spec.memory = 4_GiB;
   vm.spec.max_memory = 16_GiB;
   vm.spec.disks = {{.name = "disk0", .image = disk, .size = 20_GiB}};
-  vm.spec.nics = {{.name = "nic0", .network = common.network.id, .mac = model::mac_from_number(static_cast<std::uint32_t>(number))}};
-  vm.spec.cloud_init.ssh_keys = {"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmEMMHnH5cTqOEOdQQFOWKGKDn0uPnNqQzUWQGH3Mtz user@example"};
+  vm.spec.nics = {{.name = "nic0",
+                   .network = common.network.id,
+                   .mac = model::mac_from_number(static_cast<std::uint32_t>(number))}};
+  vm.spec.cloud_init.ssh_keys = {
+      "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmEMMHnH5cTqOEOdQQFOWKGKDn0uPnNqQzUWQGH3Mtz user@example"};
   vm.node = node;
   vm.lease = number + 1;
   vm.created = common.now;
@@ -154,14 +160,20 @@ SimulatedCluster make_simulated_cluster(const std::filesystem::path& state_dir, 
   for (std::size_t n = 0; n < nodes; ++n) {
     SimulatedNode simulated;
     simulated.id = make_id<model::NodeId>(random);
-    simulated.certificate_pem = authority->sign_node_request(key.request_pem, simulated.id, std::chrono::days(90)).value();
+    simulated.certificate_pem =
+        authority->sign_node_request(key.request_pem, simulated.id, std::chrono::days(90)).value();
     simulated.report.facts = facts_of(n);
     simulated.report.load = {.load1 = 1.5, .memory_available = 200_GiB, .uptime_seconds = 100'000};
     auto& pool = simulated.report.pools[common.pool.id];
     pool.ready = true;
     pool.total = Bytes(2'000'000'000'000);
     pool.available = Bytes(1'500'000'000'000);
-    pool.abilities = {.direct_io = true, .reflink = true, .punch_hole = true, .preallocate = true, .locks = true, .file_system = "xfs"};
+    pool.abilities = {.direct_io = true,
+                      .reflink = true,
+                      .punch_hole = true,
+                      .preallocate = true,
+                      .locks = true,
+                      .file_system = "xfs"};
     model::Node node;
     node.id = simulated.id;
     node.name = simulated.report.facts.hostname;

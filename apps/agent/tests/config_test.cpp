@@ -68,7 +68,7 @@ TEST(AgentConfig, OnlyTheDefaultFileMayBeMissing) {
 }
 
 TEST(AgentConfig, TheShippedFileIsValidAndChangesNothing) {
-  const auto text = read_file(std::filesystem::path(__FILE__).parent_path().parent_path() / "agent.toml");
+  const auto text = read_file(std::filesystem::path(BRIDGEHEAD_CONFIG_DIR) / "agent.toml");
   ASSERT_TRUE(text) << text.error().describe();
   const auto config = parse_config(*text, "agent.toml");
   ASSERT_TRUE(config) << config.error().describe();

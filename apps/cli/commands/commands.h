@@ -6,9 +6,9 @@
 namespace bridgehead::cli {
 
 void add_vm_commands(CLI::App& root, Context& context);
-void add_vm_change_commands(CLI::App& vm, Context& context);    // set, rename, resize, disk, nic
-void add_vm_power_commands(CLI::App& vm, Context& context);     // start, stop, reboot, pause, resume
-void add_vm_console_commands(CLI::App& vm, Context& context);   // console, log, vnc
+void add_vm_change_commands(CLI::App& vm, Context& context);   // set, rename, resize, disk, nic
+void add_vm_power_commands(CLI::App& vm, Context& context);    // start, stop, reboot, pause, resume
+void add_vm_console_commands(CLI::App& vm, Context& context);  // console, log, vnc
 void add_vm_create_command(CLI::App& vm, Context& context);
 void add_vm_snapshot_commands(CLI::App& vm, Context& context);
 void add_image_commands(CLI::App& root, Context& context);

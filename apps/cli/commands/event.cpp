@@ -5,8 +5,8 @@ namespace bridgehead::cli {
 namespace {
 
 std::string line_of(const nlohmann::json& event) {
-  return fmt::format("{}  {:<20} {:<20} {} ({})", text(event, "/time"), text(event, "/kind"), text(event, "/object_name"),
-                     text(event, "/message"), text(event, "/actor"));
+  return fmt::format("{}  {:<20} {:<20} {} ({})", text(event, "/time"), text(event, "/kind"),
+                     text(event, "/object_name"), text(event, "/message"), text(event, "/actor"));
 }
 
 }  // namespace

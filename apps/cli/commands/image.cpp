@@ -40,7 +40,8 @@ Result<nlohmann::json> source_of(const ImportOptions& options) {
       return fail_with_hint(ErrorCode::not_found, fmt::format("there is no file {}", options.source),
                             "Give a file of this machine, a URL, --on-node with a path of the node, or --from-image.");
     }
-    source = {{"kind", "upload"}, {"location", std::filesystem::path(options.source).filename().string()}, {"size", size}};
+    source = {
+        {"kind", "upload"}, {"location", std::filesystem::path(options.source).filename().string()}, {"size", size}};
   }
   if (!options.sha256.empty()) source["sha256"] = options.sha256;
   return source;
@@ -73,7 +74,8 @@ Status import_image(Context& context, ApiClient& api, const ImportOptions& optio
 
 void add_import(CLI::App& image, Context& context) {
   const auto options = std::make_shared<ImportOptions>();
-  auto* command = image.add_subcommand("import", "Import a golden image: raw, qcow2, vmdk, vdi or vhdx, bare or in gz, xz or zst");
+  auto* command =
+      image.add_subcommand("import", "Import a golden image: raw, qcow2, vmdk, vdi or vhdx, bare or in gz, xz or zst");
   command->add_option("source", options->source, "File of this machine, or URL")->required();
   command->add_option("--name", options->name, "Its name")->required();
   command->add_option("--pool", options->pool, "Into which pool (default: the only one)");
@@ -95,7 +97,8 @@ void add_export(CLI::App& image, Context& context) {
   command->add_option("--format", options->format, "qcow2 (default) or raw")->check(CLI::IsMember({"qcow2", "raw"}));
   on_chosen(*command, context, [&context, options](ApiClient& api) -> Status {
     const auto partial = options->file + ".part";
-    if (std::filesystem::exists(options->file)) return fail(ErrorCode::already_exists, "{} exists already", options->file);
+    if (std::filesystem::exists(options->file))
+      return fail(ErrorCode::already_exists, "{} exists already", options->file);
     auto fd = open_file(partial, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (!fd) return forward(fd);
     ProgressLine line("export " + options->name, context.quiet);
@@ -109,7 +112,8 @@ void add_export(CLI::App& image, Context& context) {
       return written.has_value();
     });
     if (outcome && !written) outcome = written;
-    if (outcome && ::rename(partial.c_str(), options->file.c_str()) != 0) outcome = fail_errno(errno, "rename " + partial);
+    if (outcome && ::rename(partial.c_str(), options->file.c_str()) != 0)
+      outcome = fail_errno(errno, "rename " + partial);
     if (!outcome) {
       (void)remove_file(partial);
       return outcome;
@@ -124,9 +128,14 @@ void add_export(CLI::App& image, Context& context) {
 void add_image_commands(CLI::App& root, Context& context) {
   const Noun words{.singular = "image",
                    .collection = "/images",
-                   .columns = {column("NAME", "/name"), column("ROLE", "/role"), column("STATE", "/state"),
-                               column("FORMAT", "/format"), bytes_column("SIZE", "/virtual_size"),
-                               bytes_column("ALLOCATED", "/allocated"), column("POOL", "/pool_name"), {"USERS", users},
+                   .columns = {column("NAME", "/name"),
+                               column("ROLE", "/role"),
+                               column("STATE", "/state"),
+                               column("FORMAT", "/format"),
+                               bytes_column("SIZE", "/virtual_size"),
+                               bytes_column("ALLOCATED", "/allocated"),
+                               column("POOL", "/pool_name"),
+                               {"USERS", users},
                                column("MESSAGE", "/message")},
                    .details = {column("SOURCE", "/source"), column("SHA256", "/sha256"), column("PARENT", "/parent"),
                                column("CREATED", "/created"), column("ID", "/id")}};

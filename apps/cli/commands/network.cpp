@@ -22,7 +22,8 @@ void add_network_commands(CLI::App& root, Context& context) {
   const auto options = std::make_shared<Options>();
   auto* create = network.add_subcommand("create", "Create a network");
   create->add_option("name", options->name, "Its name")->required();
-  create->add_option("--kind", options->kind, "nat: private, with DHCP, reaching out; bridge: an existing bridge of the nodes");
+  create->add_option("--kind", options->kind,
+                     "nat: private, with DHCP, reaching out; bridge: an existing bridge of the nodes");
   create->add_option("--bridge", options->bridge, "bridge: its name on the nodes");
   create->add_option("--vlan", options->vlan, "VLAN tag on the bridge, 1 to 4094");
   create->add_option("--subnet", options->subnet, "nat: IPv4 subnet such as 192.168.50.0/24");

@@ -49,7 +49,8 @@ void add_wait(CLI::App& node, Context& context) {
       for (const auto& one : answer->at("items")) {
         const auto state = text(one, "/state");
         ready += state == "ready" ? 1 : 0;
-        if (state != "ready") reason += fmt::format(" {} is {} ({}).", text(one, "/name"), state, text(one, "/message"));
+        if (state != "ready")
+          reason += fmt::format(" {} is {} ({}).", text(one, "/name"), state, text(one, "/message"));
       }
       if (ready >= options->count) {
         line.finish(fmt::format("{} ready", ready));
@@ -91,7 +92,8 @@ void add_set(CLI::App& node, Context& context) {
   auto* set = node.add_subcommand("set", "Rename a node, or keep new guests away from it");
   set->add_option("node", options->node, "Name or id")->required();
   set->add_option("--name", options->name, "New name");
-  set->add_option("--schedulable", options->schedulable, "on or off: may it get new guests")->check(CLI::IsMember({"on", "off"}));
+  set->add_option("--schedulable", options->schedulable, "on or off: may it get new guests")
+      ->check(CLI::IsMember({"on", "off"}));
   on_chosen(*set, context, [options](ApiClient& api) -> Status {
     nlohmann::json body = nlohmann::json::object();
     if (!options->name.empty()) body["name"] = options->name;
@@ -113,11 +115,18 @@ void add_node_commands(CLI::App& root, Context& context) {
                   column("CPUS", "/facts/cpus"), bytes_column("MEMORY", "/facts/memory"),
                   bytes_column("FREE", "/load/memory_available"), column("LOAD", "/load/load1"),
                   column("RUNS", "/facts/virtualization"), column("MESSAGE", "/message")},
-      .details = {column("WHY", "/facts/virtualization_message"), column("CPU", "/facts/cpu_model"), column("OS", "/facts/os"),
-                  column("KERNEL", "/facts/kernel"), column("LIBVIRT", "/facts/libvirt_version"),
-                  column("QEMU", "/facts/hypervisor_version"), column("AGENT", "/facts/agent_version"),
-                  {"INTERFACES", interfaces}, {"PRESSURE", pressure}, age_column("SEEN", "/last_seen"),
-                  column("CREATED", "/created"), column("ID", "/id")}};
+      .details = {column("WHY", "/facts/virtualization_message"),
+                  column("CPU", "/facts/cpu_model"),
+                  column("OS", "/facts/os"),
+                  column("KERNEL", "/facts/kernel"),
+                  column("LIBVIRT", "/facts/libvirt_version"),
+                  column("QEMU", "/facts/hypervisor_version"),
+                  column("AGENT", "/facts/agent_version"),
+                  {"INTERFACES", interfaces},
+                  {"PRESSURE", pressure},
+                  age_column("SEEN", "/last_seen"),
+                  column("CREATED", "/created"),
+                  column("ID", "/id")}};
   auto& node = add_noun(root, "node", "Machines that guests run on");
   add_list(node, context, words);
   add_show(node, context, words);

@@ -18,7 +18,8 @@ CLI::App& add_noun(CLI::App& root, const std::string& name, const std::string& h
   return *noun;
 }
 
-CLI::App& add_object_argument(CLI::App& command, const std::string& singular, const std::shared_ptr<std::string>& name) {
+CLI::App& add_object_argument(CLI::App& command, const std::string& singular,
+                              const std::shared_ptr<std::string>& name) {
   command.add_option(singular, *name, "Name or id")->required();
   return command;
 }
@@ -46,8 +47,8 @@ void add_show(CLI::App& noun, Context& context, const Noun& words) {
   });
 }
 
-CLI::App& add_delete(CLI::App& noun, Context& context, const Noun& words, const std::string& verb, const std::string& help,
-                     const std::string& warning) {
+CLI::App& add_delete(CLI::App& noun, Context& context, const Noun& words, const std::string& verb,
+                     const std::string& help, const std::string& warning) {
   struct Options {
     std::vector<std::string> names;
     bool yes = false;
@@ -62,7 +63,8 @@ CLI::App& add_delete(CLI::App& noun, Context& context, const Noun& words, const 
     std::string all;
     for (const auto& name : options->names) all += (all.empty() ? "" : ", ") + name;
     const bool unasked = options->yes || options->flags.dry_run;
-    if (auto sure = context.confirm(fmt::format("Delete the {} {}? {}", words.singular, all, warning), unasked); !sure) {
+    if (auto sure = context.confirm(fmt::format("Delete the {} {}? {}", words.singular, all, warning), unasked);
+        !sure) {
       return sure;
     }
     Status outcome;

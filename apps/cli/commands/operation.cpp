@@ -12,18 +12,20 @@ std::string progress(const nlohmann::json& operation) {
 }
 
 std::vector<Column> columns() {
-  return {column("ID", "/id"), column("KIND", "/kind"), column("TARGET", "/target_name"), column("STATE", "/state"),
-          {"PROGRESS", progress}, column("BY", "/created_by"), age_column("AGE", "/created"), column("ERROR", "/error/message")};
+  return {column("ID", "/id"),           column("KIND", "/kind"),          column("TARGET", "/target_name"),
+          column("STATE", "/state"),     {"PROGRESS", progress},           column("BY", "/created_by"),
+          age_column("AGE", "/created"), column("ERROR", "/error/message")};
 }
 
 }  // namespace
 
 void add_operation_commands(CLI::App& root, Context& context) {
-  const Noun words{.singular = "operation",
-                   .collection = "/operations",
-                   .columns = columns(),
-                   .details = {column("HINT", "/error/hint"), column("CREATED", "/created"), column("STARTED", "/started"),
-                               column("FINISHED", "/finished"), column("NODE", "/node")}};
+  const Noun words{
+      .singular = "operation",
+      .collection = "/operations",
+      .columns = columns(),
+      .details = {column("HINT", "/error/hint"), column("CREATED", "/created"), column("STARTED", "/started"),
+                  column("FINISHED", "/finished"), column("NODE", "/node")}};
   auto& operation = add_noun(root, "operation", "What is being done and what was done");
 
   struct Options {

@@ -43,18 +43,21 @@ std::string abilities(const nlohmann::json& pool) {
 }  // namespace
 
 void add_pool_commands(CLI::App& root, Context& context) {
-  const Noun words{
-      .singular = "pool",
-      .collection = "/pools",
-      .columns = {column("NAME", "/name"), column("DRIVER", "/driver"), {"NODES", nodes_ready},
-                  {"FREE", [](const auto& pool) { return space(pool, "available"); }},
-                  {"TOTAL", [](const auto& pool) { return space(pool, "total"); }}, column("PATH", "/path"),
-                  {"PROBLEM", problems}},
-      .details = {{"ABILITIES", abilities}, column("CREATED", "/created"), column("ID", "/id")}};
+  const Noun words{.singular = "pool",
+                   .collection = "/pools",
+                   .columns = {column("NAME", "/name"),
+                               column("DRIVER", "/driver"),
+                               {"NODES", nodes_ready},
+                               {"FREE", [](const auto& pool) { return space(pool, "available"); }},
+                               {"TOTAL", [](const auto& pool) { return space(pool, "total"); }},
+                               column("PATH", "/path"),
+                               {"PROBLEM", problems}},
+                   .details = {{"ABILITIES", abilities}, column("CREATED", "/created"), column("ID", "/id")}};
   auto& pool = add_noun(root, "pool", "Places where images live");
   add_list(pool, context, words);
   add_show(pool, context, words);
-  add_delete(pool, context, words, "remove", "Forget pools that hold no images; their directories stay", "Its directory stays.");
+  add_delete(pool, context, words, "remove", "Forget pools that hold no images; their directories stay",
+             "Its directory stays.");
 
   struct Options {
     std::string name, driver = "local", path;

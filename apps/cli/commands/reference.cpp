@@ -34,21 +34,24 @@ std::string man_command(const CLI::App& app, const std::string& path) {
 
 std::string man_page(const CLI::App& root) {
   std::string page = fmt::format(
-      ".TH BH 1 \"\" \"Bridgehead {}\" \"User Commands\"\n.SH NAME\nbh \\- {}\n.SH SYNOPSIS\n.B bh\nNOUN VERB [OPTIONS]\n"
+      ".TH BH 1 \"\" \"Bridgehead {}\" \"User Commands\"\n.SH NAME\nbh \\- {}\n.SH SYNOPSIS\n.B bh\nNOUN VERB "
+      "[OPTIONS]\n"
       ".SH GLOBAL OPTIONS\n",
       kVersion, roff(root.get_description()));
   for (const auto* option : root.get_options()) {
     page += fmt::format(".TP\n.B {}\n{}\n", roff(option->get_name(true, true)), roff(option->get_description()));
   }
   page += ".SH COMMANDS\n";
-  const std::function<void(const CLI::App&, const std::string&)> walk = [&](const CLI::App& app, const std::string& path) {
+  const std::function<void(const CLI::App&, const std::string&)> walk = [&](const CLI::App& app,
+                                                                            const std::string& path) {
     const auto below = children(app);
     if (below.empty()) page += man_command(app, path);
     for (const auto* child : below) walk(*child, path + " " + child->get_name());
   };
   walk(root, "bh");
   page +=
-      ".SH EXIT STATUS\n0 done; 1 refused or failed; 2 wrong usage; 3 not found; 4 not permitted; 5 the manager doesn't answer; "
+      ".SH EXIT STATUS\n0 done; 1 refused or failed; 2 wrong usage; 3 not found; 4 not permitted; 5 the manager "
+      "doesn't answer; "
       "6 timed out.\n.SH FILES\n.TP\n.I ~/.config/bridgehead/cli.toml\nserver, token and ca; written by bh login.\n"
       ".SH ENVIRONMENT\nBH_SERVER, BH_TOKEN and BH_CA override the file.\n";
   return page;
@@ -60,7 +63,8 @@ std::vector<std::string> candidates(const CLI::App& root, Context& context, cons
   std::string noun;
   for (const auto& word : words) {
     const auto below = children(*at);
-    const auto found = std::find_if(below.begin(), below.end(), [&](const auto* child) { return child->check_name(word); });
+    const auto found =
+        std::find_if(below.begin(), below.end(), [&](const auto* child) { return child->check_name(word); });
     if (found == below.end()) continue;
     if (at == &root) noun = word;
     at = *found;
@@ -70,8 +74,10 @@ std::vector<std::string> candidates(const CLI::App& root, Context& context, cons
   for (const auto* option : at->get_options()) {
     for (const auto& name : option->get_lnames()) all.push_back("--" + name);
   }
-  const bool names_follow = children(*at).empty() && !at->get_options([](const CLI::Option* o) { return o->get_positional(); }).empty();
-  if (names_follow && !noun.empty() && at->get_name() != "create" && at->get_name() != "add" && at->get_name() != "import") {
+  const bool names_follow =
+      children(*at).empty() && !at->get_options([](const CLI::Option* o) { return o->get_positional(); }).empty();
+  if (names_follow && !noun.empty() && at->get_name() != "create" && at->get_name() != "add" &&
+      at->get_name() != "import") {
     auto api = context.client();
     const auto answer = api ? api->get().get(fmt::format("/{}s{}", noun, noun == "vm" ? "?summary=true" : ""))
                             : Result<nlohmann::json>(forward(api));
@@ -98,9 +104,12 @@ constexpr char kFish[] = R"sh(complete -c bh -f -a '(bh __complete -- (commandli
 }  // namespace
 
 void add_reference_commands(CLI::App& root, Context& context) {
-  auto* completion = root.add_subcommand("completion", "Completion script: bh completion bash > /etc/bash_completion.d/bh");
+  auto* completion =
+      root.add_subcommand("completion", "Completion script: bh completion bash > /etc/bash_completion.d/bh");
   const auto shell = std::make_shared<std::string>();
-  completion->add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  completion->add_option("shell", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   completion->callback([&context, shell] {
     context.chosen = [shell]() -> Status {
       fmt::print("{}", *shell == "bash" ? kBash : *shell == "zsh" ? kZsh : kFish);

@@ -21,7 +21,8 @@ void add_login(CLI::App& root, Context& context) {
       auto token = read_file(options->token_file == "-" ? "/dev/stdin" : options->token_file, 4_KiB);
       if (!token) return forward(token);
       token->erase(token->find_last_not_of(" \t\r\n") + 1);
-      // The CA is kept beside the configuration: the file named now may go away, and users can't read the manager's folder.
+      // The CA is kept beside the configuration: the file named now may go away, and users can't read the manager's
+      // folder.
       const auto ca = read_file(options->ca, 1_MiB);
       if (!ca) return forward(ca);
       Connection connection{.server = options->server, .token = *token, .ca = options->ca};
@@ -33,7 +34,8 @@ void add_login(CLI::App& root, Context& context) {
       if (auto made = make_directories(directory, 0700); !made) return made;
       if (auto kept = write_file_atomic(connection.ca, *ca, 0644); !kept) return kept;
       if (auto saved = connection.save(context.config_file); !saved) return saved;
-      context.say(fmt::format("Logged in to {} as {} ({}).", options->server, text(*who, "/name"), text(*who, "/role")));
+      context.say(
+          fmt::format("Logged in to {} as {} ({}).", options->server, text(*who, "/name"), text(*who, "/role")));
       return {};
     };
   });
@@ -62,8 +64,8 @@ void add_status_commands(CLI::App& root, Context& context) {
     if (context.format() != OutputFormat::table) return context.print_object(*answer, {});
     fmt::print("Nodes {}/{} ready, guests {}/{} running, operations {} open, {} failed lately. Manager {}.\n",
                number(*answer, "/nodes/ready"), number(*answer, "/nodes/total"), number(*answer, "/vms/running"),
-               number(*answer, "/vms/total"), number(*answer, "/operations/open"), number(*answer, "/operations/failed"),
-               printable(text(*answer, "/version")));
+               number(*answer, "/vms/total"), number(*answer, "/operations/open"),
+               number(*answer, "/operations/failed"), printable(text(*answer, "/version")));
     print_problems(*answer);
     return {};
   });
@@ -72,7 +74,8 @@ void add_status_commands(CLI::App& root, Context& context) {
   on_chosen(*who, context, [&context](ApiClient& api) -> Status {
     const auto answer = api.get("/whoami");
     if (!answer) return forward(answer);
-    return context.print_object(*answer, {column("NAME", "/name"), column("ROLE", "/role"), column("EXPIRES", "/expires")});
+    return context.print_object(*answer,
+                                {column("NAME", "/name"), column("ROLE", "/role"), column("EXPIRES", "/expires")});
   });
 
   auto* version = root.add_subcommand("version", "Version of this program, and of the manager if it answers");
@@ -82,7 +85,8 @@ void add_status_commands(CLI::App& root, Context& context) {
       auto api = context.client();
       if (!api) return {};
       const auto answer = api->get().get("/version");
-      if (answer) fmt::print("manager {} at {}\n", printable(text(*answer, "/version")), api->get().connection().server);
+      if (answer)
+        fmt::print("manager {} at {}\n", printable(text(*answer, "/version")), api->get().connection().server);
       return {};
     };
   });

@@ -27,7 +27,8 @@ void add_token_commands(CLI::App& root, Context& context) {
     auto answer = api.post("/tokens", body);
     if (!answer) return forward(answer);
     (*answer)["name"] = text(*answer, "/secret");  // -o name gives the bare secret to scripts
-    return context.print_object(*answer, {column("SECRET", "/secret"), column("ROLE", "/token/role"), column("EXPIRES", "/token/expires")});
+    return context.print_object(
+        *answer, {column("SECRET", "/secret"), column("ROLE", "/token/role"), column("EXPIRES", "/token/expires")});
   });
 
   struct Delete {

@@ -12,7 +12,8 @@ namespace {
 std::string disks(const nlohmann::json& vm) {
   std::string found;
   for (const auto& disk : vm.value("/spec/disks"_json_pointer, nlohmann::json::array())) {
-    found += fmt::format("{}{} {}", found.empty() ? "" : ", ", text(disk, "/name"), Bytes(number(disk, "/size")).human());
+    found +=
+        fmt::format("{}{} {}", found.empty() ? "" : ", ", text(disk, "/name"), Bytes(number(disk, "/size")).human());
   }
   return found;
 }
@@ -40,13 +41,25 @@ std::string labels(const nlohmann::json& vm) {
 }
 
 const std::vector<Column>& details() {
-  static const std::vector<Column> fields{
-      column("NAME", "/name"), column("PHASE", "/status/phase"), column("MESSAGE", "/status/message"),
-      column("NODE", "/node_name"), {"ADDRESS", first_address}, column("ADDRESSES", "/status/ip_addresses"),
-      column("CPUS", "/spec/cpus"), bytes_column("MEMORY", "/spec/memory"), {"DISKS", disks}, {"NICS", nics},
-      column("FIRMWARE", "/spec/firmware"), column("CPU", "/spec/cpu_model"), column("AUTOSTART", "/spec/autostart"),
-      column("RESTART", "/status/restart_required"), column("AGENT", "/status/guest_agent"), {"LABELS", labels},
-      column("GENERATION", "/generation"), column("CREATED", "/created"), column("ID", "/id")};
+  static const std::vector<Column> fields{column("NAME", "/name"),
+                                          column("PHASE", "/status/phase"),
+                                          column("MESSAGE", "/status/message"),
+                                          column("NODE", "/node_name"),
+                                          {"ADDRESS", first_address},
+                                          column("ADDRESSES", "/status/ip_addresses"),
+                                          column("CPUS", "/spec/cpus"),
+                                          bytes_column("MEMORY", "/spec/memory"),
+                                          {"DISKS", disks},
+                                          {"NICS", nics},
+                                          column("FIRMWARE", "/spec/firmware"),
+                                          column("CPU", "/spec/cpu_model"),
+                                          column("AUTOSTART", "/spec/autostart"),
+                                          column("RESTART", "/status/restart_required"),
+                                          column("AGENT", "/status/guest_agent"),
+                                          {"LABELS", labels},
+                                          column("GENERATION", "/generation"),
+                                          column("CREATED", "/created"),
+                                          column("ID", "/id")};
   return fields;
 }
 
@@ -106,7 +119,8 @@ void add_vm_wait(CLI::App& vm, Context& context) {
       line.update(fmt::format("waiting for {}", options->goal), 0, 0);
       ::usleep(500'000);
     }
-    return fail_with_hint(ErrorCode::timeout, fmt::format("{} was not {} within {} s", options->name, options->goal, options->timeout),
+    return fail_with_hint(ErrorCode::timeout,
+                          fmt::format("{} was not {} within {} s", options->name, options->goal, options->timeout),
                           fmt::format("Look at: bh vm show {0}; bh vm log {0}", options->name));
   });
 }

@@ -6,7 +6,7 @@
 namespace bridgehead::cli {
 namespace {
 
-struct Options {
+struct ChangeOptions {
   std::string name, value, second;
   std::optional<std::uint32_t> cpus, vlan;
   std::string memory, disk_size, image, network, mac, cpu_model, firmware;
@@ -15,17 +15,17 @@ struct Options {
   ChangeFlags flags;
 };
 
-Status send(Context& context, const Options& options, const Result<nlohmann::json>& answer) {
+Status send(Context& context, const ChangeOptions& options, const Result<nlohmann::json>& answer) {
   if (!answer) return forward(answer);
   return context.follow(*answer, options.flags.wait);
 }
 
-std::string path_of(const Options& options, const std::string& below = "") {
+std::string path_of(const ChangeOptions& options, const std::string& below = "") {
   return "/vms/" + path_segment(options.name) + below + options.flags.query();
 }
 
-std::shared_ptr<Options> begin(CLI::App& command) {
-  auto options = std::make_shared<Options>();
+std::shared_ptr<ChangeOptions> begin(CLI::App& command) {
+  auto options = std::make_shared<ChangeOptions>();
   command.add_option("vm", options->name, "Name or id")->required();
   add_change_flags(command, options->flags);
   return options;
@@ -41,11 +41,13 @@ Result<std::pair<std::string, std::string>> pair_from(const std::string& flag, c
 }
 
 void add_resize(CLI::App& vm, Context& context) {
-  auto* resize = vm.add_subcommand("resize", "Change CPUs, memory and disks; at once where the guest allows, otherwise at its next start");
+  auto* resize = vm.add_subcommand(
+      "resize", "Change CPUs, memory and disks; at once where the guest allows, otherwise at its next start");
   const auto options = begin(*resize);
   resize->add_option("--cpus", options->cpus, "Virtual CPUs");
   resize->add_option("--memory", options->memory, "Memory, such as 4GiB");
-  resize->add_option("--disk", options->disks, "DISK=SIZE, such as disk0=40GiB; grows only (repeatable)")->allow_extra_args(false);
+  resize->add_option("--disk", options->disks, "DISK=SIZE, such as disk0=40GiB; grows only (repeatable)")
+      ->allow_extra_args(false);
   on_chosen(*resize, context, [&context, options](ApiClient& api) -> Status {
     nlohmann::json body = nlohmann::json::object();
     if (options->cpus) body["cpus"] = *options->cpus;

@@ -107,11 +107,15 @@ void add_log(CLI::App& vm, Context& context) {
       const auto text = api.get_text(fmt::format("/vms/{}/log", path_segment(options->name)));
       if (!text) return forward(text);
       if (text->size() < shown) shown = searched = 0;  // the guest was started anew
-      if (auto written = write_all(STDOUT_FILENO, std::string_view(*text).substr(shown), "standard output"); !written) return written;
+      if (auto written = write_all(STDOUT_FILENO, std::string_view(*text).substr(shown), "standard output"); !written)
+        return written;
       shown = text->size();
       if (!options->follow) return {};
-      for (auto end = text->find('\n', searched); !options->until.empty() && end != std::string::npos; end = text->find('\n', searched)) {
-        if (std::regex_search(text->begin() + static_cast<std::ptrdiff_t>(searched), text->begin() + static_cast<std::ptrdiff_t>(end), pattern)) return {};
+      for (auto end = text->find('\n', searched); !options->until.empty() && end != std::string::npos;
+           end = text->find('\n', searched)) {
+        if (std::regex_search(text->begin() + static_cast<std::ptrdiff_t>(searched),
+                              text->begin() + static_cast<std::ptrdiff_t>(end), pattern))
+          return {};
         searched = end + 1;
       }
       if (options->timeout > 0 && std::chrono::steady_clock::now() - started > std::chrono::seconds(options->timeout)) {

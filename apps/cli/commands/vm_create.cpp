@@ -5,7 +5,7 @@
 namespace bridgehead::cli {
 namespace {
 
-struct Options {
+struct CreateOptions {
   std::string name, image, pool, node, cpu_model, firmware;
   std::string cpus = "1", memory = "1GiB";
   std::uint32_t count = 1;
@@ -23,7 +23,7 @@ Result<std::string> content_of(const std::string& file) {
   return content;
 }
 
-Result<nlohmann::json> cloud_init(const Options& options) {
+Result<nlohmann::json> cloud_init(const CreateOptions& options) {
   nlohmann::json json = nlohmann::json::object();
   if (!options.user.empty()) json["user"] = options.user;
   if (!options.hostname.empty()) json["hostname"] = options.hostname;
@@ -36,8 +36,9 @@ Result<nlohmann::json> cloud_init(const Options& options) {
     if (!content) return forward(content);
     json["ssh_keys"].push_back(*content);
   }
-  const std::pair<const char*, const std::string*> files[] = {
-      {"password", &options.password_file}, {"user_data", &options.user_data}, {"network_config", &options.network_config}};
+  const std::pair<const char*, const std::string*> files[] = {{"password", &options.password_file},
+                                                              {"user_data", &options.user_data},
+                                                              {"network_config", &options.network_config}};
   for (const auto& [field, file] : files) {
     if (file->empty()) continue;
     const auto content = content_of(*file);
@@ -57,8 +58,8 @@ Result<nlohmann::json> nic_from(const std::string& text) {
     const auto equals = part.find('=');
     if (start == 0 && equals == std::string::npos) {
       nic["network"] = part;
-    } else if (part.starts_with("vlan=") && part.size() > 5 && part.find_first_not_of("0123456789", 5) == std::string::npos &&
-               part.size() < 11) {
+    } else if (part.starts_with("vlan=") && part.size() > 5 &&
+               part.find_first_not_of("0123456789", 5) == std::string::npos && part.size() < 11) {
       nic["vlan"] = std::stoul(part.substr(5));
     } else if (part.starts_with("mac=")) {
       nic["mac"] = part.substr(4);
@@ -71,15 +72,21 @@ Result<nlohmann::json> nic_from(const std::string& text) {
   return nic;
 }
 
-Result<nlohmann::json> request(const Options& options) {
-  nlohmann::json body = {{"name", options.name}, {"memory", options.memory}, {"count", options.count},
-                         {"autostart", !options.no_autostart}, {"power", options.stopped ? "stopped" : "running"}};
-  if (options.cpus.find_first_not_of("0123456789") != std::string::npos || options.cpus.empty() || options.cpus.size() > 6) {
+Result<nlohmann::json> request(const CreateOptions& options) {
+  nlohmann::json body = {{"name", options.name},
+                         {"memory", options.memory},
+                         {"count", options.count},
+                         {"autostart", !options.no_autostart},
+                         {"power", options.stopped ? "stopped" : "running"}};
+  if (options.cpus.find_first_not_of("0123456789") != std::string::npos || options.cpus.empty() ||
+      options.cpus.size() > 6) {
     return fail(ErrorCode::invalid_argument, "--cpus: '{}' is not a whole number", options.cpus);
   }
   body["cpus"] = std::stoul(options.cpus);
-  const std::pair<const char*, const std::string*> texts[] = {{"image", &options.image}, {"pool", &options.pool},
-                                                              {"node", &options.node}, {"cpu_model", &options.cpu_model},
+  const std::pair<const char*, const std::string*> texts[] = {{"image", &options.image},
+                                                              {"pool", &options.pool},
+                                                              {"node", &options.node},
+                                                              {"cpu_model", &options.cpu_model},
                                                               {"firmware", &options.firmware}};
   for (const auto& [field, value] : texts) {
     if (!value->empty()) body[field] = *value;
@@ -94,7 +101,8 @@ Result<nlohmann::json> request(const Options& options) {
   }
   for (const auto& label : options.labels) {
     const auto equals = label.find('=');
-    if (equals == std::string::npos) return fail(ErrorCode::invalid_argument, "--label: write KEY=VALUE, not '{}'", label);
+    if (equals == std::string::npos)
+      return fail(ErrorCode::invalid_argument, "--label: write KEY=VALUE, not '{}'", label);
     body["labels"][label.substr(0, equals)] = label.substr(equals + 1);
   }
   auto seed = cloud_init(options);
@@ -106,15 +114,19 @@ Result<nlohmann::json> request(const Options& options) {
 }  // namespace
 
 void add_vm_create_command(CLI::App& vm, Context& context) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<CreateOptions>();
   auto* create = vm.add_subcommand("create", "Create guests from a golden image, or blank ones");
   create->add_option("name", options->name, "Its name; with --count: NAME-1, NAME-2, ...")->required();
   create->add_option("--image", options->image, "Golden image that the first disk is cloned from (none: a blank disk)");
   create->add_option("--cpus", options->cpus, "Virtual CPUs (default 1)");
   create->add_option("--memory", options->memory, "Memory, such as 2GiB (default 1GiB)");
-  create->add_option("--disk", options->disks, "Size of a disk, such as 20GiB; the first is the clone (repeatable)")->allow_extra_args(false);
+  create->add_option("--disk", options->disks, "Size of a disk, such as 20GiB; the first is the clone (repeatable)")
+      ->allow_extra_args(false);
   create->add_option("--pool", options->pool, "Where the disks live (default: the image's pool, or the only one)");
-  create->add_option("--network", options->networks, "A NIC: NETWORK[,vlan=N][,mac=M] (repeatable; default: network 'default')")->allow_extra_args(false);
+  create
+      ->add_option("--network", options->networks,
+                   "A NIC: NETWORK[,vlan=N][,mac=M] (repeatable; default: network 'default')")
+      ->allow_extra_args(false);
   create->add_flag("--no-network", options->no_network, "No NIC");
   create->add_option("--node", options->node, "On this node (default: where it fits best)");
   create->add_option("--count", options->count, "How many (default 1)");
@@ -122,7 +134,8 @@ void add_vm_create_command(CLI::App& vm, Context& context) {
   create->add_option("--firmware", options->firmware, "bios (default) or uefi");
   create->add_option("--label", options->labels, "KEY=VALUE (repeatable)")->allow_extra_args(false);
   create->add_option("--user", options->user, "cloud-init: login user (default: the image's)");
-  create->add_option("--ssh-key", options->ssh_keys, "cloud-init: public key, or a file with one (repeatable)")->allow_extra_args(false);
+  create->add_option("--ssh-key", options->ssh_keys, "cloud-init: public key, or a file with one (repeatable)")
+      ->allow_extra_args(false);
   create->add_option("--password-file", options->password_file, "cloud-init: file with the user's password");
   create->add_option("--hostname", options->hostname, "cloud-init: host name (default: the VM's name)");
   create->add_option("--user-data", options->user_data, "cloud-init: file passed on as it is");

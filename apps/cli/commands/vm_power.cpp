@@ -5,7 +5,7 @@
 namespace bridgehead::cli {
 namespace {
 
-struct Options {
+struct PowerOptions {
   std::vector<std::string> names;
   bool force = false;
   std::uint32_t grace_seconds = 60;
@@ -13,7 +13,8 @@ struct Options {
 };
 
 // All are asked first, then followed: guests stop side by side, not one after another.
-Status act(Context& context, ApiClient& api, const Options& options, const std::string& verb, const nlohmann::json& body) {
+Status act(Context& context, ApiClient& api, const PowerOptions& options, const std::string& verb,
+           const nlohmann::json& body) {
   nlohmann::json operations = nlohmann::json::array();
   Status outcome;
   for (const auto& name : options.names) {
@@ -36,14 +37,15 @@ Status act(Context& context, ApiClient& api, const Options& options, const std::
 
 void add_vm_power_commands(CLI::App& vm, Context& context) {
   const auto add = [&](const char* verb, const char* help) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<PowerOptions>();
     auto* command = vm.add_subcommand(verb, help);
     command->add_option("vm", options->names, "Names or ids")->required();
     add_change_flags(*command, options->flags);
     return std::pair(command, options);
   };
-  for (const auto& [verb, help] : {std::pair("start", "Start guests"), std::pair("pause", "Stop guests' CPUs; memory stays"),
-                                   std::pair("resume", "Let paused guests go on")}) {
+  for (const auto& [verb, help] :
+       {std::pair("start", "Start guests"), std::pair("pause", "Stop guests' CPUs; memory stays"),
+        std::pair("resume", "Let paused guests go on")}) {
     auto [command, options] = add(verb, help);
     const std::string action = verb;
     on_chosen(*command, context, [&context, options, action](ApiClient& api) {
@@ -52,7 +54,8 @@ void add_vm_power_commands(CLI::App& vm, Context& context) {
   }
   auto [stop, stop_options] = add("stop", "Ask guests to shut down; force them when the grace is over");
   stop->add_flag("--force", stop_options->force, "Cut the power at once");
-  stop->add_option("--grace", stop_options->grace_seconds, "Seconds a guest may take (default 60); 0: never force, fail instead");
+  stop->add_option("--grace", stop_options->grace_seconds,
+                   "Seconds a guest may take (default 60); 0: never force, fail instead");
   on_chosen(*stop, context, [&context, options = stop_options](ApiClient& api) {
     return act(context, api, *options, "stop", {{"force", options->force}, {"grace_seconds", options->grace_seconds}});
   });

@@ -12,7 +12,8 @@ void add_vm_snapshot_commands(CLI::App& vm, Context& context) {
   on_chosen(*list, context, [&context, listed](ApiClient& api) -> Status {
     const auto answer = api.get(fmt::format("/vms/{}/snapshots", path_segment(*listed)));
     if (!answer) return forward(answer);
-    context.print_list(*answer, {column("NAME", "/name"), age_column("AGE", "/created"), column("MEMORY", "/with_memory")});
+    context.print_list(*answer,
+                       {column("NAME", "/name"), age_column("AGE", "/created"), column("MEMORY", "/with_memory")});
     return {};
   });
 
@@ -42,7 +43,8 @@ void add_vm_snapshot_commands(CLI::App& vm, Context& context) {
   auto [rollback, back] = add("rollback", "Go back to a snapshot; what came after it is lost");
   rollback->add_flag("-y,--yes", back->yes, "Don't ask");
   on_chosen(*rollback, context, [&context, path, options = back](ApiClient& api) -> Status {
-    const auto question = fmt::format("Roll {} back to {}? What was written since is lost.", options->vm, options->name);
+    const auto question =
+        fmt::format("Roll {} back to {}? What was written since is lost.", options->vm, options->name);
     if (auto sure = context.confirm(question, options->yes || options->flags.dry_run); !sure) return sure;
     const auto answer = api.post(path(*options, "/" + path_segment(options->name) + "/rollback"));
     if (!answer) return forward(answer);

@@ -29,8 +29,13 @@ TEST(Table, NeverSendsControlCharactersToTheTerminal) {
 }
 
 TEST(Yaml, QuotesWhatWouldReadAsSomethingElse) {
-  const nlohmann::json json = {{"a", "yes"}, {"b", "plain"}, {"c", "1.5"}, {"d", {1, "x: y"}}, {"e", nlohmann::json::array()},
-                               {"f", {{{"k", "v"}, {"l", nullptr}}}}, {"g", ""}};
+  const nlohmann::json json = {{"a", "yes"},
+                               {"b", "plain"},
+                               {"c", "1.5"},
+                               {"d", {1, "x: y"}},
+                               {"e", nlohmann::json::array()},
+                               {"f", {{{"k", "v"}, {"l", nullptr}}}},
+                               {"g", ""}};
   EXPECT_EQ(to_yaml(json),
             "a: \"yes\"\nb: plain\nc: \"1.5\"\nd:\n  - 1\n  - \"x: y\"\ne: []\nf:\n  - k: v\n    l: null\ng: \"\"\n");
 }
@@ -70,7 +75,8 @@ TEST(Commands, EveryOneHasHelp) {
       if (child->get_group().empty()) continue;
       EXPECT_FALSE(child->get_description().empty()) << child->get_name();
       if (child->get_subcommands([](const CLI::App*) { return true; }).empty()) ++leaves;
-      for (const auto* option : child->get_options()) EXPECT_FALSE(option->get_description().empty()) << option->get_name();
+      for (const auto* option : child->get_options())
+        EXPECT_FALSE(option->get_description().empty()) << option->get_name();
       walk(*child);
     }
   };

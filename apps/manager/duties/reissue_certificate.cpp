@@ -18,7 +18,8 @@ void CertificateDuty::run() {
     return;
   }
   current_ = std::move(*identity);
-  log::info(certificate_reissued, "it ends at {}", to_rfc3339(pki::certificate_expiry(current_.chain_pem).value_or(Timestamp{})));
+  log::info(certificate_reissued, "it ends at {}",
+            to_rfc3339(pki::certificate_expiry(current_.chain_pem).value_or(Timestamp{})));
 }
 
 }  // namespace bridgehead::manager

@@ -65,8 +65,10 @@ TEST_F(Bootstrap, TokensMadeOfflineWork) {
   ASSERT_TRUE(text);
   const auto parsed = pki::parse_access_token(*text).value();
   EXPECT_TRUE(pki::secret_matches(parsed.secret, inventory_->find<model::Token>(parsed.id)->value.secret_sha256));
-  EXPECT_EQ(create_token(*inventory_, clock_, random_, "rescue", model::Role::admin).error().code, ErrorCode::already_exists);
-  EXPECT_EQ(create_token(*inventory_, clock_, random_, "no good", model::Role::admin).error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(create_token(*inventory_, clock_, random_, "rescue", model::Role::admin).error().code,
+            ErrorCode::already_exists);
+  EXPECT_EQ(create_token(*inventory_, clock_, random_, "no good", model::Role::admin).error().code,
+            ErrorCode::invalid_argument);
 }
 
 TEST_F(Bootstrap, StateDirectoryIsPrivate) {

@@ -40,7 +40,8 @@ cpu_overcommit = 2
 host_memory_reserve = "1GiB"
 host_memory_reserve_percent = 10
 pool_reserve = "2GiB"
-)", "manager.toml");
+)",
+                                   "manager.toml");
   ASSERT_TRUE(config) << config.error().describe();
   EXPECT_EQ(config->state_dir, "/srv/bh");
   EXPECT_EQ(config->listen.text(), "[::1]:8443");
@@ -68,7 +69,8 @@ TEST(Config, SaysWhereAndWhatIsWrong) {
             "manager.toml, line 1: heartbeat_seconds: must be a whole number from 1 to 300");
   EXPECT_EQ(error_of("history = 1"), "manager.toml, line 1: history: must be a whole number from 100 to 10000000");
   EXPECT_EQ(error_of("limits = 3"), "manager.toml, line 1: limits: there is no such setting");
-  EXPECT_EQ(error_of("[limits]\ncpu_overcommit = nan"), "manager.toml, line 2: limits.cpu_overcommit: must be a number from 0.1 to 100");
+  EXPECT_EQ(error_of("[limits]\ncpu_overcommit = nan"),
+            "manager.toml, line 2: limits.cpu_overcommit: must be a number from 0.1 to 100");
   EXPECT_EQ(error_of("advertise = \"one\""),
             "manager.toml, line 1: advertise: must be a list of names and addresses in quotes");
   EXPECT_NE(error_of("advertise = [\"https://x\"]").find("neither a host name nor an IP address"), std::string::npos);
@@ -80,14 +82,15 @@ TEST(Config, Endpoints) {
   EXPECT_EQ(parse_endpoint("7443").value(), (Endpoint{"0.0.0.0", 7443}));
   EXPECT_EQ(parse_endpoint(":0").value(), (Endpoint{"0.0.0.0", 0}));
   EXPECT_EQ(parse_endpoint("[::]:1").value(), (Endpoint{"::", 1}));
-  for (const char* wrong : {"", "x", "localhost:1", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536", "::1:80", "[::1]", "1.2.3.4:-1", "1.2.3.4:1x"}) {
+  for (const char* wrong : {"", "x", "localhost:1", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536", "::1:80", "[::1]",
+                            "1.2.3.4:-1", "1.2.3.4:1x"}) {
     EXPECT_FALSE(parse_endpoint(wrong)) << wrong;
   }
 }
 
 // What packages install says what the defaults are, and names every setting as it must be written.
 TEST(Config, InstalledFileShowsTheDefaults) {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../../packaging/config/manager.toml";
+  const auto path = std::filesystem::path(BRIDGEHEAD_CONFIG_DIR) / "manager.toml";
   const auto text = read_file(path);
   ASSERT_TRUE(text) << text.error().describe();
   ASSERT_TRUE(parse_config(*text, "manager.toml"));

@@ -50,8 +50,8 @@ bool RecordingEvents::wait(const std::function<bool(const RecordingEvents&)>& co
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!condition(*this)) {
     std::unique_lock lock(mutex_);
-    if (changed_.wait_until(lock, std::min(deadline, std::chrono::steady_clock::now() + std::chrono::milliseconds(20))) ==
-            std::cv_status::timeout &&
+    if (changed_.wait_until(lock, std::min(deadline, std::chrono::steady_clock::now() +
+                                                         std::chrono::milliseconds(20))) == std::cv_status::timeout &&
         std::chrono::steady_clock::now() >= deadline) {
       return false;
     }
@@ -68,7 +68,8 @@ GatewayFixture::GatewayFixture(const std::function<void(GatewayConfig&)>& adjust
       store(state::make_memory_store()),
       inventory(state::Inventory::open(*store, clock).value()),
       authority(pki::CertificateAuthority::open(directory.path() / "ca", clock, random).value()) {
-  GatewayConfig config{.address = "127.0.0.1", .port = 0, .tls_directory = directory.path() / "tls", .manager_id = "test"};
+  GatewayConfig config{
+      .address = "127.0.0.1", .port = 0, .tls_directory = directory.path() / "tls", .manager_id = "test"};
   config.identity_poll = std::chrono::seconds(1);
   if (adjust) adjust(config);
   gateway = std::make_unique<Gateway>(config, GatewayDependencies{*inventory, *authority, clock, random});
@@ -83,8 +84,7 @@ GatewayFixture::~GatewayFixture() { gateway->stop(); }
 NodeIdentity GatewayFixture::add_node(const std::string& name) {
   auto key = pki::make_key_and_request().value();
   NodeIdentity identity{make_id<model::NodeId>(random), std::move(key.key_pem), {}};
-  identity.certificate_pem =
-      authority->sign_node_request(key.request_pem, identity.id, std::chrono::hours(1)).value();
+  identity.certificate_pem = authority->sign_node_request(key.request_pem, identity.id, std::chrono::hours(1)).value();
   model::Node node;
   node.id = identity.id;
   node.name = name;
@@ -124,7 +124,8 @@ std::shared_ptr<grpc::Channel> GatewayFixture::channel(const NodeIdentity* ident
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own, like another machine's
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetMaxSendMessageSize(-1);
-  return grpc::CreateCustomChannel(fmt::format("127.0.0.1:{}", gateway->port()), grpc::SslCredentials(options), arguments);
+  return grpc::CreateCustomChannel(fmt::format("127.0.0.1:{}", gateway->port()), grpc::SslCredentials(options),
+                                   arguments);
 }
 
 std::unique_ptr<RawStream> GatewayFixture::session(const NodeIdentity& identity) const {

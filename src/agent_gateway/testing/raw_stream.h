@@ -1,5 +1,5 @@
-// A gRPC client stream that sends and takes bytes as they are: what a well or badly behaved agent would put on the wire.
-// Reads only when asked, so that a test decides about backpressure. Thread-safe; every wait has a deadline.
+// A gRPC client stream that sends and takes bytes as they are: what a well or badly behaved agent would put on the
+// wire. Reads only when asked, so that a test decides about backpressure. Thread-safe; every wait has a deadline.
 #pragma once
 
 #include <chrono>

@@ -115,7 +115,8 @@ TEST(Gateway, RefusesWhoeverIsNoNode) {
   EXPECT_EQ(session_refusal(fixture, fixture.channel(&stranger)), grpc::StatusCode::PERMISSION_DENIED);
   auto unknown_serial = node;
   unknown_serial.certificate_pem =
-      fixture.authority->sign_node_request(pki::make_request(node.key_pem).value(), node.id, std::chrono::hours(1)).value();
+      fixture.authority->sign_node_request(pki::make_request(node.key_pem).value(), node.id, std::chrono::hours(1))
+          .value();
   EXPECT_EQ(session_refusal(fixture, fixture.channel(&unknown_serial)), grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_GE(fixture.gateway->numbers().refused_calls, 3U);
 }
@@ -259,8 +260,8 @@ TEST(Gateway, ServesANewIdentityWithoutARestart) {
     grpc::ChannelArguments arguments;
     arguments.SetSslTargetNameOverride(name);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    return grpc::CreateCustomChannel(fmt::format("127.0.0.1:{}", fixture.gateway->port()), grpc::SslCredentials(options),
-                                     arguments);
+    return grpc::CreateCustomChannel(fmt::format("127.0.0.1:{}", fixture.gateway->port()),
+                                     grpc::SslCredentials(options), arguments);
   };
   const auto reachable = [&](const std::string& name) {
     return channel_for(name)->WaitForConnected(std::chrono::system_clock::now() + std::chrono::milliseconds(300));
@@ -281,8 +282,10 @@ TEST(Gateway, ServesANewIdentityWithoutARestart) {
 
 TEST(Gateway, SaysWhyItCannotListen) {
   GatewayFixture fixture;
-  GatewayConfig config{.address = "127.0.0.1", .port = fixture.gateway->port(),
-                       .tls_directory = fixture.directory.path() / "tls2", .manager_id = "second"};
+  GatewayConfig config{.address = "127.0.0.1",
+                       .port = fixture.gateway->port(),
+                       .tls_directory = fixture.directory.path() / "tls2",
+                       .manager_id = "second"};
   Gateway second(config, {*fixture.inventory, *fixture.authority, fixture.clock, fixture.random});
   ASSERT_TRUE(second.set_identity(fixture.authority->issue_server({"x"}, {}, std::chrono::hours(1)).value()));
   const auto started = second.start(fixture.events);

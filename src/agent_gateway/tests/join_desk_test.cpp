@@ -144,7 +144,8 @@ TEST_F(Renewal, KeepsTheOldCertificateUntilTheNextOne) {
   auto second = first;
   ASSERT_TRUE(renew(first, second.certificate_pem).ok());
   EXPECT_EQ(pki::certificate_node_id(second.certificate_pem).value(), first.id);
-  EXPECT_NE(pki::certificate_serial(second.certificate_pem).value(), pki::certificate_serial(first.certificate_pem).value());
+  EXPECT_NE(pki::certificate_serial(second.certificate_pem).value(),
+            pki::certificate_serial(first.certificate_pem).value());
   EXPECT_TRUE(fixture_.connected_session(first));
   EXPECT_TRUE(fixture_.connected_session(second));
   auto third = first;

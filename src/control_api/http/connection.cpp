@@ -28,9 +28,6 @@ std::string lower_case(std::string_view text) {
   return out;
 }
 
-// Reads on an error_code instead of an exception.
-auto into(boost::system::error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
-
 // The parser's own errors, as opposed to those of the network.
 bool is_syntax(const boost::system::error_code& error) {
   return error.category() == bhttp::make_error_code(bhttp::error::bad_chunk).category();

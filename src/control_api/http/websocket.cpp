@@ -17,8 +17,6 @@ using Socket = websocket::stream<Stream&, false>;
 
 constexpr std::size_t kLargestMessage = 1U << 20;
 
-auto into(boost::system::error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
-
 // Shared by the reading and the writing coroutine.
 struct Session {
   Session(Stream& stream, WebSocketHandlers given_handlers, std::shared_ptr<Exchange> given_exchange,

@@ -11,25 +11,31 @@ struct Overloaded : Visitors... {
 }  // namespace
 
 Assignments::Assignments(NodeServices& services)
-    : ensure_vm_(services), remove_vm_(services), reboot_vm_(services), snapshot_vm_(services), import_image_(services),
-      remove_image_(services), ensure_pool_(services), remove_pool_(services), ensure_network_(services),
+    : ensure_vm_(services),
+      remove_vm_(services),
+      reboot_vm_(services),
+      snapshot_vm_(services),
+      import_image_(services),
+      remove_image_(services),
+      ensure_pool_(services),
+      remove_pool_(services),
+      ensure_network_(services),
       remove_network_(services) {}
 
 Outcome Assignments::run(const model::Assignment& assignment, const Task& task) {
-  return std::visit(
-      Overloaded{
-          [&](const model::EnsureVm& work) { return ensure_vm_.run(work, task); },
-          [&](const model::RemoveVm& work) { return remove_vm_.run(work, task); },
-          [&](const model::RebootVm& work) { return reboot_vm_.run(work, task); },
-          [&](const model::SnapshotVm& work) { return snapshot_vm_.run(work, task); },
-          [&](const model::ImportImage& work) { return import_image_.run(work, task); },
-          [&](const model::RemoveImage& work) { return remove_image_.run(work, task); },
-          [&](const model::EnsurePool& work) { return ensure_pool_.run(work, task); },
-          [&](const model::RemovePool& work) { return remove_pool_.run(work, task); },
-          [&](const model::EnsureNetwork& work) { return ensure_network_.run(work, task); },
-          [&](const model::RemoveNetwork& work) { return remove_network_.run(work, task); },
-      },
-      assignment.body);
+  return std::visit(Overloaded{
+                        [&](const model::EnsureVm& work) { return ensure_vm_.run(work, task); },
+                        [&](const model::RemoveVm& work) { return remove_vm_.run(work, task); },
+                        [&](const model::RebootVm& work) { return reboot_vm_.run(work, task); },
+                        [&](const model::SnapshotVm& work) { return snapshot_vm_.run(work, task); },
+                        [&](const model::ImportImage& work) { return import_image_.run(work, task); },
+                        [&](const model::RemoveImage& work) { return remove_image_.run(work, task); },
+                        [&](const model::EnsurePool& work) { return ensure_pool_.run(work, task); },
+                        [&](const model::RemovePool& work) { return remove_pool_.run(work, task); },
+                        [&](const model::EnsureNetwork& work) { return ensure_network_.run(work, task); },
+                        [&](const model::RemoveNetwork& work) { return remove_network_.run(work, task); },
+                    },
+                    assignment.body);
 }
 
 std::string lane_of(const model::VmId& vm) { return "vm/" + vm.str(); }

@@ -136,7 +136,8 @@ Status EnsureVmHandler::carry_out(const model::EnsureVm& work, Plan& plan, const
     if (auto grown = plan.disks.grow(); !grown) return grown;
   }
   task.progress({.phase = plan.creation ? "define" : "configure"});
-  const auto configured = services_.hypervisor.configure(guest_config(services_, work, plan.capacity, plan.disks, plan.nics));
+  const auto configured =
+      services_.hypervisor.configure(guest_config(services_, work, plan.capacity, plan.disks, plan.nics));
   if (!configured) return forward(configured);
   if (spec.power == PowerState::stopped) return {};
   if (auto go_on = unless_stopped(task); !go_on) return go_on;
@@ -150,7 +151,8 @@ Status EnsureVmHandler::prepare_parts(const model::EnsureVm& work, Plan& plan, c
   plan.disks.begin_creating();
   Status result = services_.files.prepare(work.vm.id);
   if (result) {
-    if (const auto seed = hypervisor::ensure_seed(work.vm, services_.files.seed(work.vm.id)); !seed) result = forward(seed);
+    if (const auto seed = hypervisor::ensure_seed(work.vm, services_.files.seed(work.vm.id)); !seed)
+      result = forward(seed);
   }
   for (const auto& network : used_networks(work)) {
     if (result) result = services_.hypervisor.ensure_network(network);

@@ -1,6 +1,6 @@
-// Brings a guest to its spec: create, every change of it, and power. Checks everything first, then makes disks, seed and
-// networks side by side, then configures and powers. The generation counts as applied only when all of it is.
-// A *first* create that fails or is cancelled is undone in full; a later change that fails leaves the guest as far as it
+// Brings a guest to its spec: create, every change of it, and power. Checks everything first, then makes disks, seed
+// and networks side by side, then configures and powers. The generation counts as applied only when all of it is. A
+// *first* create that fails or is cancelled is undone in full; a later change that fails leaves the guest as far as it
 // came, and doing it again goes on from there. See task.h.
 #pragma once
 

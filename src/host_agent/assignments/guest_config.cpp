@@ -8,7 +8,8 @@ Result<std::vector<hypervisor::GuestNic>> resolve_nics(const model::EnsureVm& wo
     const auto network = std::find_if(work.networks.begin(), work.networks.end(),
                                       [&](const auto& candidate) { return candidate.id == spec.network; });
     if (network == work.networks.end()) {
-      return fail(ErrorCode::invalid_argument, "the assignment names NIC {} but not its network {}", spec.name, spec.network);
+      return fail(ErrorCode::invalid_argument, "the assignment names NIC {} but not its network {}", spec.name,
+                  spec.network);
     }
     hypervisor::GuestNic nic{.name = spec.name, .mac = spec.mac};
     if (network->kind == model::NetworkKind::nat) {

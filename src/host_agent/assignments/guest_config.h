@@ -1,5 +1,5 @@
-// From an assignment's records to what the hypervisor needs. Pure functions; errors are invalid_argument naming the record
-// that the assignment lacks.
+// From an assignment's records to what the hypervisor needs. Pure functions; errors are invalid_argument naming the
+// record that the assignment lacks.
 #pragma once
 
 #include <vector>

@@ -19,7 +19,8 @@ Result<GuestDisks> GuestDisks::look(const NodeServices& services, const model::E
     Disk disk{.spec = spec};
     const auto image = find_record(work.images, spec.image);
     if (image == work.images.end()) {
-      return fail(ErrorCode::invalid_argument, "the assignment names disk {} but not its image {}", spec.name, spec.image);
+      return fail(ErrorCode::invalid_argument, "the assignment names disk {} but not its image {}", spec.name,
+                  spec.image);
     }
     disk.image = *image;
     if (!image->parent.empty()) {

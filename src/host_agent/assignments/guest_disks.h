@@ -1,5 +1,6 @@
-// GuestDisks: the disks of one guest's spec, resolved to the pools that hold them: which exist, which are missing; makes
-// the missing ones side by side and grows the ones that are too small. Used by one thread; its calls have deadlines.
+// GuestDisks: the disks of one guest's spec, resolved to the pools that hold them: which exist, which are missing;
+// makes the missing ones side by side and grows the ones that are too small. Used by one thread; its calls have
+// deadlines.
 #pragma once
 
 #include <string>

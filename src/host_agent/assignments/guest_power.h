@@ -6,8 +6,8 @@
 namespace bridgehead::host_agent {
 
 struct StopPolicy {
-  bool force = false;                // power off at once
-  std::chrono::seconds grace{60};    // how long it may take to shut down before it is forced; 0 = then fail instead
+  bool force = false;              // power off at once
+  std::chrono::seconds grace{60};  // how long it may take to shut down before it is forced; 0 = then fail instead
 };
 
 // Asks the guest by ACPI, again every few seconds, and waits for its end; then forces it. Errors: failed_precondition

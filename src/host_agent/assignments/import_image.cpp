@@ -29,8 +29,8 @@ Result<std::filesystem::path> source_path(const NodeServices& services, const mo
   }
   auto pool = services.pools.ensure(work.source_pool);
   if (!pool) return forward(pool);
-  const auto stored =
-      pool->call<StoredImage>([image = work.source_image](storage::ImagePool& images) { return images.inspect(image); });
+  const auto stored = pool->call<StoredImage>(
+      [image = work.source_image](storage::ImagePool& images) { return images.inspect(image); });
   if (!stored) return forward(stored);
   return stored->path;
 }
@@ -45,8 +45,8 @@ Outcome ImportImageHandler::run(const model::ImportImage& work, const Task& task
   if (!pool) return failed(pool.error());
   storage::ImportRequest request{.operation = task.operation, .image = work.image, .source = work.source};
   // Published before a crash: no source is needed any more, least of all an upload sent again.
-  const auto published = pool->call<StoredImage>(
-      [image = work.image](storage::ImagePool& images) { return images.inspect(image); });
+  const auto published =
+      pool->call<StoredImage>([image = work.image](storage::ImagePool& images) { return images.inspect(image); });
   const bool needs_source = !(task.resumed && published);
 
   std::shared_ptr<UploadPipe> upload;

@@ -1,6 +1,5 @@
-// Makes a golden image from an upload, a URL, a file of this node or a golden image of another pool. Everything about bytes is
-// the pool's business; here are where they come from, who may be read, and cancelling.
-// See task.h.
+// Makes a golden image from an upload, a URL, a file of this node or a golden image of another pool. Everything about
+// bytes is the pool's business; here are where they come from, who may be read, and cancelling. See task.h.
 #pragma once
 
 #include "host_agent/assignments/task.h"

@@ -25,8 +25,9 @@ Result<fs::path> check_import_path(const std::vector<fs::path>& directories, con
   // The same answer whether the file exists or not: nobody learns what lies elsewhere on this node.
   const auto refused = fail_with_hint(
       ErrorCode::permission_denied, fmt::format("'{}' is not in an import directory of this node", location),
-      directories.empty() ? "Set import_directories in /etc/bridgehead/agent.toml on the node, or upload the file."
-                          : "Put the file below one of import_directories of /etc/bridgehead/agent.toml, or upload it.");
+      directories.empty()
+          ? "Set import_directories in /etc/bridgehead/agent.toml on the node, or upload the file."
+          : "Put the file below one of import_directories of /etc/bridgehead/agent.toml, or upload it.");
   std::error_code error;
   const auto resolved = fs::canonical(asked, error);
   const auto& path = error ? asked.lexically_normal() : resolved;

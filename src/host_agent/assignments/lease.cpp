@@ -11,8 +11,8 @@ Result<Stamp> read(const PoolHandle& pool, const model::VmId& vm) {
 
 Error leased_elsewhere(const model::VmId& vm, const storage::LeaseStamp& stamp) {
   return {ErrorCode::failed_precondition,
-          fmt::format("VM {} is leased to node {} under token {}, so this node must not touch its disks", vm, stamp.node,
-                      stamp.token),
+          fmt::format("VM {} is leased to node {} under token {}, so this node must not touch its disks", vm,
+                      stamp.node, stamp.token),
           "Nothing to do here if it runs there; the manager decides who may run it."};
 }
 

@@ -1,6 +1,5 @@
-// Reboots a guest: asks it, or resets it with force. After a crash in its middle it may be rebooted once more, which ends in
-// the same state.
-// See task.h.
+// Reboots a guest: asks it, or resets it with force. After a crash in its middle it may be rebooted once more, which
+// ends in the same state. See task.h.
 #pragma once
 
 #include "host_agent/assignments/task.h"

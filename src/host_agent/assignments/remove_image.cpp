@@ -6,7 +6,8 @@ Outcome RemoveImageHandler::run(const model::RemoveImage& work, const Task& task
   if (task.stop.stop_requested()) return failed(cancelled_error());
   const auto pool = services_.pools.ensure(work.pool);
   if (!pool) return failed(pool.error());
-  return outcome_of(pool->call<void>([image = work.image](storage::ImagePool& images) { return images.remove(image); }));
+  return outcome_of(
+      pool->call<void>([image = work.image](storage::ImagePool& images) { return images.remove(image); }));
 }
 
 }  // namespace bridgehead::host_agent

@@ -1,6 +1,5 @@
-// Removes a guest: its domain (powered off), files, disks and lease stamps. Missing parts are success. Disks that are leased to
-// another node under a higher token are refused with failed_precondition before they are touched.
-// See task.h.
+// Removes a guest: its domain (powered off), files, disks and lease stamps. Missing parts are success. Disks that are
+// leased to another node under a higher token are refused with failed_precondition before they are touched. See task.h.
 #pragma once
 
 #include "host_agent/assignments/task.h"

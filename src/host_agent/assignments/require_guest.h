@@ -5,9 +5,10 @@
 
 namespace bridgehead::host_agent {
 
-// Work that a restarted agent takes up again may find libvirt still starting (a node that boots): it waits for it a while.
-// New work is refused at once instead.
-inline Result<hypervisor::GuestInfo> look_at_guest(const NodeServices& services, const model::VmId& vm, const Task& task) {
+// Work that a restarted agent takes up again may find libvirt still starting (a node that boots): it waits for it a
+// while. New work is refused at once instead.
+inline Result<hypervisor::GuestInfo> look_at_guest(const NodeServices& services, const model::VmId& vm,
+                                                   const Task& task) {
   const auto started = services.clock.monotonic();
   for (;;) {
     auto info = services.hypervisor.get(vm);

@@ -20,11 +20,11 @@ Outcome SnapshotVmHandler::run(const model::SnapshotVm& work, const Task& task) 
       task.progress({.phase = "snapshot"});
       return exists ? Outcome{} : outcome_of(hypervisor.create_snapshot(work.vm, work.name));
     case model::SnapshotAction::rollback:
-      if (!exists) return failed({ErrorCode::not_found, fmt::format("the guest has no snapshot named '{}'", work.name), {}});
+      if (!exists)
+        return failed({ErrorCode::not_found, fmt::format("the guest has no snapshot named '{}'", work.name), {}});
       task.progress({.phase = "rollback"});
       return outcome_of(hypervisor.rollback_snapshot(work.vm, work.name));
-    case model::SnapshotAction::remove:
-      return outcome_of(hypervisor.remove_snapshot(work.vm, work.name));
+    case model::SnapshotAction::remove: return outcome_of(hypervisor.remove_snapshot(work.vm, work.name));
   }
   return failed({ErrorCode::unsupported, "this agent doesn't know what to do with the snapshot", "Update the agent."});
 }

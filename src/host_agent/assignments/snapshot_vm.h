@@ -1,6 +1,5 @@
-// Takes, rolls back or removes a snapshot. A name that is taken is refused, except when this very operation may have made it
-// before a crash.
-// See task.h.
+// Takes, rolls back or removes a snapshot. A name that is taken is refused, except when this very operation may have
+// made it before a crash. See task.h.
 #pragma once
 
 #include "host_agent/assignments/task.h"

@@ -1,6 +1,6 @@
 // What every assignment handler gets and gives. Handlers (one file per kind) are concrete classes with
-// `Outcome run(const Kind&, const Task&)`: idempotent, blocking, on a worker. They may be run again after a crash at any
-// point and then end in the same state.
+// `Outcome run(const Kind&, const Task&)`: idempotent, blocking, on a worker. They may be run again after a crash at
+// any point and then end in the same state.
 #pragma once
 
 #include <chrono>

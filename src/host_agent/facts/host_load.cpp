@@ -25,8 +25,7 @@ model::NodeLoad read_host_load(const std::filesystem::path& root) {
           .memory_available =
               Bytes(static_cast<std::uint64_t>(number_after(read_text(root / "proc/meminfo"), "MemAvailable:")) << 10),
           .pressure = {.cpu = pressure(root, "cpu"), .memory = pressure(root, "memory"), .io = pressure(root, "io")},
-          .uptime_seconds =
-              static_cast<std::uint64_t>(std::strtod(read_text(root / "proc/uptime").c_str(), nullptr))};
+          .uptime_seconds = static_cast<std::uint64_t>(std::strtod(read_text(root / "proc/uptime").c_str(), nullptr))};
 }
 
 }  // namespace bridgehead::host_agent

@@ -1,6 +1,6 @@
-// FactsCollector: everything that NodeFacts holds, put together: the host's files, its addresses, what the hypervisor says
-// of itself, and whether KVM works, found by trial once per boot and kept in the state directory.
-// collect() blocks (libvirt, a trial of seconds); not thread-safe: one thread collects.
+// FactsCollector: everything that NodeFacts holds, put together: the host's files, its addresses, what the hypervisor
+// says of itself, and whether KVM works, found by trial once per boot and kept in the state directory. collect() blocks
+// (libvirt, a trial of seconds); not thread-safe: one thread collects.
 #pragma once
 
 #include <filesystem>

@@ -52,7 +52,8 @@ Result<UniqueFd> connect_to(const std::string& address, Deadline deadline) {
   const addrinfo hints{.ai_flags = AI_ADDRCONFIG, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
   addrinfo* list = nullptr;
   if (const int error = ::getaddrinfo(parts->host.c_str(), parts->port.c_str(), &hints, &list); error != 0) {
-    return fail(ErrorCode::unavailable, "the manager's address '{}' can't be resolved: {}", parts->host, ::gai_strerror(error));
+    return fail(ErrorCode::unavailable, "the manager's address '{}' can't be resolved: {}", parts->host,
+                ::gai_strerror(error));
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(list, &::freeaddrinfo);
   auto failure = fail(ErrorCode::unavailable, "the manager at {} can't be reached", address);

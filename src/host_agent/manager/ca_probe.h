@@ -1,7 +1,8 @@
-// Gets the manager's CA certificate before it can be trusted: one TLS handshake that believes nothing, and the certificate
-// of the chain whose fingerprint the join token names. Only that CA is trusted from then on; gRPC then verifies the server
-// against it as usual. Blocking. Errors: unavailable and timeout (nobody answers), permission_denied (no certificate with
-// that fingerprint: this isn't the manager the token is from), invalid_argument (address).
+// Gets the manager's CA certificate before it can be trusted: one TLS handshake that believes nothing, and the
+// certificate of the chain whose fingerprint the join token names. Only that CA is trusted from then on; gRPC then
+// verifies the server against it as usual. Blocking. Errors: unavailable and timeout (nobody answers),
+// permission_denied (no certificate with that fingerprint: this isn't the manager the token is from), invalid_argument
+// (address).
 #pragma once
 
 #include <chrono>

@@ -1,6 +1,6 @@
-// Who this node is to its manager: address, CA, certificate and key, in one file <state dir>/identity.json (0600), replaced
-// as a whole, so that key and certificate always belong together. Not thread-safe. Fails with the file system's error, or
-// data_corrupt for a file that isn't what save writes.
+// Who this node is to its manager: address, CA, certificate and key, in one file <state dir>/identity.json (0600),
+// replaced as a whole, so that key and certificate always belong together. Not thread-safe. Fails with the file
+// system's error, or data_corrupt for a file that isn't what save writes.
 #pragma once
 
 #include <filesystem>

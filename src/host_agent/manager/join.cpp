@@ -27,8 +27,9 @@ Result<Joined> join_cluster(const std::string& token, const IdentityFile& file, 
   if (*known) {
     const auto ca = pki::certificate_fingerprint((*known)->ca_pem);
     if (ca && *ca == ticket->ca_fingerprint) return Joined{std::move(**known), true};
-    return fail_with_hint(ErrorCode::already_exists, fmt::format("this node belongs to the cluster of {}", (*known)->manager),
-                          "To move it, remove it there, stop the agent and remove identity.json of its state directory.");
+    return fail_with_hint(
+        ErrorCode::already_exists, fmt::format("this node belongs to the cluster of {}", (*known)->manager),
+        "To move it, remove it there, stop the agent and remove identity.json of its state directory.");
   }
   const auto ca = fetch_ca(ticket->address, ticket->ca_fingerprint, kTimeout);
   if (!ca) return forward(ca);

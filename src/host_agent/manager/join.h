@@ -1,5 +1,5 @@
-// Joining a cluster and renewing the node's certificate. Blocking; not thread-safe (the state directory is locked by its one
-// agent). Whatever fails can simply be repeated: the same token with the same key gives the same node again.
+// Joining a cluster and renewing the node's certificate. Blocking; not thread-safe (the state directory is locked by
+// its one agent). Whatever fails can simply be repeated: the same token with the same key gives the same node again.
 #pragma once
 
 #include <string>

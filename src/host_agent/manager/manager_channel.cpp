@@ -58,7 +58,8 @@ Error from_grpc(const grpc::Status& status) {
 }
 
 Result<JoinAnswer> call_join(const std::string& address, const std::string& ca_pem, const std::string& token,
-                             const std::string& request_pem, const JoinRequestFacts& facts, std::chrono::seconds timeout) {
+                             const std::string& request_pem, const JoinRequestFacts& facts,
+                             std::chrono::seconds timeout) {
   const auto stub = AgentService::NewStub(make_channel(address, ca_pem, {}, {}));
   grpc::ClientContext context;
   set_deadline(context, timeout);
@@ -80,7 +81,8 @@ Result<std::string> call_renew(const Identity& identity, const std::string& requ
   agent::v1::RenewRequest request;
   request.set_certificate_request_pem(request_pem);
   agent::v1::RenewReply reply;
-  if (const auto status = stub->RenewCertificate(&context, request, &reply); !status.ok()) return fail(from_grpc(status));
+  if (const auto status = stub->RenewCertificate(&context, request, &reply); !status.ok())
+    return fail(from_grpc(status));
   return reply.certificate_pem();
 }
 

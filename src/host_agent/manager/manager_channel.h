@@ -34,7 +34,8 @@ struct JoinRequestFacts {
 };
 
 Result<JoinAnswer> call_join(const std::string& address, const std::string& ca_pem, const std::string& token,
-                             const std::string& request_pem, const JoinRequestFacts& facts, std::chrono::seconds timeout);
+                             const std::string& request_pem, const JoinRequestFacts& facts,
+                             std::chrono::seconds timeout);
 
 // The new certificate.
 Result<std::string> call_renew(const Identity& identity, const std::string& request_pem, std::chrono::seconds timeout);

@@ -8,7 +8,9 @@ std::string key_of(const Outgoing& message) {
     std::string operator()(const ReportWanted&) const { return "report"; }
     std::string operator()(const model::ObservedVm& seen) const { return "vm/" + seen.vm.str(); }
     std::string operator()(const VmGone& gone) const { return "vm/" + gone.vm.str(); }
-    std::string operator()(const model::AssignmentReport& report) const { return "operation/" + report.operation.str(); }
+    std::string operator()(const model::AssignmentReport& report) const {
+      return "operation/" + report.operation.str();
+    }
     std::string operator()(const TunnelRefused& refused) const { return "tunnel/" + refused.tunnel.str(); }
   };
   return std::visit(Visitor{}, message);

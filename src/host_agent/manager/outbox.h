@@ -1,6 +1,6 @@
 // Outbox: what waits to be sent to the manager. A newer word about the same thing replaces the one that waits, in its
-// place, so that its size is bounded by the number of things, however slow the stream is. Thread-safe. Closed while there
-// is no stream: nothing is kept then, because the first report on the next stream tells it all.
+// place, so that its size is bounded by the number of things, however slow the stream is. Thread-safe. Closed while
+// there is no stream: nothing is kept then, because the first report on the next stream tells it all.
 #pragma once
 
 #include <chrono>

@@ -23,8 +23,13 @@ using agent::v1::ManagerMessage;
 using std::chrono::milliseconds;
 
 struct Session::State {
-  State(Identity who, IdentityFile where, const Clock& time, RandomSource& source, SessionHandlers calls, SessionOptions how)
-      : identity(std::move(who)), file(std::move(where)), clock(time), random(source), handlers(std::move(calls)),
+  State(Identity who, IdentityFile where, const Clock& time, RandomSource& source, SessionHandlers calls,
+        SessionOptions how)
+      : identity(std::move(who)),
+        file(std::move(where)),
+        clock(time),
+        random(source),
+        handlers(std::move(calls)),
         options(how) {}
 
   Identity identity;
@@ -216,10 +221,8 @@ void Session::State::take(const ManagerMessage& message) {
         log::warning(messages::manager_message_refused, "{}", assignment.error().describe());
       }
       return;
-    case ManagerMessage::kCancelOperation:
-      return handlers.cancel(model::OperationId(message.cancel_operation()));
-    case ManagerMessage::kAcknowledge:
-      return handlers.acknowledge(model::OperationId(message.acknowledge()));
+    case ManagerMessage::kCancelOperation: return handlers.cancel(model::OperationId(message.cancel_operation()));
+    case ManagerMessage::kAcknowledge: return handlers.acknowledge(model::OperationId(message.acknowledge()));
     case ManagerMessage::kOpenTunnel:
       if (const auto order = tunnel_from_wire(message.open_tunnel())) {
         handlers.open_tunnel(*order);
@@ -228,14 +231,14 @@ void Session::State::take(const ManagerMessage& message) {
         outbox.push(TunnelRefused{model::TunnelId(message.open_tunnel().tunnel_id()), order.error()});
       }
       return;
-    case ManagerMessage::MESSAGE_NOT_SET:
-      return;  // a newer manager's
+    case ManagerMessage::MESSAGE_NOT_SET: return;  // a newer manager's
   }
 }
 
-Session::Session(Identity identity, IdentityFile file, const Clock& clock, RandomSource& random, SessionHandlers handlers,
-                 SessionOptions options)
-    : state_(std::make_unique<State>(std::move(identity), std::move(file), clock, random, std::move(handlers), options)) {}
+Session::Session(Identity identity, IdentityFile file, const Clock& clock, RandomSource& random,
+                 SessionHandlers handlers, SessionOptions options)
+    : state_(
+          std::make_unique<State>(std::move(identity), std::move(file), clock, random, std::move(handlers), options)) {}
 
 Session::~Session() { stop(); }
 

@@ -1,6 +1,6 @@
 // Session: the agent's one stream to its manager, opened again for as long as the agent runs, with a jittered backoff.
-// On each new stream: the whole NodeReport, then the ends that aren't acknowledged, then what changes; heartbeats between.
-// Renews the node's certificate at two thirds of its time and opens the stream again with the new one.
+// On each new stream: the whole NodeReport, then the ends that aren't acknowledged, then what changes; heartbeats
+// between. Renews the node's certificate at two thirds of its time and opens the stream again with the new one.
 //
 // Two threads: one reads (and connects), one writes. gRPC's synchronous API is used on purpose: it polls in these two
 // threads and needs no threads of its own, and a slow stream blocks the writer only.
@@ -73,6 +73,7 @@ class Session {
 
 // How long to wait before the next try: grows from one try to the next, never the same for two nodes (decorrelated
 // jitter: a random time between `shortest` and three times the last one, at most `longest`).
-std::chrono::milliseconds next_wait(std::chrono::milliseconds last, const SessionOptions& options, RandomSource& random);
+std::chrono::milliseconds next_wait(std::chrono::milliseconds last, const SessionOptions& options,
+                                    RandomSource& random);
 
 }  // namespace bridgehead::host_agent

@@ -1,6 +1,6 @@
-// Simulates `kill -9` of the agent at any step: the n-th journal write or side effect (counted before and after each) is the
-// last one that happens. From then on every thread of that agent stands still at its next step; release() lets them run out
-// without any effect, so that they can be joined. For tests. Thread-safe.
+// Simulates `kill -9` of the agent at any step: the n-th journal write or side effect (counted before and after each)
+// is the last one that happens. From then on every thread of that agent stands still at its next step; release() lets
+// them run out without any effect, so that they can be joined. For tests. Thread-safe.
 #pragma once
 
 #include <algorithm>
@@ -39,8 +39,8 @@ class CrashPoint {
     const std::lock_guard lock(mutex_);
     handler_ = std::this_thread::get_id();
   }
-  // After death: waits until the handler stands still, so that it writes nothing more: at a step of its own, at a call into
-  // a pool that it waits for, or (disks are made beside it) behind its last file.
+  // After death: waits until the handler stands still, so that it writes nothing more: at a step of its own, at a call
+  // into a pool that it waits for, or (disks are made beside it) behind its last file.
   void wait_quiet() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] {

@@ -1,5 +1,5 @@
-// FakeManager: a manager's agent listener in this process, on a loopback port, with its own CA: real TLS, real gRPC, nothing
-// behind it. For tests of the session. Thread-safe.
+// FakeManager: a manager's agent listener in this process, on a loopback port, with its own CA: real TLS, real gRPC,
+// nothing behind it. For tests of the session. Thread-safe.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -66,7 +66,8 @@ class FakeManager final : public agent::v1::AgentService::Service {
                                    .secret = pki::make_secret(random_)});
   }
 
-  // --- what agents said ------------------------------------------------------------------------------------------------
+  // --- what agents said
+  // ------------------------------------------------------------------------------------------------
   template <typename Done>
   bool wait(Done done) {
     std::unique_lock lock(mutex_);
@@ -79,7 +80,8 @@ class FakeManager final : public agent::v1::AgentService::Service {
   std::string tunnel_received;
   std::vector<std::string> certificates;  // serials that sessions came with
 
-  // --- what it says ----------------------------------------------------------------------------------------------------
+  // --- what it says
+  // ----------------------------------------------------------------------------------------------------
   void send(const ManagerMessage& message) {
     const std::lock_guard lock(mutex_);
     outgoing_.push_back(message);
@@ -175,7 +177,8 @@ class FakeManager final : public agent::v1::AgentService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status Tunnel(grpc::ServerContext* context, grpc::ServerReaderWriter<TunnelChunk, TunnelChunk>* stream) override {
+  grpc::Status Tunnel(grpc::ServerContext* context,
+                      grpc::ServerReaderWriter<TunnelChunk, TunnelChunk>* stream) override {
     if (!caller(*context) || context->client_metadata().count("tunnel-id") != 1) {
       return {grpc::StatusCode::UNAUTHENTICATED, "no node's tunnel"};
     }

@@ -1,5 +1,6 @@
-// A node for tests of assignments: what outlives an agent (Host: fake hypervisor, fake pool, journal's store, directory) and
-// one run of the agent on it (Node: journal, executor, handlers), which may be killed at a CrashPoint and started again.
+// A node for tests of assignments: what outlives an agent (Host: fake hypervisor, fake pool, journal's store,
+// directory) and one run of the agent on it (Node: journal, executor, handlers), which may be killed at a CrashPoint
+// and started again.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -28,8 +29,10 @@ struct Host {
   Host() {
     pool_record = {.id = id<model::PoolId>(), .name = "local", .path = "/pool"};
     pool = std::make_shared<FakePool>(pool_record);
-    network = {.id = id<model::NetworkId>(), .name = "default", .kind = model::NetworkKind::nat, .subnet = "192.168.120.0/24"};
-    golden = {.id = id<model::ImageId>(), .name = "debian-12", .pool = pool_record.id, .state = model::ImageState::ready};
+    network = {
+        .id = id<model::NetworkId>(), .name = "default", .kind = model::NetworkKind::nat, .subnet = "192.168.120.0/24"};
+    golden = {
+        .id = id<model::ImageId>(), .name = "debian-12", .pool = pool_record.id, .state = model::ImageState::ready};
     pool->attach();
     pool->set_import_size(2_GiB);
     auto imported = pool->import_golden({.operation = id<model::OperationId>(), .image = golden}, {}, {});
@@ -114,8 +117,12 @@ struct Host {
 class Node {
  public:
   explicit Node(Host& host, std::shared_ptr<CrashPoint> point = nullptr)
-      : host_(host), point_(point ? std::move(point) : std::make_shared<CrashPoint>(0)), store_(*host.store, *point_),
-        hypervisor_(host.hypervisor, *point_), journal_(std::move(*Journal::open(store_))), events_(hypervisor_),
+      : host_(host),
+        point_(point ? std::move(point) : std::make_shared<CrashPoint>(0)),
+        store_(*host.store, *point_),
+        hypervisor_(host.hypervisor, *point_),
+        journal_(std::move(*Journal::open(store_))),
+        events_(hypervisor_),
         files_(host.directory.path()),
         pools_(
             [this](const model::Pool&) -> Result<std::unique_ptr<storage::ImagePool>> {

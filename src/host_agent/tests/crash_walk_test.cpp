@@ -26,7 +26,8 @@ int walk(const Walk& walk) {
     const auto point = std::make_shared<CrashPoint>(die_at);
     walk.before_run(host);
     Node killed(host, point);
-    std::thread manager([&] { killed.executor().assign(work); });  // stands still too when the journal's write is the step
+    std::thread manager(
+        [&] { killed.executor().assign(work); });  // stands still too when the journal's write is the step
     killed.end_of(work.operation);
     const bool died = point->is_dead();
     if (died) point->wait_quiet();
@@ -59,7 +60,8 @@ TEST(CrashWalk, Create) {
                           .check =
                               [](Host& host, const auto& body, const auto& end) {
                                 const auto& vm = vm_of(body).vm;
-                                EXPECT_EQ(end.state, AssignmentState::succeeded) << (end.error ? end.error->describe() : "");
+                                EXPECT_EQ(end.state, AssignmentState::succeeded)
+                                    << (end.error ? end.error->describe() : "");
                                 EXPECT_EQ(end.images.size(), 2U);
                                 EXPECT_EQ(host.state(vm.id), GuestState::running);
                                 EXPECT_TRUE(host.has_disks_of(vm_of(body)));
@@ -73,18 +75,17 @@ TEST(CrashWalk, Create) {
 
 // The start fails each time: whatever was made is gone in the end.
 TEST(CrashWalk, CreateThatFails) {
-  const int steps =
-      walk({.begin = [](Host& host) { return host.new_vm(); },
-            .before_run =
-                [](Host& host) {
-                  host.hypervisor.fail_next("start", {ErrorCode::io_error, "QEMU did not start", {}}, 10);
-                },
-            .check =
-                [](Host& host, const auto& body, const auto& end) {
-                  EXPECT_EQ(end.state, AssignmentState::failed);
-                  host.expect_no_trace(vm_of(body));
-                  EXPECT_TRUE(host.pool->has(host.golden.id));
-                }});
+  const int steps = walk({.begin = [](Host& host) { return host.new_vm(); },
+                          .before_run =
+                              [](Host& host) {
+                                host.hypervisor.fail_next("start", {ErrorCode::io_error, "QEMU did not start", {}}, 10);
+                              },
+                          .check =
+                              [](Host& host, const auto& body, const auto& end) {
+                                EXPECT_EQ(end.state, AssignmentState::failed);
+                                host.expect_no_trace(vm_of(body));
+                                EXPECT_TRUE(host.pool->has(host.golden.id));
+                              }});
   EXPECT_GE(steps, 26);
 }
 
@@ -101,7 +102,8 @@ TEST(CrashWalk, ChangeWithANewDisk) {
   walk({.begin =
             [](Host& host) {
               auto work = created(host);
-              model::Image disk{.id = host.id<model::ImageId>(), .role = model::ImageRole::disk, .pool = host.pool_record.id};
+              model::Image disk{
+                  .id = host.id<model::ImageId>(), .role = model::ImageRole::disk, .pool = host.pool_record.id};
               work.images.push_back(disk);
               work.vm.spec.disks.push_back({.name = "disk2", .image = disk.id, .size = 1_GiB});
               work.vm.spec.cpus = 2;
@@ -126,7 +128,9 @@ TEST(CrashWalk, ChangeThatFailsKeepsTheGuest) {
               return work;
             },
         .before_run =
-            [](Host& host) { host.hypervisor.fail_next("configure", {ErrorCode::io_error, "refused", {}}, 3); },
+            [](Host& host) {
+              host.hypervisor.fail_next("configure", {ErrorCode::io_error, "refused", {}}, 3);
+            },
         .check =
             [](Host& host, const auto& body, const auto& end) {
               EXPECT_EQ(end.state, AssignmentState::failed);

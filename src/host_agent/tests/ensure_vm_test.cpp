@@ -57,8 +57,10 @@ TEST_F(EnsureVmTest, TheSameAgainChangesNothing) {
   ASSERT_EQ(node.carry_out(work).state, AssignmentState::succeeded);
   EXPECT_EQ(host_.hypervisor.count_calls("start"), 1U);
   const auto calls = host_.pool->calls();
-  EXPECT_EQ(std::count_if(calls.begin(), calls.end(), [](const auto& call) { return call.starts_with("create_disk"); }), 2);
-  EXPECT_EQ(std::count_if(calls.begin(), calls.end(), [](const auto& call) { return call.starts_with("stamp_lease"); }), 1);
+  EXPECT_EQ(std::count_if(calls.begin(), calls.end(), [](const auto& call) { return call.starts_with("create_disk"); }),
+            2);
+  EXPECT_EQ(std::count_if(calls.begin(), calls.end(), [](const auto& call) { return call.starts_with("stamp_lease"); }),
+            1);
 }
 
 TEST_F(EnsureVmTest, TooLittleMemoryIsRefusedBeforeAnythingIsMade) {
@@ -172,9 +174,10 @@ TEST_F(EnsureVmTest, ACancelledCreateIsUndone) {
   std::stop_source stop;
   EnsureVmHandler handler(node.services());
   // The user cancels while the disks are being made.
-  const Task task{.operation = host_.id<model::OperationId>(),
-                  .stop = stop.get_token(),
-                  .progress = [&](const Progress& progress) { if (progress.phase == "disks") stop.request_stop(); }};
+  const Task task{
+      .operation = host_.id<model::OperationId>(), .stop = stop.get_token(), .progress = [&](const Progress& progress) {
+        if (progress.phase == "disks") stop.request_stop();
+      }};
   const auto outcome = handler.run(work, task);
   ASSERT_TRUE(outcome.error);
   EXPECT_EQ(outcome.error->code, ErrorCode::cancelled);

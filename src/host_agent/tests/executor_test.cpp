@@ -170,7 +170,9 @@ TEST_F(ExecutorTest, AJournalThatCannotBeWrittenRefusesTheWork) {
   class FullStore final : public state::StateStore {
    public:
     Result<state::Entry> get(std::string_view) const override { return fail(ErrorCode::not_found, "none"); }
-    Result<std::vector<state::Entry>> list(std::string_view, std::size_t) const override { return std::vector<state::Entry>{}; }
+    Result<std::vector<state::Entry>> list(std::string_view, std::size_t) const override {
+      return std::vector<state::Entry>{};
+    }
     Result<state::Revision> commit(const state::Transaction&) override {
       return fail(ErrorCode::resource_exhausted, "no space left on device");
     }
@@ -206,10 +208,13 @@ TEST(Pools, AHungPoolIsGivenUpOnAndOthersGoOn) {
       return {.ready = true};
     }
     Result<model::PoolOnNode> status() const override { return model::PoolOnNode{.ready = true}; }
-    Result<storage::StoredImage> import_golden(const storage::ImportRequest&, const ProgressSink&, std::stop_token) override {
+    Result<storage::StoredImage> import_golden(const storage::ImportRequest&, const ProgressSink&,
+                                               std::stop_token) override {
       return storage::StoredImage{};
     }
-    Result<storage::StoredImage> create_disk(const model::Image&, const model::Image*, Bytes) override { return storage::StoredImage{}; }
+    Result<storage::StoredImage> create_disk(const model::Image&, const model::Image*, Bytes) override {
+      return storage::StoredImage{};
+    }
     Result<storage::StoredImage> grow_disk(const model::Image&, Bytes) override { return storage::StoredImage{}; }
     Result<storage::StoredImage> inspect(const model::Image&) const override { return storage::StoredImage{}; }
     Status remove(const model::Image&) override { return {}; }

@@ -123,7 +123,8 @@ TEST_F(Facts, InterfacesHaveTheirKindBridgeAndSpeed) {
 TEST_F(Facts, LoadAndPressure) {
   write("proc/loadavg", "1.25 0.50 0.10 2/345 6789\n");
   write("proc/meminfo", "MemTotal:       100 kB\nMemAvailable:    2097152 kB\n");
-  write("proc/pressure/cpu", "some avg10=3.50 avg60=1.00 avg300=0.10 total=1\nfull avg10=0.00 avg60=0 avg300=0 total=0\n");
+  write("proc/pressure/cpu",
+        "some avg10=3.50 avg60=1.00 avg300=0.10 total=1\nfull avg10=0.00 avg60=0 avg300=0 total=0\n");
   write("proc/pressure/io", "some avg10=12.00 avg60=1.00 avg300=0.10 total=1\n");
   write("proc/uptime", "5432.10 9999.00\n");
   const auto load = read_host_load(root());
@@ -175,7 +176,8 @@ TEST_F(Facts, KvmIsTriedOncePerBootAndKept) {
 TEST_F(Facts, WithoutAHypervisorTheReasonIsReported) {
   hypervisor::testing::FakeHypervisor hypervisor;
   hypervisor.set_unavailable(Error{ErrorCode::unavailable, "libvirtd does not answer", "Install libvirt-daemon."});
-  FactsCollector collector(hypervisor, [] { return hypervisor::KvmTrialResult{}; }, {.root = root(), .state_dir = root()});
+  FactsCollector collector(hypervisor, [] { return hypervisor::KvmTrialResult{}; },
+                           {.root = root(), .state_dir = root()});
   const auto facts = collector.collect();
   EXPECT_EQ(facts.hypervisor_message, "libvirtd does not answer. Install libvirt-daemon.");
   EXPECT_EQ(facts.libvirt_version, "");

@@ -61,7 +61,8 @@ TEST_F(WatcherTest, EventsAndRemovalAreTold) {
   host_.hypervisor.set_state(work.vm.id, GuestState::stopped);
   EXPECT_TRUE(sees([&](const auto& seen) { return seen.status.phase == VmPhase::stopped; }));
   host_.hypervisor.set_state(work.vm.id, GuestState::crashed);
-  EXPECT_TRUE(sees([&](const auto& seen) { return seen.status.phase == VmPhase::failed && !seen.status.message.empty(); }));
+  EXPECT_TRUE(
+      sees([&](const auto& seen) { return seen.status.phase == VmPhase::failed && !seen.status.message.empty(); }));
   ASSERT_TRUE(host_.hypervisor.remove(work.vm.id));
   EXPECT_TRUE(eventually([&] {
     const std::lock_guard lock(mutex_);
@@ -81,7 +82,8 @@ TEST_F(WatcherTest, AddressesAreAskedForUntilTheyAreKnown) {
     return seen.status.ip_addresses == std::vector<std::string>{"192.168.120.5", "fe80::1"} && seen.status.guest_agent;
   }));
   host_.hypervisor.set_state(work.vm.id, GuestState::stopped);
-  EXPECT_TRUE(sees([](const auto& seen) { return seen.status.phase == VmPhase::stopped && seen.status.ip_addresses.empty(); }));
+  EXPECT_TRUE(
+      sees([](const auto& seen) { return seen.status.phase == VmPhase::stopped && seen.status.ip_addresses.empty(); }));
 }
 
 TEST_F(WatcherTest, AnAbsentHypervisorTakesNoGuestAway) {

@@ -80,7 +80,8 @@ TEST_F(JournalTest, WhatWasAppliedAndWhatIsBeingCreated) {
   {
     const auto journal = open();
     EXPECT_EQ(journal->creation(vm), creation);
-    ASSERT_TRUE(journal->finish({.operation = work.operation, .state = AssignmentState::succeeded}, VmChange{vm, applied}));
+    ASSERT_TRUE(
+        journal->finish({.operation = work.operation, .state = AssignmentState::succeeded}, VmChange{vm, applied}));
   }
   {
     const auto journal = open();

@@ -53,10 +53,13 @@ TEST_F(OtherAssignments, RemoveKeepsDisksThatAreLeasedElsewhere) {
 
 TEST_F(OtherAssignments, RebootNeedsARunningGuestOfThisLease) {
   const auto vm = created();
-  EXPECT_EQ(node_.carry_out(model::RebootVm{.vm = vm.vm.id, .lease = 7, .force = true}).state, AssignmentState::succeeded);
-  expect_failed(node_.carry_out(model::RebootVm{.vm = vm.vm.id, .lease = 6}), ErrorCode::failed_precondition, "newer lease 7");
+  EXPECT_EQ(node_.carry_out(model::RebootVm{.vm = vm.vm.id, .lease = 7, .force = true}).state,
+            AssignmentState::succeeded);
+  expect_failed(node_.carry_out(model::RebootVm{.vm = vm.vm.id, .lease = 6}), ErrorCode::failed_precondition,
+                "newer lease 7");
   host_.hypervisor.set_state(vm.vm.id, GuestState::stopped);
-  expect_failed(node_.carry_out(model::RebootVm{.vm = vm.vm.id, .lease = 7}), ErrorCode::failed_precondition, "isn't running");
+  expect_failed(node_.carry_out(model::RebootVm{.vm = vm.vm.id, .lease = 7}), ErrorCode::failed_precondition,
+                "isn't running");
   expect_failed(node_.carry_out(model::RebootVm{.vm = host_.id<model::VmId>()}), ErrorCode::not_found, "no guest");
 }
 
@@ -79,7 +82,7 @@ TEST_F(OtherAssignments, AnUploadIsFedThroughTheRendezvous) {
   node_.executor().assign(work);
   const auto pipe = node_.uploads().offer(work.operation);
   ASSERT_TRUE(pipe);
-  EXPECT_FALSE(node_.uploads().offer(work.operation));  // one at a time
+  EXPECT_FALSE(node_.uploads().offer(work.operation));                                  // one at a time
   for (int i = 0; i < 200; ++i) ASSERT_TRUE((*pipe)->push(std::string(100'000, 'x')));  // far beyond the queue
   (*pipe)->finish();
   const auto end = node_.end_of(work.operation);
@@ -155,7 +158,8 @@ TEST_F(OtherAssignments, ImagesPoolsAndNetworksComeAndGo) {
   EXPECT_EQ(node_.carry_out(model::RemovePool{host_.pool_record}).state, AssignmentState::succeeded);
   EXPECT_TRUE(node_.pools().statuses().empty());
   host_.pool->fail_next("attach", {ErrorCode::permission_denied, "/pool belongs to another pool", {}});
-  expect_failed(node_.carry_out(model::EnsurePool{host_.pool_record}), ErrorCode::unavailable, "belongs to another pool");
+  expect_failed(node_.carry_out(model::EnsurePool{host_.pool_record}), ErrorCode::unavailable,
+                "belongs to another pool");
 
   EXPECT_EQ(node_.carry_out(model::EnsureNetwork{host_.network}).state, AssignmentState::succeeded);
   EXPECT_EQ(host_.hypervisor.networks().size(), 1U);

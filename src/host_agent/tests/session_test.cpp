@@ -152,16 +152,20 @@ class AgentTest : public JoinTest {
     config.session.longest_wait = std::chrono::milliseconds(50);
     config.tasks = host_.timings;
     config.housekeeping = std::chrono::milliseconds(50);
-    auto agent = NodeAgent::create(config,
-                                   {.hypervisor = host_.hypervisor,
-                                    .open_pool = [this](const model::Pool&) -> Result<std::unique_ptr<storage::ImagePool>> {
-                                      return std::make_unique<CrashingPool>(host_.pool, never_);
-                                    },
-                                    .kvm_trial = [] { return hypervisor::KvmTrialResult{model::Virtualization::tcg, ""}; },
-                                    .store = *host_.store,
-                                    .clock = clock_,
-                                    .random = random_},
-                                   **file_.load());
+    auto agent =
+        NodeAgent::create(config,
+                          {.hypervisor = host_.hypervisor,
+                           .open_pool = [this](const model::Pool&) -> Result<std::unique_ptr<storage::ImagePool>> {
+                             return std::make_unique<CrashingPool>(host_.pool, never_);
+                           },
+                           .kvm_trial =
+                               [] {
+                                 return hypervisor::KvmTrialResult{model::Virtualization::tcg, ""};
+                               },
+                           .store = *host_.store,
+                           .clock = clock_,
+                           .random = random_},
+                          **file_.load());
     EXPECT_TRUE(agent) << agent.error().describe();
     (*agent)->start();
     return std::move(*agent);
@@ -188,7 +192,8 @@ class AgentTest : public JoinTest {
 TEST_F(AgentTest, TheFirstMessageIsTheWholeReportThenHeartbeats) {
   const auto agent = start();
   ASSERT_TRUE(manager_.wait([&] {
-    return std::any_of(manager_.received.begin(), manager_.received.end(), [](const auto& m) { return m.has_heartbeat(); });
+    return std::any_of(manager_.received.begin(), manager_.received.end(),
+                       [](const auto& m) { return m.has_heartbeat(); });
   }));
   ASSERT_TRUE(manager_.received[0].has_report());
   const auto report = model::decode<model::NodeReport>(manager_.received[0].report());
@@ -235,7 +240,8 @@ TEST_F(AgentTest, AnEndIsResentAtEachConnectUntilItIsAcknowledged) {
       if (!manager_.received[i].has_report()) continue;
       const auto report = model::decode<model::NodeReport>(manager_.received[i].report());
       // The new stream's: it has the guest and no assignment.
-      if (report->assignments.empty() && report->vms.size() == 1 && report->vms[0].status.phase == model::VmPhase::running) {
+      if (report->assignments.empty() && report->vms.size() == 1 &&
+          report->vms[0].status.phase == model::VmPhase::running) {
         return true;
       }
     }
@@ -255,7 +261,8 @@ TEST_F(AgentTest, ObservationsComeBeforeTheEndAndRemovalIsTold) {
     for (std::size_t i = 0; i < manager_.received.size(); ++i) {
       const auto& message = manager_.received[i];
       if (message.has_observed_vm() &&
-          model::decode<model::ObservedVm>(message.observed_vm())->status.phase == model::VmPhase::running && seen_at == 0) {
+          model::decode<model::ObservedVm>(message.observed_vm())->status.phase == model::VmPhase::running &&
+          seen_at == 0) {
         seen_at = i;
       }
       if (message.has_assignment_report() &&

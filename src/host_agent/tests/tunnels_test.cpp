@@ -176,7 +176,8 @@ TEST_F(TunnelsTest, AnUploadThatBreaksOffFailsItsImport) {
 }
 
 TEST_F(TunnelsTest, ADownload) {
-  const auto wire = open({.kind = TunnelKind::image_download, .image = host_.golden, .pool = host_.pool_record, .format = "raw"});
+  const auto wire =
+      open({.kind = TunnelKind::image_download, .image = host_.golden, .pool = host_.pool_record, .format = "raw"});
   ASSERT_TRUE(wire->wait([&] { return wire->ended; }));
   EXPECT_EQ(wire->received, "fake image " + host_.golden.id.str());
   auto missing = host_.golden;

@@ -3,14 +3,13 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "hypervisor/xml_build.h"
 
 namespace bridgehead::hypervisor {
 namespace {
 
 constexpr log::Message kNotLive{"GUEST_CHANGE_WAITS",
                                 "A running guest did not take a change; it comes with its next start."};
-
-constexpr std::uint64_t kMemoryBlock = 2ull << 20;
 
 class LiveChanges {
  public:

@@ -5,6 +5,7 @@
 #include "reconcile/operations/records.h"
 
 namespace bridgehead::reconcile::operations {
+namespace image_steps {
 namespace {
 
 // The connected node with the most room in the pool; the lowest id of equals.
@@ -156,21 +157,22 @@ void withdraw_delete(const View& view, Changes& changes, model::Operation&) {
 }
 
 }  // namespace
+}  // namespace image_steps
 
 const Logic image_import{.kind = model::operation_kind::image_import,
                          .load = Load::image,
-                         .start = start_import,
-                         .body = import_body,
-                         .succeed = import_succeeded,
-                         .fail = import_failed,
-                         .withdraw = drop_image};
+                         .start = image_steps::start_import,
+                         .body = image_steps::import_body,
+                         .succeed = image_steps::import_succeeded,
+                         .fail = image_steps::import_failed,
+                         .withdraw = image_steps::drop_image};
 
 const Logic image_delete{.kind = model::operation_kind::image_delete,
                          .load = Load::none,
-                         .start = start_delete,
-                         .body = delete_body,
-                         .succeed = delete_succeeded,
-                         .fail = delete_failed,
-                         .withdraw = withdraw_delete};
+                         .start = image_steps::start_delete,
+                         .body = image_steps::delete_body,
+                         .succeed = image_steps::delete_succeeded,
+                         .fail = image_steps::delete_failed,
+                         .withdraw = image_steps::withdraw_delete};
 
 }  // namespace bridgehead::reconcile::operations

@@ -3,6 +3,7 @@
 #include "reconcile/operations/records.h"
 
 namespace bridgehead::reconcile::operations {
+namespace network_steps {
 namespace {
 
 std::vector<model::NodeId> network_nodes(const View& view) {
@@ -82,26 +83,27 @@ After delete_failed(const View& view, const Error&, unsigned, Changes& changes, 
 }
 
 }  // namespace
+}  // namespace network_steps
 
 const Logic network_create{.kind = model::operation_kind::network_create,
                            .load = Load::none,
-                           .nodes = network_nodes,
+                           .nodes = network_steps::network_nodes,
                            .one_is_enough = true,
-                           .start = start,
-                           .body = body<model::EnsureNetwork>,
-                           .succeed = created,
-                           .fail = create_failed,
-                           .undo_body = body<model::RemoveNetwork>,
-                           .undone = create_undone,
-                           .withdraw = drop};
+                           .start = network_steps::start,
+                           .body = network_steps::body<model::EnsureNetwork>,
+                           .succeed = network_steps::created,
+                           .fail = network_steps::create_failed,
+                           .undo_body = network_steps::body<model::RemoveNetwork>,
+                           .undone = network_steps::create_undone,
+                           .withdraw = network_steps::drop};
 
 const Logic network_delete{.kind = model::operation_kind::network_delete,
                            .load = Load::none,
-                           .nodes = network_nodes,
-                           .start = start,
-                           .body = body<model::RemoveNetwork>,
-                           .succeed = removed,
-                           .fail = delete_failed,
-                           .withdraw = restore};
+                           .nodes = network_steps::network_nodes,
+                           .start = network_steps::start,
+                           .body = network_steps::body<model::RemoveNetwork>,
+                           .succeed = network_steps::removed,
+                           .fail = network_steps::delete_failed,
+                           .withdraw = network_steps::restore};
 
 }  // namespace bridgehead::reconcile::operations

@@ -4,6 +4,7 @@
 #include "reconcile/operations/records.h"
 
 namespace bridgehead::reconcile::operations {
+namespace pool_steps {
 namespace {
 
 std::vector<model::NodeId> pool_nodes(const View& view) {
@@ -85,26 +86,27 @@ After remove_failed(const View& view, const Error&, unsigned, Changes& changes, 
 }
 
 }  // namespace
+}  // namespace pool_steps
 
 const Logic pool_add{.kind = model::operation_kind::pool_add,
                      .load = Load::none,
-                     .nodes = pool_nodes,
+                     .nodes = pool_steps::pool_nodes,
                      .one_is_enough = true,
-                     .start = start,
-                     .body = body<model::EnsurePool>,
-                     .succeed = added,
-                     .fail = add_failed,
-                     .undo_body = body<model::RemovePool>,
-                     .undone = add_undone,
-                     .withdraw = drop};
+                     .start = pool_steps::start,
+                     .body = pool_steps::body<model::EnsurePool>,
+                     .succeed = pool_steps::added,
+                     .fail = pool_steps::add_failed,
+                     .undo_body = pool_steps::body<model::RemovePool>,
+                     .undone = pool_steps::add_undone,
+                     .withdraw = pool_steps::drop};
 
 const Logic pool_remove{.kind = model::operation_kind::pool_remove,
                         .load = Load::none,
-                        .nodes = pool_nodes,
-                        .start = start,
-                        .body = body<model::RemovePool>,
-                        .succeed = removed,
-                        .fail = remove_failed,
-                        .withdraw = restore};
+                        .nodes = pool_steps::pool_nodes,
+                        .start = pool_steps::start,
+                        .body = pool_steps::body<model::RemovePool>,
+                        .succeed = pool_steps::removed,
+                        .fail = pool_steps::remove_failed,
+                        .withdraw = pool_steps::restore};
 
 }  // namespace bridgehead::reconcile::operations

@@ -3,6 +3,7 @@
 #include "reconcile/operations/records.h"
 
 namespace bridgehead::reconcile::operations {
+namespace vm_actions_steps {
 namespace {
 
 Start start(const View& view, Changes&, model::Operation& operation) {
@@ -56,13 +57,15 @@ constexpr Logic make(std::string_view kind, decltype(Logic::body) body, decltype
 }
 
 }  // namespace
+}  // namespace vm_actions_steps
 
-const Logic vm_reboot = make(model::operation_kind::vm_reboot, reboot_body);
-const Logic vm_snapshot_create =
-    make(model::operation_kind::vm_snapshot_create, snapshot_body<model::SnapshotAction::create>);
-const Logic vm_snapshot_rollback =
-    make(model::operation_kind::vm_snapshot_rollback, snapshot_body<model::SnapshotAction::rollback>, rolled_back);
-const Logic vm_snapshot_delete =
-    make(model::operation_kind::vm_snapshot_delete, snapshot_body<model::SnapshotAction::remove>);
+const Logic vm_reboot = vm_actions_steps::make(model::operation_kind::vm_reboot, vm_actions_steps::reboot_body);
+const Logic vm_snapshot_create = vm_actions_steps::make(model::operation_kind::vm_snapshot_create,
+                                                        vm_actions_steps::snapshot_body<model::SnapshotAction::create>);
+const Logic vm_snapshot_rollback = vm_actions_steps::make(
+    model::operation_kind::vm_snapshot_rollback, vm_actions_steps::snapshot_body<model::SnapshotAction::rollback>,
+    vm_actions_steps::rolled_back);
+const Logic vm_snapshot_delete = vm_actions_steps::make(model::operation_kind::vm_snapshot_delete,
+                                                        vm_actions_steps::snapshot_body<model::SnapshotAction::remove>);
 
 }  // namespace bridgehead::reconcile::operations

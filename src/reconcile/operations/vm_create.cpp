@@ -4,6 +4,7 @@
 #include "reconcile/operations/records.h"
 
 namespace bridgehead::reconcile::operations {
+namespace vm_create_steps {
 namespace {
 
 void drop_unsent(const View& view, Changes& changes, model::Operation& operation) {
@@ -105,14 +106,15 @@ void undone(const View& view, const std::optional<Error>& left, Changes& changes
 }
 
 }  // namespace
+}  // namespace vm_create_steps
 
 const Logic vm_create{.kind = model::operation_kind::vm_create,
-                      .start = start,
-                      .body = body,
-                      .succeed = succeed,
-                      .fail = fail_create,
-                      .undo_body = undo_body,
-                      .undone = undone,
-                      .withdraw = drop_unsent};
+                      .start = vm_create_steps::start,
+                      .body = vm_create_steps::body,
+                      .succeed = vm_create_steps::succeed,
+                      .fail = vm_create_steps::fail_create,
+                      .undo_body = vm_create_steps::undo_body,
+                      .undone = vm_create_steps::undone,
+                      .withdraw = vm_create_steps::drop_unsent};
 
 }  // namespace bridgehead::reconcile::operations

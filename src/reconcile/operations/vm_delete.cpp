@@ -4,6 +4,7 @@
 #include "reconcile/operations/records.h"
 
 namespace bridgehead::reconcile::operations {
+namespace vm_delete_steps {
 namespace {
 
 bool keep_disks(const model::Operation& operation) { return parameter(operation, "keep_disks", false); }
@@ -61,12 +62,13 @@ void withdraw(const View& view, Changes& changes, model::Operation&) {
 }
 
 }  // namespace
+}  // namespace vm_delete_steps
 
 const Logic vm_delete{.kind = model::operation_kind::vm_delete,
-                      .start = start,
-                      .body = body,
-                      .succeed = succeed,
-                      .fail = fail_delete,
-                      .withdraw = withdraw};
+                      .start = vm_delete_steps::start,
+                      .body = vm_delete_steps::body,
+                      .succeed = vm_delete_steps::succeed,
+                      .fail = vm_delete_steps::fail_delete,
+                      .withdraw = vm_delete_steps::withdraw};
 
 }  // namespace bridgehead::reconcile::operations

@@ -9,6 +9,7 @@
 #include "reconcile/operations/records.h"
 
 namespace bridgehead::reconcile::operations {
+namespace vm_update_steps {
 namespace {
 
 Start start(const View& view, Changes&, model::Operation& operation) {
@@ -194,11 +195,12 @@ constexpr Logic make(std::string_view kind) {
 }
 
 }  // namespace
+}  // namespace vm_update_steps
 
-const Logic vm_update = make(model::operation_kind::vm_update);
-const Logic vm_start = make(model::operation_kind::vm_start);
-const Logic vm_stop = make(model::operation_kind::vm_stop);
-const Logic vm_pause = make(model::operation_kind::vm_pause);
-const Logic vm_resume = make(model::operation_kind::vm_resume);
+const Logic vm_update = vm_update_steps::make(model::operation_kind::vm_update);
+const Logic vm_start = vm_update_steps::make(model::operation_kind::vm_start);
+const Logic vm_stop = vm_update_steps::make(model::operation_kind::vm_stop);
+const Logic vm_pause = vm_update_steps::make(model::operation_kind::vm_pause);
+const Logic vm_resume = vm_update_steps::make(model::operation_kind::vm_resume);
 
 }  // namespace bridgehead::reconcile::operations

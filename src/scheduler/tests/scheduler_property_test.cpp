@@ -8,7 +8,7 @@
 namespace bridgehead::scheduler {
 namespace {
 
-const model::PoolId kPool{"pool-1"};
+const model::PoolId kOnlyPool{"pool-1"};
 
 ClusterSnapshot any_cluster() {
   ClusterSnapshot cluster;
@@ -23,10 +23,10 @@ ClusterSnapshot any_cluster() {
     node.schedulable = *rc::gen::weightedElement<bool>({{4, true}, {1, false}});
     node.cpus = *rc::gen::inRange<std::uint32_t>(0, 9);
     node.memory = Bytes(*rc::gen::inRange<std::uint64_t>(0, 33) << 30);
-    node.pools[kPool] = {.ready = *rc::gen::weightedElement<bool>({{4, true}, {1, false}}),
-                         .message = "",
-                         .total = 64_GiB,
-                         .available = Bytes(*rc::gen::inRange<std::uint64_t>(0, 65) << 30)};
+    node.pools[kOnlyPool] = {.ready = *rc::gen::weightedElement<bool>({{4, true}, {1, false}}),
+                             .message = "",
+                             .total = 64_GiB,
+                             .available = Bytes(*rc::gen::inRange<std::uint64_t>(0, 65) << 30)};
     cluster.nodes.push_back(std::move(node));
   }
   return cluster;
@@ -36,7 +36,7 @@ VmRequest any_request(const ClusterSnapshot& cluster) {
   VmRequest request;
   request.cpus = *rc::gen::inRange<std::uint32_t>(1, 9);
   request.memory = Bytes(*rc::gen::inRange<std::uint64_t>(1, 17) << 29);
-  request.disk_room[kPool] = Bytes(*rc::gen::inRange<std::uint64_t>(0, 5) << 30);
+  request.disk_room[kOnlyPool] = Bytes(*rc::gen::inRange<std::uint64_t>(0, 5) << 30);
   if (!cluster.nodes.empty() && *rc::gen::weightedElement<bool>({{1, true}, {5, false}})) {
     request.pinned = (*rc::gen::elementOf(cluster.nodes)).id;
   }
@@ -58,10 +58,10 @@ TEST(SchedulerProperty, NeverOverCapacityAndOnlyWhereAllowed) {
       RC_ASSERT(node->state == model::NodeState::ready);
       RC_ASSERT(node->schedulable);
       RC_ASSERT(!request.pinned || *request.pinned == node->id);
-      auto& pool = node->pools[kPool];
+      auto& pool = node->pools[kOnlyPool];
       RC_ASSERT(pool.ready);
-      RC_ASSERT(pool.available >= request.disk_room.at(kPool) + cluster.limits.pool_reserve);
-      pool.available = pool.available - request.disk_room.at(kPool);
+      RC_ASSERT(pool.available >= request.disk_room.at(kOnlyPool) + cluster.limits.pool_reserve);
+      pool.available = pool.available - request.disk_room.at(kOnlyPool);
       node->allocated.cpus += request.cpus;
       node->allocated.memory += request.memory;
       RC_ASSERT(node->allocated.cpus <= usable_cpus(*node, cluster.limits));
@@ -94,10 +94,10 @@ TEST(SchedulerProperty, RefusesOnlyWhenNothingFits) {
     const auto cluster = any_cluster();
     const auto request = any_request(cluster);
     const bool any = std::any_of(cluster.nodes.begin(), cluster.nodes.end(), [&](const NodeSnapshot& node) {
-      const auto& pool = node.pools.at(kPool);
+      const auto& pool = node.pools.at(kOnlyPool);
       return node.state == model::NodeState::ready && node.schedulable &&
              (!request.pinned || *request.pinned == node.id) && pool.ready &&
-             pool.available >= request.disk_room.at(kPool) + cluster.limits.pool_reserve &&
+             pool.available >= request.disk_room.at(kOnlyPool) + cluster.limits.pool_reserve &&
              usable_cpus(node, cluster.limits) >= request.cpus && usable_memory(node, cluster.limits) >= request.memory;
     });
     const auto placed = place(cluster, request);
