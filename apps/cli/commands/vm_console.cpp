@@ -72,7 +72,8 @@ void add_console(CLI::App& vm, Context& context) {
           [](const Frame& frame) { (void)write_all(STDOUT_FILENO, frame.bytes, "standard output"); },
           [&] {
             winsize size{};
-            if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return;
+            // A terminal that does not know its size says 0 by 0.
+            if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) return;
             (*socket)->send({false, nlohmann::json{{"columns", size.ws_col}, {"rows", size.ws_row}}.dump()});
           });
     }

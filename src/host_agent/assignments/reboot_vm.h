@@ -1,5 +1,5 @@
-// Reboots a guest: asks it, or resets it with force. After a crash in its middle it may be rebooted once more, which
-// ends in the same state. See task.h.
+// Reboots a guest: asks it, or resets it with force; when changes wait for its next start, by stop and start. After a
+// crash in its middle it may be rebooted once more, which ends in the same state. See task.h.
 #pragma once
 
 #include "host_agent/assignments/task.h"
@@ -12,6 +12,8 @@ class RebootVmHandler {
   Outcome run(const model::RebootVm& work, const Task& task);
 
  private:
+  Status start_anew(const model::RebootVm& work, hypervisor::GuestState now, const Task& task);
+
   NodeServices& services_;
 };
 

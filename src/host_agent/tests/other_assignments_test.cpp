@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "host_agent/assignments/import_paths.h"
+#include "host_agent/remembered.h"
 #include "host_agent/testing/node_fixture.h"
 
 namespace bridgehead::host_agent::testing {
@@ -61,6 +62,19 @@ TEST_F(OtherAssignments, RebootNeedsARunningGuestOfThisLease) {
   expect_failed(node_.carry_out(model::RebootVm{.vm = vm.vm.id, .lease = 7}), ErrorCode::failed_precondition,
                 "isn't running");
   expect_failed(node_.carry_out(model::RebootVm{.vm = host_.id<model::VmId>()}), ErrorCode::not_found, "no guest");
+}
+
+TEST_F(OtherAssignments, RebootBringsTheChangesThatWait) {
+  auto vm = created();
+  host_.hypervisor.set_live_changes(false);
+  vm.vm.spec.cpus += 1;
+  ++vm.vm.generation;
+  ASSERT_EQ(node_.carry_out(vm).state, AssignmentState::succeeded);
+  ASSERT_TRUE(host_.hypervisor.get(vm.vm.id)->restart_required);
+  EXPECT_EQ(node_.carry_out(model::RebootVm{.vm = vm.vm.id, .lease = 7}).state, AssignmentState::succeeded);
+  EXPECT_EQ(host_.state(vm.vm.id), GuestState::running);
+  EXPECT_FALSE(host_.hypervisor.get(vm.vm.id)->restart_required);
+  EXPECT_EQ(host_.hypervisor.get(vm.vm.id)->cpus, vm.vm.spec.cpus);
 }
 
 TEST_F(OtherAssignments, Snapshots) {
@@ -155,16 +169,20 @@ TEST_F(OtherAssignments, ImagesPoolsAndNetworksComeAndGo) {
 
   EXPECT_EQ(node_.carry_out(model::EnsurePool{host_.pool_record}).state, AssignmentState::succeeded);
   EXPECT_TRUE(node_.pools().statuses().at(host_.pool_record.id).ready);
+  EXPECT_EQ(remembered(node_.journal()).pools, std::vector{host_.pool_record});  // a reboot needs it, manager or not
   EXPECT_EQ(node_.carry_out(model::RemovePool{host_.pool_record}).state, AssignmentState::succeeded);
   EXPECT_TRUE(node_.pools().statuses().empty());
+  EXPECT_TRUE(remembered(node_.journal()).pools.empty());
   host_.pool->fail_next("attach", {ErrorCode::permission_denied, "/pool belongs to another pool", {}});
   expect_failed(node_.carry_out(model::EnsurePool{host_.pool_record}), ErrorCode::unavailable,
                 "belongs to another pool");
 
   EXPECT_EQ(node_.carry_out(model::EnsureNetwork{host_.network}).state, AssignmentState::succeeded);
   EXPECT_EQ(host_.hypervisor.networks().size(), 1U);
+  EXPECT_EQ(remembered(node_.journal()).networks, std::vector{host_.network});
   EXPECT_EQ(node_.carry_out(model::RemoveNetwork{host_.network}).state, AssignmentState::succeeded);
   EXPECT_TRUE(host_.hypervisor.networks().empty());
+  EXPECT_TRUE(remembered(node_.journal()).networks.empty());
 }
 
 class ImportPaths : public ::testing::Test {

@@ -1,5 +1,7 @@
 // vm.reboot (parameters {"force"}) and vm.snapshot.{create,rollback,delete} (parameters {"name"}): done once, the spec
-// stays. A guest that a rollback left in another power state is left in it: what is wanted becomes what is.
+// stays. But a rollback leaves the guest in the power state of the snapshot: what is wanted becomes what is.
+#include <algorithm>
+
 #include "reconcile/operations/records.h"
 
 namespace bridgehead::reconcile::operations {
@@ -41,12 +43,24 @@ void rolled_back(const View& view, const model::AssignmentReport& report, Change
   succeed(view, report, changes, operation);
   const auto record = vm_of(view);
   if (!record) return;
-  const auto observed = power_of(record->value.status.phase);
-  if (!observed || *observed == record->value.spec.power) return;
   auto vm = record->value;
-  vm.spec.power = *observed;
+  const auto name = parameter<std::string>(view.operation(), "name", {});
+  const auto& snapshots = vm.status.snapshots;
+  const auto snapshot =
+      std::find_if(snapshots.begin(), snapshots.end(), [&](const auto& one) { return one.name == name; });
+  const bool paused = power_of(vm.status.phase) == model::PowerState::paused;
+  if (snapshot != snapshots.end()) {
+    vm.spec.power = !snapshot->with_memory ? model::PowerState::stopped
+                    : paused               ? model::PowerState::paused
+                                           : model::PowerState::running;
+  }
   ++vm.generation;
   changes.update(record, vm);
+  // The node's definition went back as well; what has been changed since the snapshot is put in again.
+  auto renew = internal_operation(view.random, view.now, model::operation_kind::vm_update, "vm", vm.id.str(), vm.name,
+                                  vm.generation);
+  renew.parameters["reason"] = "rolled back";
+  changes.create(std::move(renew));
 }
 
 After give_up(const View&, const Error&, unsigned, Changes&, model::Operation&) { return After::end; }
