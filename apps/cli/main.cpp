@@ -3,6 +3,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/context.h"
+#include "cli/version.h"
 
 namespace {
 
@@ -46,6 +47,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   app.set_help_all_flag("--help-all", "Help of every command");
+  app.set_version_flag("--version", fmt::format("bh {}", cli::kVersion));
   app.add_option("-o,--output", context.format_name,
                  "table, json, yaml, name, or (for show) a field such as phase or address")
       ->group("Global options");

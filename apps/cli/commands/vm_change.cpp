@@ -1,5 +1,5 @@
 // vm set, rename, resize; disk and nic of a guest.
-#include "base/file.h"
+#include "cli/commands/cloud_init_flags.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
 
@@ -12,6 +12,7 @@ struct ChangeOptions {
   std::string memory, disk_size, image, network, mac, cpu_model, firmware;
   std::string autostart;
   std::vector<std::string> disks, labels;
+  CloudInitFlags cloud_init;
   ChangeFlags flags;
 };
 
@@ -63,12 +64,13 @@ void add_resize(CLI::App& vm, Context& context) {
 }
 
 void add_set(CLI::App& vm, Context& context) {
-  auto* set = vm.add_subcommand("set", "Change labels, autostart, CPU model, firmware");
+  auto* set = vm.add_subcommand("set", "Change labels, autostart, CPU model, firmware, cloud-init");
   const auto options = begin(*set);
   set->add_option("--label", options->labels, "KEY=VALUE; KEY= removes it (repeatable)")->allow_extra_args(false);
   set->add_option("--autostart", options->autostart, "on or off")->check(CLI::IsMember({"on", "off"}));
   set->add_option("--cpu-model", options->cpu_model, "host or baseline; at the next start");
   set->add_option("--firmware", options->firmware, "bios or uefi; at the next start");
+  options->cloud_init.add_to(*set);
   on_chosen(*set, context, [&context, options](ApiClient& api) -> Status {
     nlohmann::json body = nlohmann::json::object();
     if (!options->autostart.empty()) body["autostart"] = options->autostart == "on";
@@ -85,6 +87,9 @@ void add_set(CLI::App& vm, Context& context) {
         if (!pair->second.empty()) body["labels"][pair->first] = pair->second;
       }
     }
+    auto seed = options->cloud_init.body();
+    if (!seed) return forward(seed);
+    if (!seed->empty()) body["cloud_init"] = std::move(*seed);
     if (body.empty()) return fail(ErrorCode::invalid_argument, "nothing to change; see: bh vm set --help");
     return send(context, *options, api.patch(path_of(*options), body));
   });

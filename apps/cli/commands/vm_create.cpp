@@ -1,4 +1,4 @@
-#include "base/file.h"
+#include "cli/commands/cloud_init_flags.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
 
@@ -9,44 +9,11 @@ struct CreateOptions {
   std::string name, image, pool, node, cpu_model, firmware;
   std::string cpus = "1", memory = "1GiB";
   std::uint32_t count = 1;
-  std::vector<std::string> disks, networks, labels, ssh_keys;
-  std::string user, hostname, password_file, user_data, network_config;
+  std::vector<std::string> disks, networks, labels;
+  CloudInitFlags cloud_init;
   bool no_network = false, stopped = false, no_autostart = false;
   ChangeFlags flags;
 };
-
-// The content of a file that the user named; public keys may also be given as they are.
-Result<std::string> content_of(const std::string& file) {
-  auto content = read_file(file, 1_MiB);
-  if (!content) return forward(content);
-  while (!content->empty() && (content->back() == '\n' || content->back() == '\r')) content->pop_back();
-  return content;
-}
-
-Result<nlohmann::json> cloud_init(const CreateOptions& options) {
-  nlohmann::json json = nlohmann::json::object();
-  if (!options.user.empty()) json["user"] = options.user;
-  if (!options.hostname.empty()) json["hostname"] = options.hostname;
-  for (const auto& key : options.ssh_keys) {
-    if (key.starts_with("ssh-") || key.starts_with("ecdsa-") || key.starts_with("sk-")) {
-      json["ssh_keys"].push_back(key);
-      continue;
-    }
-    const auto content = content_of(key);
-    if (!content) return forward(content);
-    json["ssh_keys"].push_back(*content);
-  }
-  const std::pair<const char*, const std::string*> files[] = {{"password", &options.password_file},
-                                                              {"user_data", &options.user_data},
-                                                              {"network_config", &options.network_config}};
-  for (const auto& [field, file] : files) {
-    if (file->empty()) continue;
-    const auto content = content_of(*file);
-    if (!content) return forward(content);
-    json[field] = *content;
-  }
-  return json;
-}
 
 // "lan", "lan,vlan=20", "lan,mac=52:..."
 Result<nlohmann::json> nic_from(const std::string& text) {
@@ -105,7 +72,7 @@ Result<nlohmann::json> request(const CreateOptions& options) {
       return fail(ErrorCode::invalid_argument, "--label: write KEY=VALUE, not '{}'", label);
     body["labels"][label.substr(0, equals)] = label.substr(equals + 1);
   }
-  auto seed = cloud_init(options);
+  auto seed = options.cloud_init.body();
   if (!seed) return forward(seed);
   body["cloud_init"] = std::move(*seed);
   return body;
@@ -133,13 +100,7 @@ void add_vm_create_command(CLI::App& vm, Context& context) {
   create->add_option("--cpu-model", options->cpu_model, "host (fastest, default) or baseline (can move anywhere)");
   create->add_option("--firmware", options->firmware, "bios (default) or uefi");
   create->add_option("--label", options->labels, "KEY=VALUE (repeatable)")->allow_extra_args(false);
-  create->add_option("--user", options->user, "cloud-init: login user (default: the image's)");
-  create->add_option("--ssh-key", options->ssh_keys, "cloud-init: public key, or a file with one (repeatable)")
-      ->allow_extra_args(false);
-  create->add_option("--password-file", options->password_file, "cloud-init: file with the user's password");
-  create->add_option("--hostname", options->hostname, "cloud-init: host name (default: the VM's name)");
-  create->add_option("--user-data", options->user_data, "cloud-init: file passed on as it is");
-  create->add_option("--network-config", options->network_config, "cloud-init: network configuration file");
+  options->cloud_init.add_to(*create);
   create->add_flag("--stopped", options->stopped, "Don't start it");
   create->add_flag("--no-autostart", options->no_autostart, "Don't start it again after the node's reboot");
   add_change_flags(*create, options->flags);
