@@ -53,7 +53,10 @@ std::optional<Refusal> refuse_pools(const NodeSnapshot& node, const VmRequest& r
     }
     const auto free = minus(pool.available, limits.pool_reserve);
     if (pool.available < room + limits.pool_reserve) {
-      return Refusal{Obstacle::no_room, fmt::format("needs {} of room in pool '{}'", room.human(), name), free.count()};
+      return Refusal{Obstacle::no_room,
+                     fmt::format("needs {} of room in pool '{}' beside the {} that are kept free", room.human(), name,
+                                 limits.pool_reserve.human()),
+                     free.count()};
     }
   }
   return {};

@@ -31,6 +31,12 @@ Result<std::optional<Identity>> IdentityFile::load() const {
     const auto issued = parse_rfc3339(json->at("issued").get<std::string>());
     if (!issued) return forward(issued);
     identity.issued = *issued;
+    if (const auto readable = pki::certificate_expiry(identity.certificate_pem); !readable) {
+      return fail_with_hint(
+          ErrorCode::data_corrupt,
+          fmt::format("the certificate in {} is damaged: {}", file().native(), readable.error().message),
+          "Move the file away and join again.");
+    }
     return std::optional(std::move(identity));
   } catch (const std::exception& error) {
     return fail_with_hint(ErrorCode::data_corrupt, fmt::format("{} is damaged: {}", file().native(), error.what()),

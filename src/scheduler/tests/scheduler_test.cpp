@@ -116,7 +116,8 @@ TEST(Scheduler, NeedsPoolRoomAndBridges) {
   auto full = node("a");
   full.pools[kPool].available = 300_MiB;
   EXPECT_EQ(place({{full}, {}}, request()).error().message,
-            "no node fits: 1 node (a): needs 64 MiB of room in pool 'local', 44 MiB free");
+            "no node fits: 1 node (a): needs 64 MiB of room in pool 'local' beside the 256 MiB that are kept free, 44 "
+            "MiB free");
   auto none = node("a");
   none.pools.clear();
   EXPECT_EQ(place({{none}, {}}, request()).error().message, "no node fits: 1 node (a): without pool 'local'");
