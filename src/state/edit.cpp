@@ -213,12 +213,12 @@ Result<Revision> Inventory::commit(Edit edit) {
 }
 
 Result<Revision> change(Inventory& inventory, const std::function<Status(Edit&)>& change) {
-  constexpr int kTries = 20;
+  constexpr int kCommitTries = 20;
   for (int tries = 1;; ++tries) {
     Edit edit = inventory.edit();
     if (auto filled = change(edit); !filled) return forward(filled);
     auto committed = inventory.commit(std::move(edit));
-    if (committed || committed.error().code != ErrorCode::conflict || tries == kTries) return committed;
+    if (committed || committed.error().code != ErrorCode::conflict || tries == kCommitTries) return committed;
   }
 }
 

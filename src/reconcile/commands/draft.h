@@ -53,7 +53,7 @@ Result<std::vector<model::Operation>> made_before(const state::Inventory& invent
 // Fills and commits, again while somebody else's change comes between. Nothing is committed for a dry run.
 template <typename T>
 Result<T> run(Commander& commander, const Caller& caller, const std::function<Result<T>(Draft&)>& fill) {
-  constexpr int kTries = 100;
+  constexpr int kDraftTries = 100;
   const std::lock_guard turn(commander.turn);
   for (int tries = 1;; ++tries) {
     Draft draft(commander, caller);
@@ -61,7 +61,7 @@ Result<T> run(Commander& commander, const Caller& caller, const std::function<Re
     if (!value || caller.dry_run) return value;
     const auto committed = commander.inventory.commit(std::move(draft.edit));
     if (committed) return value;
-    if (committed.error().code != ErrorCode::conflict || tries == kTries) return forward(committed);
+    if (committed.error().code != ErrorCode::conflict || tries == kDraftTries) return forward(committed);
   }
 }
 
