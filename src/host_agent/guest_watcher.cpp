@@ -184,7 +184,10 @@ void GuestWatcher::take_over(const hypervisor::GuestInfo& info, std::uint64_t ti
       const bool began = guest.running_since == Monotonic{};
       if (began) {
         guest.running_since = clock_.monotonic();
-        guest.ask_addresses = Monotonic{};
+        // One that has just begun has none yet, and asking would only take time from its start; one that ran before
+        // this agent did may have. (A guest agent that connects is asked at once.)
+        const bool boots = !is_new || seen.status.phase == VmPhase::creating;
+        guest.ask_addresses = boots ? guest.running_since + 2 * timings_.address_poll_booting : Monotonic{};
         wake_addresses_.notify_all();
       }
       seen.status.ip_addresses = guest.seen.status.ip_addresses;
@@ -244,8 +247,10 @@ void GuestWatcher::ask_addresses(const model::VmId& vm) {
     auto& guest = found->second;
     const auto now = clock_.monotonic();
     const bool known = addresses && !addresses->empty() && agent;
-    const bool booting = now - guest.running_since < timings_.boot;
-    guest.ask_addresses = now + (booting && !known ? timings_.address_poll_booting : timings_.address_poll);
+    const auto age = now - guest.running_since;
+    // Ever less often: while many guests boot, asking them all takes time from their starts.
+    const auto booting_poll = std::max<Monotonic::duration>(timings_.address_poll_booting, age / 4);
+    guest.ask_addresses = now + (age < timings_.boot && !known ? booting_poll : timings_.address_poll);
     if (!addresses || guest.running_since == Monotonic{}) return;
     seen = guest.seen;
     seen.status.ip_addresses = std::move(*addresses);

@@ -164,6 +164,9 @@ Result<ParsedDomain> parse_domain(std::string_view xml) {
   const auto vcpu = domain.child("vcpu");
   config.max_cpus = vcpu.text().as_uint();
   config.cpus = vcpu.attribute("current").as_uint(config.max_cpus);
+  for (const auto one : domain.child("vcpus").children("vcpu")) {
+    parsed.cpus_added |= one.attribute("enabled").as_bool() && one.attribute("hotpluggable").as_bool();
+  }
   const std::string_view mode = domain.child("cpu").attribute("mode").value();
   config.cpu_model = mode == "custom" ? model::CpuModel::baseline : model::CpuModel::host;
   const auto os = domain.child("os");

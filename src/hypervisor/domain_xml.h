@@ -63,6 +63,7 @@ struct ParsedDomain {
   Bytes memory_device;     // size of the virtio-mem device; 0 = none
   Bytes memory_requested;  // how much of that the guest should use
   bool agent_connected = false;
+  bool cpus_added = false;  // some of its CPUs came while it ran
 };
 // Errors: data_corrupt when it isn't one of our domains.
 Result<ParsedDomain> parse_domain(std::string_view xml);

@@ -140,6 +140,7 @@ Result<GuestTemplate> GuestTemplate::take(const std::string& xml, fs::path direc
   GuestTemplate made;
   made.xml_ = xml;
   made.directory_ = std::move(directory);
+  made.virt_type_ = document->child("domain").attribute("type").value();
   for (const auto disk : document->child("domain").child("devices").children("disk")) {
     const fs::path source = disk.child("source").attribute("file").value();
     if (source.empty()) continue;

@@ -55,6 +55,7 @@ class GuestTemplate {
   Result<std::string> make_ready(const std::string& name) const;
   std::filesystem::path first_disk(const std::string& name) const;
   std::string first_disk_format() const { return format_; }
+  std::string virt_type() const { return virt_type_; }  // "kvm" or "qemu"
   void remove_files(const std::string& name) const;
 
  private:
@@ -64,6 +65,7 @@ class GuestTemplate {
   std::filesystem::path directory_;
   std::vector<std::string> targets_;  // of the disks with a file, the first is the boot disk
   std::string format_;
+  std::string virt_type_;
 };
 
 }  // namespace bridgehead::performance

@@ -14,7 +14,6 @@
 // --assert: exits 1 unless Bridgehead's p50 is at most 1.25 times libvirt's, one at a time and many at once, and
 // virt-install's is at least 4 times Bridgehead's.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
@@ -22,12 +21,11 @@
 #include "base/file.h"
 #include "performance/bridgehead_user.h"
 #include "performance/libvirt_peers.h"
+#include "performance/process_cpu.h"
+#include "performance/vm_create_figures.h"
 
 namespace bridgehead::performance {
 namespace {
-
-constexpr double kLargestRatio = 1.25;
-constexpr double kSmallestVirtInstallRatio = 4;
 
 struct Options {
   std::string image;
@@ -59,25 +57,12 @@ void must(const Status& status) {
 
 double milliseconds(Moment from, Moment to) { return std::chrono::duration<double, std::milli>(to - from).count(); }
 
-// Nearest rank.
-double percentile(std::vector<double> values, double percent) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  const auto rank = static_cast<std::size_t>(std::ceil(percent / 100 * static_cast<double>(values.size())));
-  return values[std::clamp<std::size_t>(rank, 1, values.size()) - 1];
-}
-double p50(const std::vector<double>& values) { return percentile(values, 50); }
-
-// Milliseconds since the request.
-struct Times {
-  std::vector<double> answered, defined, running, ended;
-  std::vector<double> total;  // of many at once: until the last one runs
-};
-
 class Benchmark {
  public:
   explicit Benchmark(Options options)
-      : options_(std::move(options)), user_(must(cli::Connection::load(cli::Connection::default_file()))) {}
+      : options_(std::move(options)), user_(must(cli::Connection::load(cli::Connection::default_file()))) {
+    figures_.batch = options_.batch;
+  }
 
   int run() {
     say("making a guest as the model for the others");
@@ -92,7 +77,14 @@ class Benchmark {
       many_libvirt();
       if (!first) many_bridgehead();
     }
-    return options_.json ? print_json() : print_table();
+    if (options_.json) {
+      figures_.print_json();
+    } else {
+      figures_.print_table();
+    }
+    if (!options_.assert_limits) return 0;
+    say(figures_.within_limits() ? "as wanted" : "NOT as wanted");
+    return figures_.within_limits() ? 0 : 1;
   }
 
  private:
@@ -119,7 +111,8 @@ class Benchmark {
   }
 
   void one_at_a_time() {
-    std::vector<std::function<void()>> peers{[this] { one_bridgehead(&one_); }, [this] { one_libvirt(&one_libvirt_); }};
+    std::vector<std::function<void()>> peers{[this] { one_bridgehead(&figures_.one); },
+                                             [this] { one_libvirt(&figures_.one_libvirt); }};
     if (options_.virt_install) peers.emplace_back([this] { one_virt_install(); });
     for (std::size_t n = 0; n < options_.rounds; ++n) {
       if (n % 5 == 0) say(fmt::format("one at a time, round {} of {}", n + 1, options_.rounds));
@@ -166,9 +159,16 @@ class Benchmark {
 
   Command virt_install(const std::string& name, const std::string& disk) const {
     return {.program = "virt-install",
-            .arguments = {"--connect", "qemu:///system", "--name", name, "--memory", std::to_string(options_.memory),
-                          "--vcpus", "1", "--import", "--noautoconsole", "--disk", disk, "--network",
-                          "network=" + network_, "--osinfo", "detect=off,require=off", "--graphics", "vnc"},
+            .arguments = {"--connect",   "qemu:///system",
+                          "--name",      name,
+                          "--memory",    std::to_string(options_.memory),
+                          "--vcpus",     "1",
+                          "--virt-type", template_.virt_type(),
+                          "--import",    "--noautoconsole",
+                          "--disk",      disk,
+                          "--network",   "network=" + network_,
+                          "--osinfo",    "linux2022",
+                          "--graphics",  "vnc"},
             .timeout = std::chrono::minutes(3)};
   }
 
@@ -181,9 +181,9 @@ class Benchmark {
     must(runner_.run(command));
     const auto ended = std::chrono::steady_clock::now();
     const auto seen = must(libvirt_.wait_running(name));
-    install_.defined.push_back(milliseconds(begin, seen.defined));
-    install_.running.push_back(milliseconds(begin, seen.running));
-    install_.ended.push_back(milliseconds(begin, ended));
+    figures_.install.defined.push_back(milliseconds(begin, seen.defined));
+    figures_.install.running.push_back(milliseconds(begin, seen.running));
+    figures_.install.ended.push_back(milliseconds(begin, ended));
     remove(name);
   }
 
@@ -205,27 +205,30 @@ class Benchmark {
     must(runner_.run(clone));
     must(libvirt_.create(name));
     const auto seen = must(libvirt_.wait_running(name));
-    clone_.defined.push_back(milliseconds(begin, seen.defined));
-    clone_.running.push_back(milliseconds(begin, seen.running));
+    figures_.clone.defined.push_back(milliseconds(begin, seen.defined));
+    figures_.clone.running.push_back(milliseconds(begin, seen.running));
     must(libvirt_.remove(name));
     must(remove_file(copy));
   }
 
   void many_bridgehead() {
     const auto body = request(next_name("many"), options_.batch);
+    const auto cpu = process_cpu();
     const auto begin = std::chrono::steady_clock::now();
     const auto guests = must(user_.create(body));
     const auto answered = std::chrono::steady_clock::now();
     double last = 0;
     for (const auto& guest : guests) {
       const auto seen = must(libvirt_.wait_running(guest.domain));
-      many_.defined.push_back(milliseconds(begin, seen.defined));
-      many_.running.push_back(milliseconds(begin, seen.running));
-      last = std::max(last, many_.running.back());
+      figures_.many.defined.push_back(milliseconds(begin, seen.defined));
+      figures_.many.running.push_back(milliseconds(begin, seen.running));
+      last = std::max(last, figures_.many.running.back());
     }
-    for (const auto& guest : guests) many_.ended.push_back(milliseconds(begin, must(user_.wait_end(guest.operation))));
-    many_.answered.push_back(milliseconds(begin, answered));
-    many_.total.push_back(last);
+    note_cpu(cpu, figures_.many);
+    for (const auto& guest : guests)
+      figures_.many.ended.push_back(milliseconds(begin, must(user_.wait_end(guest.operation))));
+    figures_.many.answered.push_back(milliseconds(begin, answered));
+    figures_.many.total.push_back(last);
     must(user_.remove(guests));
   }
 
@@ -237,100 +240,32 @@ class Benchmark {
       xml[n] = must(template_.make_ready(names[n]));
     }
     double last = 0;
+    const auto cpu = process_cpu();
     {
       std::vector<std::jthread> threads;
       const auto begin = std::chrono::steady_clock::now();
       for (const auto& one : xml) threads.emplace_back([this, &one] { must(libvirt_.define_and_create(one)); });
       for (const auto& name : names) {
         const auto seen = must(libvirt_.wait_running(name));
-        many_libvirt_.defined.push_back(milliseconds(begin, seen.defined));
-        many_libvirt_.running.push_back(milliseconds(begin, seen.running));
-        last = std::max(last, many_libvirt_.running.back());
+        figures_.many_libvirt.defined.push_back(milliseconds(begin, seen.defined));
+        figures_.many_libvirt.running.push_back(milliseconds(begin, seen.running));
+        last = std::max(last, figures_.many_libvirt.running.back());
       }
     }
-    many_libvirt_.total.push_back(last);
+    note_cpu(cpu, figures_.many_libvirt);
+    figures_.many_libvirt.total.push_back(last);
     for (const auto& name : names) remove(name);
   }
 
-  struct Ratios {
-    double one, many, many_total, install;
-    bool fine(bool with_install) const {
-      return one <= kLargestRatio && many <= kLargestRatio && (!with_install || install >= kSmallestVirtInstallRatio);
+  // What the daemons have used since `before`, and the guests that run now (their QEMU's start and their BIOS).
+  void note_cpu(const std::map<std::string, double>& before, Times& times) const {
+    const auto now = process_cpu();
+    for (const auto& [label, process] : kProcesses) {
+      const auto was = before.find(std::string(process));
+      const auto is = now.find(std::string(process));
+      const double used = (is == now.end() ? 0 : is->second) - (was == before.end() ? 0 : was->second);
+      times.cpu[std::string(label)].push_back(used / static_cast<double>(options_.batch));
     }
-  };
-  Ratios ratios() const {
-    const auto ratio = [](const std::vector<double>& a, const std::vector<double>& b) {
-      return b.empty() ? 0 : p50(a) / p50(b);
-    };
-    return {ratio(one_.running, one_libvirt_.running), ratio(many_.running, many_libvirt_.running),
-            ratio(many_.total, many_libvirt_.total), ratio(install_.running, one_.running)};
-  }
-  int verdict() const { return !options_.assert_limits || ratios().fine(options_.virt_install) ? 0 : 1; }
-
-  static void row(std::string_view what, const std::vector<double>& values) {
-    if (values.empty()) return;
-    fmt::print("  {:34} {:7.0f} {:7.0f} {:7.0f}   ({})\n", what, p50(values), percentile(values, 95),
-               percentile(values, 0), values.size());
-  }
-
-  int print_table() const {
-    fmt::print("\nfrom request to virtual CPUs running, ms       p50     p95     min   (samples)\n");
-    fmt::print("one at a time\n");
-    row("Bridgehead", one_.running);
-    row("libvirt define+create", one_libvirt_.running);
-    row("virt-install --import", install_.running);
-    row("virt-clone, start", clone_.running);
-    fmt::print("{} at once\n", options_.batch);
-    row("Bridgehead, each", many_.running);
-    row("libvirt define+create, each", many_libvirt_.running);
-    row("Bridgehead, the last", many_.total);
-    row("libvirt define+create, the last", many_libvirt_.total);
-    fmt::print("where it goes, one at a time: ms since the request\n");
-    row("Bridgehead: request answered", one_.answered);
-    row("Bridgehead: domain defined", one_.defined);
-    row("Bridgehead: operation ended", one_.ended);
-    row("libvirt: domain defined", one_libvirt_.defined);
-    row("libvirt: create returned", one_libvirt_.ended);
-    const auto r = ratios();
-    fmt::print("ratios of p50\n");
-    fmt::print("  Bridgehead / libvirt                 {:5.2f}   (at most {})\n", r.one, kLargestRatio);
-    fmt::print("  Bridgehead / libvirt, {:3} at once    {:5.2f}   (at most {}); the last: {:.2f}\n", options_.batch,
-               r.many, kLargestRatio, r.many_total);
-    if (options_.virt_install) {
-      fmt::print("  virt-install / Bridgehead            {:5.2f}   (at least {})\n", r.install,
-                 kSmallestVirtInstallRatio);
-    }
-    if (options_.assert_limits) fmt::print("{}\n", verdict() == 0 ? "as wanted" : "NOT as wanted");
-    return verdict();
-  }
-
-  int print_json() const {
-    const auto figures = [](const Times& times) {
-      nlohmann::json json;
-      const std::pair<const char*, const std::vector<double>*> all[] = {{"answered", &times.answered},
-                                                                        {"defined", &times.defined},
-                                                                        {"running", &times.running},
-                                                                        {"ended", &times.ended},
-                                                                        {"last_running", &times.total}};
-      for (const auto& [name, values] : all) {
-        if (values->empty()) continue;
-        json[name] = {{"p50", p50(*values)}, {"p95", percentile(*values, 95)}, {"values", *values}};
-      }
-      return json;
-    };
-    const auto r = ratios();
-    const nlohmann::json json = {
-        {"unit", "ms"},
-        {"batch", options_.batch},
-        {"one", figures(one_)},
-        {"one_libvirt", figures(one_libvirt_)},
-        {"virt_install", figures(install_)},
-        {"virt_clone", figures(clone_)},
-        {"many", figures(many_)},
-        {"many_libvirt", figures(many_libvirt_)},
-        {"ratios", {{"one", r.one}, {"many", r.many}, {"many_last", r.many_total}, {"virt_install", r.install}}}};
-    fmt::print("{}\n", json.dump(2));
-    return verdict();
   }
 
   const Options options_;
@@ -341,7 +276,7 @@ class Benchmark {
   GuestTemplate template_;
   std::size_t names_ = 0;
   std::string clone_original_;
-  Times one_, one_libvirt_, install_, clone_, many_, many_libvirt_;
+  Figures figures_;
 };
 
 }  // namespace

@@ -107,7 +107,7 @@ Result<Connection::Shared> Connection::open() {
     result = connection_;
   }
   log::info(kConnected, "connected to {}", uri_);
-  if (reconnected) sink_->events.reconnected();
+  if (reconnected && sink_->events.reconnected) sink_->events.reconnected();
   return result;
 }
 
@@ -116,6 +116,7 @@ Connection::Shared Connection::subscribe(virConnectPtr connection) {
   const auto opaque = [&] { return static_cast<void*>(new std::shared_ptr<Sink>(sink_)); };  // freed by Sink::free
   std::vector<int> callbacks;
   for (const int event : kEvents) {
+    if (!sink_->events.lifecycle) break;
     auto* mine = opaque();
     const int id =
         ::virConnectDomainEventRegisterAny(connection, nullptr, event, Sink::callback(event), mine, &Sink::free);

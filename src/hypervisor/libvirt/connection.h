@@ -16,7 +16,8 @@
 
 namespace bridgehead::hypervisor {
 
-// Called from the event loop's thread, except connected (from whoever reconnected). Must be quick.
+// Called from the event loop's thread, except connected (from whoever reconnected). Must be quick. All or none of them;
+// without them libvirtd isn't asked for events.
 struct ConnectionEvents {
   std::function<void(virDomainPtr, int lifecycle_event)> lifecycle;
   std::function<void(virDomainPtr)> agent;

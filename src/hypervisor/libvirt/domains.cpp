@@ -145,6 +145,27 @@ Result<std::vector<GuestInfo>> describe_all(virConnectPtr connection) {
   return guests;
 }
 
+Result<HypervisorInfo> read_info(virConnectPtr connection) {
+  unsigned long library = 0, hypervisor = 0;
+  if (::virConnectGetLibVersion(connection, &library) < 0 || ::virConnectGetVersion(connection, &hypervisor) < 0) {
+    return fail_libvirt("ask libvirt for its version");
+  }
+  const CString xml(::virConnectGetDomainCapabilities(connection, nullptr, "x86_64", "q35", nullptr, 0));
+  if (!xml) {
+    auto failed = fail_libvirt("find out what QEMU can do here");
+    failed.value().code = ErrorCode::unavailable;
+    if (failed.value().hint.empty()) failed.value().hint = "Install qemu-system-x86.";
+    return failed;
+  }
+  pugi::xml_document document;
+  document.load_string(xml.get());
+  const auto version = [](unsigned long v) {
+    return fmt::format("{}.{}.{}", v / 1'000'000, v / 1000 % 1000, v % 1000);
+  };
+  return HypervisorInfo{version(library), version(hypervisor),
+                        document.child("domainCapabilities").child_value("machine")};
+}
+
 Result<ParsedDomain> read_domain(virDomainPtr domain, unsigned flags) {
   const CString xml(::virDomainGetXMLDesc(domain, flags));
   if (!xml) return fail_libvirt("read the guest's definition");

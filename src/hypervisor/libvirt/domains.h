@@ -16,6 +16,9 @@ struct FoundDomain {
   explicit operator bool() const { return domain != nullptr; }
 };
 
+// unavailable when there is no usable QEMU.
+Result<HypervisorInfo> read_info(virConnectPtr connection);
+
 // conflict when a domain that isn't ours has this UUID.
 Result<FoundDomain> find_domain(virConnectPtr connection, const model::VmId& id);
 // not_found when it's absent.

@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include <libvirt/libvirt-qemu.h>
-#include <pugixml.hpp>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -44,6 +43,7 @@ class LibvirtHypervisor final : public Hypervisor {
   LibvirtHypervisor(LibvirtOptions options, CommandRunner& commands)
       : options_(std::move(options)),
         commands_(commands),
+        slow_(options_.uri, {}),
         connection_(options_.uri,
                     {.lifecycle = [this](virDomainPtr domain, int event) { on_lifecycle(domain, event); },
                      .agent = [this](virDomainPtr domain) { emit(domain, GuestEventKind::agent_changed); },
@@ -51,9 +51,7 @@ class LibvirtHypervisor final : public Hypervisor {
                                       bool removed) { waits_.on_device(id_of(domain).str(), alias, removed); },
                      .reconnected = [this] { announce_all(); }}) {}
 
-  Result<HypervisorInfo> info() override {
-    return connection_.call([&](virConnectPtr connection) { return read_info(connection); });
-  }
+  Result<HypervisorInfo> info() override { return connection_.call(&read_info); }
 
   Result<std::vector<GuestInfo>> list() override { return connection_.call(&describe_all); }
 
@@ -78,7 +76,7 @@ class LibvirtHypervisor final : public Hypervisor {
   }
 
   Status start(const model::VmId& id) override {
-    return with_domain(id, [&](const FoundDomain& found) -> Status {
+    return with_domain(slow_, id, [&](const FoundDomain& found) -> Status {
       for (const auto& [bridge, tag] : found.metadata.vlans) {
         if (auto ensured = ensure_vlan_bridge(commands_, bridge, tag); !ensured) return ensured;
       }
@@ -104,7 +102,7 @@ class LibvirtHypervisor final : public Hypervisor {
   }
 
   Status power_off(const model::VmId& id) override {
-    return connection_.call([&](virConnectPtr connection) -> Status {
+    return slow_.call([&](virConnectPtr connection) -> Status {
       const auto found = find_domain(connection, id);
       if (!found) return forward(found);
       return *found ? destroy(*found) : Status{};
@@ -143,7 +141,7 @@ class LibvirtHypervisor final : public Hypervisor {
   }
 
   Status remove(const model::VmId& id) override {
-    return connection_.call([&](virConnectPtr connection) -> Status {
+    return slow_.call([&](virConnectPtr connection) -> Status {
       const auto found = find_domain(connection, id);
       if (!found) return forward(found);
       return *found ? remove_found(*found) : Status{};
@@ -151,17 +149,17 @@ class LibvirtHypervisor final : public Hypervisor {
   }
 
   Status create_snapshot(const model::VmId& id, const std::string& name) override {
-    return with_domain(id, [&](const FoundDomain& found) { return hypervisor::create_snapshot(found, name); });
+    return with_domain(slow_, id, [&](const FoundDomain& found) { return hypervisor::create_snapshot(found, name); });
   }
   Status rollback_snapshot(const model::VmId& id, const std::string& name) override {
-    return connection_.call([&](virConnectPtr connection) -> Status {
+    return slow_.call([&](virConnectPtr connection) -> Status {
       const auto found = require_domain(connection, id);
       if (!found) return forward(found);
       return hypervisor::rollback_snapshot(connection, *found, name);
     });
   }
   Status remove_snapshot(const model::VmId& id, const std::string& name) override {
-    return connection_.call([&](virConnectPtr connection) -> Status {
+    return slow_.call([&](virConnectPtr connection) -> Status {
       const auto found = find_domain(connection, id);
       if (!found) return forward(found);
       return *found ? hypervisor::remove_snapshot(*found, name) : Status{};
@@ -203,11 +201,12 @@ class LibvirtHypervisor final : public Hypervisor {
       if (auto present = check_bridge(network.bridge); !present || !network.vlan) return present;
       return ensure_vlan_bridge(commands_, network.bridge, *network.vlan);
     }
-    return connection_.call([&](virConnectPtr connection) { return ensure_nat_network(connection, network); });
+    return connection_.call(
+        [&](virConnectPtr connection) { return ensure_nat_network(connection, commands_, network); });
   }
 
   Status remove_network(const model::NetworkId& id) override {
-    return connection_.call([&](virConnectPtr connection) { return remove_nat_network(connection, id); });
+    return connection_.call([&](virConnectPtr connection) { return remove_nat_network(connection, commands_, id); });
   }
 
   void on_event(std::function<void(const GuestEvent&)> handler) override {
@@ -220,12 +219,16 @@ class LibvirtHypervisor final : public Hypervisor {
 
  private:
   template <typename Action>
-  Status with_domain(const model::VmId& id, Action&& action) {
-    return connection_.call([&](virConnectPtr connection) -> Status {
+  static Status with_domain(Connection& through, const model::VmId& id, Action&& action) {
+    return through.call([&](virConnectPtr connection) -> Status {
       const auto found = require_domain(connection, id);
       if (!found) return forward(found);
       return action(*found);
     });
+  }
+  template <typename Action>
+  Status with_domain(const model::VmId& id, Action&& action) {
+    return with_domain(connection_, id, std::forward<Action>(action));
   }
 
   static bool still_runs(const FoundDomain& found) { return ::virDomainIsActive(found.domain.get()) == 1; }
@@ -253,27 +256,6 @@ class LibvirtHypervisor final : public Hypervisor {
       if (!ready) return ready;
     }
     return {};
-  }
-
-  Result<HypervisorInfo> read_info(virConnectPtr connection) {
-    unsigned long library = 0, hypervisor = 0;
-    if (::virConnectGetLibVersion(connection, &library) < 0 || ::virConnectGetVersion(connection, &hypervisor) < 0) {
-      return fail_libvirt("ask libvirt for its version");
-    }
-    const CString xml(::virConnectGetDomainCapabilities(connection, nullptr, "x86_64", "q35", nullptr, 0));
-    if (!xml) {
-      auto failed = fail_libvirt("find out what QEMU can do here");
-      failed.value().code = ErrorCode::unavailable;
-      if (failed.value().hint.empty()) failed.value().hint = "Install qemu-system-x86.";
-      return failed;
-    }
-    pugi::xml_document document;
-    document.load_string(xml.get());
-    const auto version = [](unsigned long v) {
-      return fmt::format("{}.{}.{}", v / 1'000'000, v / 1000 % 1000, v % 1000);
-    };
-    return HypervisorInfo{version(library), version(hypervisor),
-                          document.child("domainCapabilities").child_value("machine")};
   }
 
   Result<GuestInfo> define_new(virConnectPtr connection, const GuestConfig& config) {
@@ -354,6 +336,8 @@ class LibvirtHypervisor final : public Hypervisor {
   }
 
   void on_lifecycle(virDomainPtr domain, int event) {
+    // Our own doing, and looked at when it is done; a look now would hold up the start that follows.
+    if (event == VIR_DOMAIN_EVENT_DEFINED) return;
     emit(domain, event == VIR_DOMAIN_EVENT_UNDEFINED ? GuestEventKind::removed : GuestEventKind::state_changed);
   }
 
@@ -387,6 +371,9 @@ class LibvirtHypervisor final : public Hypervisor {
   std::function<void(const GuestEvent&)> handler_;
   std::mutex machine_mutex_;
   std::string machine_;
+  // libvirtd serves five calls of a connection at once (max_client_requests). Calls that take long have one of their
+  // own, so that looking at guests never waits behind starts.
+  Connection slow_;
   Connection connection_;  // last: its threads use the others
 };
 

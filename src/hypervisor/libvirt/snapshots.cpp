@@ -18,7 +18,8 @@ Status copy_variables(const std::filesystem::path& from, const std::filesystem::
   const auto content = read_file(from);
   if (!content && content.error().code == ErrorCode::not_found) return {};  // never started yet: no variables
   if (!content) return forward(content);
-  return write_file_atomic(to, *content, 0600);
+  // Not beside it under a name that another snapshot's copy may have.
+  return write_file_atomic(to, *content, 0600, to.parent_path() / "nvram.copying");
 }
 
 std::string snapshot_xml(const std::string& name) {
@@ -48,6 +49,12 @@ Status check_possible(const ParsedDomain& definition, bool alive) {
   if (alive && definition.config.firmware == model::Firmware::uefi) {
     return fail_with_hint(ErrorCode::failed_precondition, "a UEFI guest can only be snapshotted while it is stopped",
                           "Stop the guest first.");
+  }
+  // libvirt adds such CPUs to a QEMU that it has started with the memory already loaded, and QEMU refuses that memory.
+  if (alive && definition.cpus_added) {
+    return fail_with_hint(ErrorCode::failed_precondition,
+                          "a guest that was given CPUs while it ran can't be brought back with its memory",
+                          "Stop the guest, or stop and start it, before the snapshot.");
   }
   return {};
 }

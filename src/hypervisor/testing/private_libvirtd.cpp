@@ -154,6 +154,8 @@ int run_in_private_namespaces(const std::function<int()>& body) {
 }
 
 Result<PrivateLibvirtd> PrivateLibvirtd::start() {
+  // As the agent does: libvirt's client writes to its socket whether or not libvirtd has just died.
+  ::signal(SIGPIPE, SIG_IGN);
   for (const char* path : {"/run", "/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt"}) {
     if (auto mounted = mount_private(path); !mounted) return forward(mounted);
   }
