@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,13 +44,37 @@ Status write_all(int fd, std::string_view bytes, std::string_view what) {
   return {};
 }
 
-Status write_file_atomic(const fs::path& path, std::string_view content, mode_t mode) {
-  std::string temporary = path.native() + ".XXXXXX";
-  UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!fd) return fail_errno(errno, fmt::format("create a file beside {}", path.native()));
-  auto written = write_all(fd.get(), content, path.native());
-  if (written && ::fchmod(fd.get(), mode) != 0) written = fail_errno(errno, fmt::format("chmod {}", path.native()));
-  if (written && ::fsync(fd.get()) != 0) written = fail_errno(errno, fmt::format("sync {}", path.native()));
+namespace {
+
+// The file of that name, locked and empty. Another writer of it may rename or remove it before we have the lock.
+Result<UniqueFd> open_temporary(const fs::path& temporary) {
+  for (;;) {
+    auto fd = open_file(temporary, O_RDWR | O_CREAT | O_NOFOLLOW);
+    if (!fd) return fd;
+    while (::flock(fd->get(), LOCK_EX) != 0) {
+      if (errno != EINTR) return fail_errno(errno, fmt::format("lock {}", temporary.native()));
+    }
+    struct stat opened {};
+    struct stat named {};
+    if (::fstat(fd->get(), &opened) != 0) return fail_errno(errno, fmt::format("look at {}", temporary.native()));
+    const bool ours = ::lstat(temporary.c_str(), &named) == 0 && named.st_ino == opened.st_ino;
+    if (!ours) continue;
+    if (::ftruncate(fd->get(), 0) != 0) return fail_errno(errno, fmt::format("empty {}", temporary.native()));
+    return fd;
+  }
+}
+
+}  // namespace
+
+Status write_file_atomic(const fs::path& path, std::string_view content, mode_t mode, fs::path temporary) {
+  if (temporary.empty()) temporary = path.native() + ".new";
+  const auto fd = open_temporary(temporary);
+  if (!fd) return forward(fd);
+  Status written;
+  // First: what is written may be a secret.
+  if (::fchmod(fd->get(), mode) != 0) written = fail_errno(errno, fmt::format("chmod {}", path.native()));
+  if (written) written = write_all(fd->get(), content, path.native());
+  if (written && ::fsync(fd->get()) != 0) written = fail_errno(errno, fmt::format("sync {}", path.native()));
   if (written && ::rename(temporary.c_str(), path.c_str()) != 0) {
     written = fail_errno(errno, fmt::format("rename to {}", path.native()));
   }

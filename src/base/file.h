@@ -19,8 +19,11 @@ Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, mode_t 
 // Whole file; refuses more than `limit` so that a wrong path can't eat the memory.
 Result<std::string> read_file(const std::filesystem::path& path, Bytes limit = 16_MiB);
 
-// Written to a temporary name beside it, synced, renamed, directory synced: after a crash either old or new is there.
-Status write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600);
+// Written to a temporary name (default: <path>.new), synced, renamed, directory synced: after a crash either old or new
+// is there. What a crash leaves under the temporary name is taken over by the next write; two at once come one after
+// the other.
+Status write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600,
+                         std::filesystem::path temporary = {});
 
 Status write_all(int fd, std::string_view bytes, std::string_view what);
 Status make_directories(const std::filesystem::path& path, mode_t mode = 0755);

@@ -271,4 +271,12 @@ Status Journal::set_meta(const std::string& name, const std::string& value) {
   return {};
 }
 
+Status Journal::change_meta(const std::string& name, const std::function<std::string(const std::string&)>& change) {
+  const std::lock_guard changing(changing_meta_);
+  const auto before = meta(name);
+  auto after = change(before);
+  if (after == before) return {};
+  return set_meta(name, after);
+}
+
 }  // namespace bridgehead::host_agent

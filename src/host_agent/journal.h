@@ -6,6 +6,7 @@
 // the key.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -75,12 +76,15 @@ class Journal {
 
   std::string meta(const std::string& name) const;  // "" = never set
   Status set_meta(const std::string& name, const std::string& value);
+  // One such change at a time. Written only when it differs.
+  Status change_meta(const std::string& name, const std::function<std::string(const std::string&)>& change);
 
  private:
   explicit Journal(state::StateStore& store) : store_(store) {}
   Status load();
 
   state::StateStore& store_;
+  std::mutex changing_meta_;  // held across a commit; before mutex_
   mutable std::mutex mutex_;
   std::map<std::uint64_t, model::Assignment> unfinished_;  // by order of arrival
   std::map<model::OperationId, std::uint64_t> order_;

@@ -71,6 +71,7 @@ struct NodeAgent::State {
   void on_welcome(const WelcomeMessage& welcome);
   void on_hypervisor(const std::vector<hypervisor::GuestInfo>& infos);
   void use(const Remembered& what);
+  void remove_gone(const model::Network& network);
   void autostart(const std::vector<hypervisor::GuestInfo>& infos);
   void undo_leftovers();
 
@@ -120,15 +121,13 @@ model::NodeReport NodeAgent::State::report() {
 }
 
 void NodeAgent::State::on_welcome(const WelcomeMessage& welcome) {
-  const Remembered wanted{.pools = welcome.pools, .networks = welcome.networks};
+  const auto& wanted = welcome.pools;
   for (const auto& [id, status] : pools.statuses()) {
-    if (std::none_of(wanted.pools.begin(), wanted.pools.end(), [&](const auto& pool) { return pool.id == id; })) {
-      pools.remove(id);
-    }
+    if (std::none_of(wanted.begin(), wanted.end(), [&](const auto& pool) { return pool.id == id; })) pools.remove(id);
   }
-  if (auto kept = remember(*journal, wanted); !kept)
+  if (auto kept = remember(*journal, welcome.pools, welcome.networks); !kept)
     log::warning(messages::journal_failed, "{}", kept.error().describe());
-  use(wanted);
+  use({.pools = welcome.pools, .networks = welcome.networks, .gone_networks = remembered(*journal).gone_networks});
 }
 
 // On workers: attaching and libvirt may hang.
@@ -149,6 +148,21 @@ void NodeAgent::State::use(const Remembered& what) {
       }
     });
   }
+  for (const auto& network : what.gone_networks) {
+    executor.run_in_lane(lane_of(network.id), [this, network] { remove_gone(network); });
+  }
+}
+
+// Deleted while this node was away, so nobody told it to.
+void NodeAgent::State::remove_gone(const model::Network& network) {
+  const auto known = remembered(*journal);
+  const auto is_it = [&](const model::Network& other) { return other.id == network.id; };
+  if (std::any_of(known.networks.begin(), known.networks.end(), is_it)) return;  // it is back
+  if (std::none_of(known.gone_networks.begin(), known.gone_networks.end(), is_it)) return;
+  Status removed;
+  if (network.kind == model::NetworkKind::nat) removed = parts.hypervisor.remove_network(network.id);
+  if (removed) removed = forget(*journal, network.id);
+  if (!removed) log::warning(messages::cleanup_incomplete, "network {}: {}", network.name, removed.error().describe());
 }
 
 void NodeAgent::State::on_hypervisor(const std::vector<hypervisor::GuestInfo>& infos) {
@@ -181,6 +195,7 @@ void NodeAgent::State::autostart(const std::vector<hypervisor::GuestInfo>& infos
 }
 
 void NodeAgent::State::undo_leftovers() {
+  use({.gone_networks = remembered(*journal).gone_networks});
   for (const auto& [vm, creation] : journal->creations()) {
     if (journal->is_unfinished(creation.operation)) continue;
     executor.run_in_lane(lane_of(vm), [this, vm = vm] {

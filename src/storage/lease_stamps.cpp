@@ -39,7 +39,7 @@ Result<std::optional<LeaseStamp>> LeaseStamps::read(const model::VmId& vm) const
   return LeaseStamp{vm, model::NodeId(string_at("node")), json["token"].get<std::uint64_t>()};
 }
 
-Status LeaseStamps::stamp(const LeaseStamp& stamp) const {
+Status LeaseStamps::stamp(const LeaseStamp& stamp, const std::filesystem::path& staging) const {
   auto locked = lock(stamp.vm);
   if (!locked) return forward(locked);
   auto held = read(stamp.vm);
@@ -51,7 +51,7 @@ Status LeaseStamps::stamp(const LeaseStamp& stamp) const {
                 (*held)->token, stamp.token, stamp.node);
   }
   const nlohmann::json json{{"vm", stamp.vm.str()}, {"node", stamp.node.str()}, {"token", stamp.token}};
-  return write_file_atomic(file(stamp.vm), json.dump() + "\n", 0644);
+  return write_file_atomic(file(stamp.vm), json.dump() + "\n", 0644, staging);
 }
 
 Status LeaseStamps::remove(const model::VmId& vm) const {

@@ -15,7 +15,8 @@ class LeaseStamps {
   explicit LeaseStamps(std::filesystem::path directory) : directory_(std::move(directory)) {}
 
   // failed_precondition: a higher token, or the same one for another node, is stamped. The same stamp again is success.
-  Status stamp(const LeaseStamp& stamp) const;
+  // `staging`: where it is made, on the same file system; a crash may leave it there.
+  Status stamp(const LeaseStamp& stamp, const std::filesystem::path& staging) const;
   Result<std::optional<LeaseStamp>> read(const model::VmId& vm) const;
   Status remove(const model::VmId& vm) const;
 

@@ -24,6 +24,7 @@ struct Control {
 
 static struct Control* control;
 static atomic_uint unsynced;
+static pid_t daemon_pid;
 
 __attribute__((constructor)) static void attach(void) {
   const char* path = getenv("CRASH_STEP_CONTROL");
@@ -33,6 +34,7 @@ __attribute__((constructor)) static void attach(void) {
     if (place != MAP_FAILED) control = place;
     close(fd);
   }
+  daemon_pid = getpid();
   unsetenv("LD_PRELOAD");
   unsetenv("CRASH_STEP_CONTROL");
 }
@@ -44,9 +46,9 @@ static void die_at(unsigned moment, const char* when, const char* call, const ch
   for (;;) pause();
 }
 
-// The step's number; 0 = nobody counts.
+// The step's number; 0 = nobody counts, or this is a child between fork and exec.
 static unsigned begin(const char* call, const char* path) {
-  if (!control || !atomic_load(&control->armed)) return 0;
+  if (!control || !atomic_load(&control->armed) || getpid() != daemon_pid) return 0;
   const unsigned number = atomic_fetch_add(&control->taken, 1) + 1;
   die_at(2 * number - 1, "before", call, path);
   return number;
@@ -65,22 +67,23 @@ static const char* path_of(int fd, char path[400]) {
 }
 
 // Defines NAME as the C library's function of that name, taken as a step.
-#define STEP(type, name, parameters, arguments, path)                   \
-  type name parameters {                                                \
+#define STEP(name, parameters, arguments, path)                         \
+  int name parameters {                                                 \
     char text[400];                                                     \
     (void)text;                                                         \
     __typeof__(&name) real = (__typeof__(real))dlsym(RTLD_NEXT, #name); \
-    const unsigned number = begin(#name, path);                         \
-    const type result = real arguments;                                 \
-    end(number, #name, path);                                           \
+    const char* where = path;                                           \
+    const unsigned number = begin(#name, where);                        \
+    const int result = real arguments;                                  \
+    end(number, #name, where);                                          \
     return result;                                                      \
   }
 
-STEP(int, rename, (const char* from, const char* to), (from, to), to)
-STEP(int, unlink, (const char* path), (path), path)
-STEP(int, unlinkat, (int fd, const char* path, int flags), (fd, path, flags), path)
-STEP(int, fsync, (int fd), (fd), (atomic_store(&unsynced, 0), path_of(fd, text)))
-STEP(int, fdatasync, (int fd), (fd), (atomic_store(&unsynced, 0), path_of(fd, text)))
+STEP(rename, (const char* from, const char* to), (from, to), to)
+STEP(unlink, (const char* path), (path), path)
+STEP(unlinkat, (int fd, const char* path, int flags), (fd, path, flags), path)
+STEP(fsync, (int fd), (fd), (atomic_store(&unsynced, 0), path_of(fd, text)))
+STEP(fdatasync, (int fd), (fd), (atomic_store(&unsynced, 0), path_of(fd, text)))
 
 ssize_t pwrite64(int fd, const void* bytes, size_t count, off64_t offset) {
   char path[400];

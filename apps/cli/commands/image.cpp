@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/units.h"
@@ -47,6 +48,15 @@ Result<nlohmann::json> source_of(const ImportOptions& options) {
   return source;
 }
 
+// Often enough for a manager that is being restarted, which may be why the upload was cut off.
+void cancel_import(ApiClient& api, const std::string& operation) {
+  for (int tries = 0; tries < 30; ++tries) {
+    const auto asked = api.post(fmt::format("/operations/{}/cancel", path_segment(operation)));
+    if (asked || asked.error().code != ErrorCode::unavailable) return;
+    ::sleep(1);
+  }
+}
+
 Status import_image(Context& context, ApiClient& api, const ImportOptions& options) {
   const auto source = source_of(options);
   if (!source) return forward(source);
@@ -63,7 +73,7 @@ Status import_image(Context& context, ApiClient& api, const ImportOptions& optio
       // The operation may know better why the node stopped listening than the broken connection does; one that still
       // waits for bytes would wait in vain.
       const auto id = text(*answer, "/operation/id");
-      [[maybe_unused]] const auto asked = api.post(fmt::format("/operations/{}/cancel", path_segment(id)));
+      cancel_import(api, id);
       const auto followed = context.follow_operation(id, "image.import " + options.name);
       return followed || followed.error().code == ErrorCode::cancelled ? forward(sent) : followed;
     }

@@ -51,7 +51,10 @@ void add_vm_snapshot_commands(CLI::App& vm, Context& context) {
     return context.follow(*answer, options->flags.wait);
   });
   auto [remove, gone] = add("delete", "Delete a snapshot; the guest stays as it is");
+  remove->add_flag("-y,--yes", gone->yes, "Don't ask");
   on_chosen(*remove, context, [&context, path, options = gone](ApiClient& api) -> Status {
+    const auto question = fmt::format("Delete the snapshot {} of {}?", options->name, options->vm);
+    if (auto sure = context.confirm(question, options->yes || options->flags.dry_run); !sure) return sure;
     const auto answer = api.remove(path(*options, "/" + path_segment(options->name)));
     if (!answer) return forward(answer);
     return context.follow(*answer, options->flags.wait);

@@ -1,8 +1,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <set>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -81,6 +83,40 @@ TEST(File, AtomicWriteReplacesAndLimitsReads) {
   EXPECT_EQ(read_file(path, 2_B).error().code, ErrorCode::resource_exhausted);
   EXPECT_EQ(read_file(directory->path() / "none").error().code, ErrorCode::not_found);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
+}
+
+TEST(File, AtomicWriteTakesOverWhatACrashLeft) {
+  auto directory = TemporaryDirectory::create();
+  ASSERT_TRUE(directory);
+  const auto path = directory->path() / "file";
+  const auto left = open_file(path.native() + ".new", O_WRONLY | O_CREAT, 0666);
+  ASSERT_TRUE(left);
+  ASSERT_TRUE(write_all(left->get(), "half of something longer", "left"));
+  ASSERT_TRUE(write_file_atomic(path, "whole", 0600));
+  EXPECT_EQ(read_file(path).value(), "whole");
+  EXPECT_EQ(std::filesystem::status(path).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory->path()), {}), 1);
+}
+
+TEST(File, AtomicWritesOfManyThreadsNeverMix) {
+  auto directory = TemporaryDirectory::create();
+  ASSERT_TRUE(directory);
+  const auto path = directory->path() / "file";
+  std::vector<std::thread> writers;
+  std::atomic<int> failures = 0;
+  for (char letter = 'a'; letter < 'e'; ++letter) {
+    writers.emplace_back([&, letter] {
+      for (int i = 0; i < 25; ++i) {
+        if (!write_file_atomic(path, std::string(5000, letter))) ++failures;
+      }
+    });
+  }
+  for (auto& writer : writers) writer.join();
+  EXPECT_EQ(failures, 0);
+  const auto content = read_file(path).value();
+  EXPECT_EQ(content, std::string(5000, content.front()));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory->path()), {}), 1);
 }
 
 TEST(WorkerPool, RunsAllAndStops) {

@@ -6,6 +6,9 @@
 
 namespace bridgehead::host_agent {
 
+// Remembered before it is made, so that it is removed again if it is deleted while this node is away.
+Status ensure_network(const NodeServices& services, const model::Network& network);
+
 class EnsureNetworkHandler {
  public:
   explicit EnsureNetworkHandler(NodeServices& services) : services_(services) {}

@@ -1,5 +1,6 @@
 #include "host_agent/assignments/ensure_vm.h"
 
+#include "host_agent/assignments/ensure_network.h"
 #include "host_agent/assignments/guest_config.h"
 #include "host_agent/assignments/guest_power.h"
 #include "host_agent/assignments/lease.h"
@@ -46,6 +47,10 @@ Outcome EnsureVmHandler::run(const model::EnsureVm& work, const Task& task) {
     return failed(plan.error());
   }
   auto done = carry_out(work, *plan, task);
+  if (!done && wants_another_run(done.error(), task)) {
+    plan->memory.reset();
+    return run(work, resumed(task));
+  }
   if (!done) return plan->creation ? undo(work, *plan, done.error()) : failed(done.error());
 
   AppliedVm applied{.generation = vm.generation,
@@ -155,7 +160,7 @@ Status EnsureVmHandler::prepare_parts(const model::EnsureVm& work, Plan& plan, c
       result = forward(seed);
   }
   for (const auto& network : used_networks(work)) {
-    if (result) result = services_.hypervisor.ensure_network(network);
+    if (result) result = ensure_network(services_, network);
   }
   // Waited for in any case: an undo must not race with a disk that is still being made.
   auto created = plan.disks.finish_creating();

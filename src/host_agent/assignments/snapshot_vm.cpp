@@ -8,7 +8,13 @@ Outcome SnapshotVmHandler::run(const model::SnapshotVm& work, const Task& task) 
   if (task.stop.stop_requested()) return failed(cancelled_error());
   const auto info = require_guest(services_, work.vm, work.lease, task);
   if (!info) return failed(info.error());
-  const bool exists = std::any_of(info->snapshots.begin(), info->snapshots.end(),
+  auto outcome = act(work, *info, task);
+  if (outcome.error && wants_another_run(*outcome.error, task)) return run(work, resumed(task));
+  return outcome;
+}
+
+Outcome SnapshotVmHandler::act(const model::SnapshotVm& work, const hypervisor::GuestInfo& info, const Task& task) {
+  const bool exists = std::any_of(info.snapshots.begin(), info.snapshots.end(),
                                   [&](const model::Snapshot& snapshot) { return snapshot.name == work.name; });
   auto& hypervisor = services_.hypervisor;
   switch (work.action) {

@@ -12,6 +12,8 @@ class SnapshotVmHandler {
   Outcome run(const model::SnapshotVm& work, const Task& task);
 
  private:
+  Outcome act(const model::SnapshotVm& work, const hypervisor::GuestInfo& info, const Task& task);
+
   NodeServices& services_;
 };
 

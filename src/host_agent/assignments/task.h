@@ -70,6 +70,30 @@ struct NodeServices {
   TaskTimings timings;
 };
 
+// libvirt (or a pool) went away in the middle of new work: a part of it may be done, and nobody could say which. So it
+// is done once more as after a crash of the agent, which waits a while for libvirt to come back.
+inline bool wants_another_run(const Error& error, const Task& task) {
+  return error.code == ErrorCode::unavailable && !task.resumed && !task.stop.stop_requested();
+}
+// The same for one idempotent call: refused at once when libvirt isn't there, but waited for when it goes away
+// meanwhile.
+inline Status through_libvirt(const NodeServices& services, const Task& task, const std::function<Status()>& call) {
+  if (!task.resumed) {
+    if (const auto there = services.hypervisor.info(); !there) return forward(there);
+  }
+  const auto started = services.clock.monotonic();
+  for (;;) {
+    auto done = call();
+    if (done || done.error().code != ErrorCode::unavailable || task.stop.stop_requested()) return done;
+    if (services.clock.monotonic() - started >= services.timings.undo_patience) return done;
+    services.events.wait({}, services.events.count({}), services.timings.undo_repeat, task.stop);
+  }
+}
+inline Task resumed(Task task) {
+  task.resumed = true;
+  return task;
+}
+
 inline Error cancelled_error() { return {ErrorCode::cancelled, "cancelled", {}}; }
 
 }  // namespace bridgehead::host_agent

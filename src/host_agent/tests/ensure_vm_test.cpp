@@ -157,10 +157,22 @@ TEST_F(EnsureVmTest, AnUndoNeverTakesDisksThatWereThereBefore) {
   EXPECT_TRUE(host_.pool->has(work.images[2].id));
 }
 
+TEST_F(EnsureVmTest, LibvirtsDeathInTheMiddleIsSurvived) {
+  Node node(host_);
+  const auto work = host_.new_vm();
+  for (const char* call : {"configure", "start"}) {
+    host_.hypervisor.fail_next(call, {ErrorCode::unavailable, "libvirtd was killed", {}});
+  }
+  expect_failed(node.carry_out(work), ErrorCode::unavailable, "libvirtd was killed");  // twice is too often
+  EXPECT_EQ(host_.state(work.vm.id), GuestState::absent);
+  host_.hypervisor.fail_next("start", {ErrorCode::unavailable, "libvirtd was killed", {}});
+  EXPECT_EQ(node.carry_out(host_.new_vm()).state, AssignmentState::succeeded);
+}
+
 TEST_F(EnsureVmTest, AnUndoThatLibvirtPreventsIsKeptForLater) {
   Node node(host_);
   const auto work = host_.new_vm();
-  host_.hypervisor.fail_next("start", {ErrorCode::unavailable, "libvirtd was killed", {}});
+  host_.hypervisor.fail_next("start", {ErrorCode::unavailable, "libvirtd was killed", {}}, 2);  // it is tried twice
   host_.hypervisor.fail_next("remove", {ErrorCode::unavailable, "libvirtd was killed", {}}, 100000);
   const auto end = node.carry_out(work);
   expect_failed(end, ErrorCode::unavailable, "libvirtd was killed");

@@ -95,14 +95,26 @@ TEST_F(JournalTest, WhatWasAppliedAndWhatIsBeingCreated) {
 TEST_F(JournalTest, PoolsAndNetworksAreRemembered) {
   const Remembered what{.pools = {{.id = make_id<model::PoolId>(random_), .name = "local", .path = "/pool"}},
                         .networks = {{.id = make_id<model::NetworkId>(random_), .name = "default"}}};
-  ASSERT_TRUE(remember(*open(), what));
+  ASSERT_TRUE(remember(*open(), what.pools, what.networks));
   const auto journal = open();
   const auto known = remembered(*journal);
   EXPECT_EQ(known.pools, what.pools);
   EXPECT_EQ(known.networks, what.networks);
   const auto revision = store_->revision();
-  ASSERT_TRUE(remember(*journal, what));
+  ASSERT_TRUE(remember(*journal, what.pools, what.networks));
+  ASSERT_TRUE(remember(*journal, what.pools.front()));
+  ASSERT_TRUE(remember(*journal, what.networks.front()));
   EXPECT_EQ(store_->revision(), revision);  // nothing new: nothing written
+
+  const model::Network second{.id = make_id<model::NetworkId>(random_), .name = "second"};
+  ASSERT_TRUE(remember(*journal, second));
+  ASSERT_TRUE(remember(*journal, what.pools, {second}));  // the manager has 'default' no more
+  EXPECT_EQ(remembered(*open()).networks, std::vector{second});
+  EXPECT_EQ(remembered(*open()).gone_networks, what.networks);
+  ASSERT_TRUE(forget(*journal, what.networks.front().id));
+  ASSERT_TRUE(forget(*journal, what.pools.front().id));
+  EXPECT_TRUE(remembered(*journal).gone_networks.empty());
+  EXPECT_TRUE(remembered(*journal).pools.empty());
 }
 
 TEST_F(JournalTest, DamageIsNamed) {

@@ -180,7 +180,14 @@ TEST_F(OtherAssignments, ImagesPoolsAndNetworksComeAndGo) {
   EXPECT_EQ(node_.carry_out(model::EnsureNetwork{host_.network}).state, AssignmentState::succeeded);
   EXPECT_EQ(host_.hypervisor.networks().size(), 1U);
   EXPECT_EQ(remembered(node_.journal()).networks, std::vector{host_.network});
+  host_.hypervisor.set_unavailable(Error{ErrorCode::unavailable, "libvirt is away", {}});
+  expect_failed(node_.carry_out(model::RemoveNetwork{host_.network}), ErrorCode::unavailable, "libvirt is away");
+  EXPECT_TRUE(remembered(node_.journal()).networks.empty());
+  EXPECT_EQ(remembered(node_.journal()).gone_networks, std::vector{host_.network});  // the housekeeper tries again
+  host_.hypervisor.set_unavailable({});
+  host_.hypervisor.fail_next("remove_network", {ErrorCode::unavailable, "libvirt was killed", {}});
   EXPECT_EQ(node_.carry_out(model::RemoveNetwork{host_.network}).state, AssignmentState::succeeded);
+  EXPECT_TRUE(remembered(node_.journal()).gone_networks.empty());
   EXPECT_TRUE(host_.hypervisor.networks().empty());
   EXPECT_TRUE(remembered(node_.journal()).networks.empty());
 }

@@ -213,6 +213,20 @@ TEST_F(AgentTest, TheFirstMessageIsTheWholeReportThenHeartbeats) {
   }));
 }
 
+TEST_F(AgentTest, ANetworkThatWasDeletedMeanwhileIsRemoved) {
+  const auto agent = start();
+  const model::Assignment work{.operation = host_.id<model::OperationId>(),
+                               .body = model::EnsureNetwork{host_.network}};
+  manager_.assign(work);
+  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) == 1; }));
+  ASSERT_EQ(host_.hypervisor.networks().size(), 1U);
+  host_.hypervisor.fail_next("remove_network", {ErrorCode::unavailable, "libvirt is away", {}});
+  manager_.hang_up();  // the next welcome names no network
+  ASSERT_TRUE(eventually([&] { return host_.hypervisor.count_calls("remove_network") == 1; }));
+  manager_.hang_up();  // tried again at each welcome
+  ASSERT_TRUE(eventually([&] { return host_.hypervisor.networks().empty(); }));
+}
+
 TEST_F(AgentTest, AnEndIsResentAtEachConnectUntilItIsAcknowledged) {
   const auto agent = start();
   const auto vm = host_.new_vm();
@@ -331,7 +345,7 @@ TEST_F(AgentTest, WhatAnUndoLeftBehindIsRemovedLater) {
   const auto agent = start();
   const auto vm = host_.new_vm();
   const model::Assignment work{.operation = host_.id<model::OperationId>(), .body = vm};
-  host_.hypervisor.fail_next("start", {ErrorCode::unavailable, "libvirtd was killed", {}});
+  host_.hypervisor.fail_next("start", {ErrorCode::unavailable, "libvirtd was killed", {}}, 2);  // it is tried twice
   host_.hypervisor.fail_next("remove", {ErrorCode::unavailable, "libvirtd was killed", {}}, 40);
   manager_.assign(work);
   ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::failed, false) == 1; }));

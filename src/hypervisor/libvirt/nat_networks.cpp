@@ -3,7 +3,10 @@
 #include <net/if.h>
 #include <signal.h>
 
+#include <cstdlib>
+
 #include "base/file.h"
+#include "hypervisor/hypervisor.h"
 #include "hypervisor/network_xml.h"
 
 namespace bridgehead::hypervisor {

@@ -227,7 +227,8 @@ Status LocalPool::export_image(const model::Image& image, model::ImageFormat for
 
 Status LocalPool::stamp_lease(const LeaseStamp& stamp) {
   if (auto attached = check_attached(); !attached) return forward(attached);
-  return leases_.stamp(stamp);
+  const ActiveOwners::Entry active(active_, stamp.vm.str());
+  return leases_.stamp(stamp, layout_.staging(stamp.vm.str(), "lease"));
 }
 
 Result<std::optional<LeaseStamp>> LocalPool::read_lease(const model::VmId& vm) const { return leases_.read(vm); }
