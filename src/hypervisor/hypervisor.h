@@ -114,6 +114,7 @@ class Hypervisor {
 
   // Defines the guest, or brings an existing one to `config`: live where the guest allows (CPUs and memory within the
   // limits, disks, NICs, disk growth), otherwise in its stored definition with GuestInfo::restart_required.
+  // failed_precondition when a running guest doesn't let a disk go: its file may be deleted next, so that can't wait.
   virtual Result<GuestInfo> configure(const GuestConfig& config) = 0;
   virtual Status start(const model::VmId& id) = 0;
   virtual Status request_shutdown(const model::VmId& id) = 0;  // ACPI (and guest agent if it answers); returns at once

@@ -296,6 +296,11 @@ class LibvirtHypervisor final : public Hypervisor {
     if (!live) return forward(live);
     const LiveContext context{found.domain.get(), waits_, options_.unplug_timeout};
     const auto applied = apply_live(context, *live, config);
+    if (!applied.held_disks.empty()) {
+      return fail_with_hint(ErrorCode::failed_precondition,
+                            fmt::format("the guest does not let {} go", fmt::join(applied.held_disks, ", ")),
+                            "Unmount it in the guest, or stop the guest; then remove it again.");
+    }
     // A plugged device keeps the place that it got, so that the guest finds it there after its next start too.
     if (applied.devices_changed) live = read_domain(found.domain.get(), 0);
     if (!live) return forward(live);

@@ -78,18 +78,20 @@ class LiveChanges {
     result_.devices_changed = true;
   }
 
-  void detach(const std::string& name) {
+  bool detach(const std::string& name) {
     const auto alias = "ua-" + name;
     UnplugWaits::Wait wait(context_.waits, wanted_.id.str(), alias);
     result_.devices_changed = true;
     if (::virDomainDetachDeviceAlias(context_.domain, alias.c_str(), VIR_DOMAIN_AFFECT_LIVE) < 0 &&
         last_libvirt_message().find("already in the process of unplug") ==
             std::string::npos) {  // asked before: wait on
-      return attempt(-1, "removing " + name);
+      attempt(-1, "removing " + name);
+      return false;
     }
-    if (wait.removed_within(context_.unplug_timeout)) return;
+    if (wait.removed_within(context_.unplug_timeout)) return true;
     log::warning(kNotLive, "guest {}: it does not let {} go", wanted_.id, name);
     result_.waiting.push_back("removing " + name);
+    return false;
   }
 
   template <typename Device>
@@ -103,7 +105,7 @@ class LiveChanges {
     std::set<std::string> taken;
     for (const auto& [name, target] : live_.pinned.targets) taken.insert(target);
     for (const auto& disk : live_.config.disks) {
-      if (named(wanted_.disks, disk.name) == nullptr) detach(disk.name);
+      if (named(wanted_.disks, disk.name) == nullptr && !detach(disk.name)) result_.held_disks.push_back(disk.name);
     }
     for (const auto& disk : wanted_.disks) {
       const auto* now = named(live_.config.disks, disk.name);

@@ -46,10 +46,12 @@ struct LiveContext {
 
 struct LiveResult {
   bool devices_changed = false;
-  std::vector<std::string> waiting;  // what only the next start brings, for the log; empty = all is done
+  std::vector<std::string> waiting;     // what only the next start brings, for the log; empty = all is done
+  std::vector<std::string> held_disks;  // to be removed, but the guest doesn't let them go
 };
 
-// Never fails: what the guest or QEMU refuses waits for the next start.
+// Never fails: what the guest or QEMU refuses waits for the next start. Only disks can't wait: who removes one means to
+// delete it.
 LiveResult apply_live(const LiveContext& context, const ParsedDomain& live, const GuestConfig& wanted);
 
 }  // namespace bridgehead::hypervisor
