@@ -63,8 +63,9 @@ struct ChangeFlags {
 void add_change_flags(CLI::App& command, ChangeFlags& flags);
 
 // Field access that never throws: "" or 0 when missing.
-std::string text(const nlohmann::json& object, const std::string& pointer);
-std::uint64_t number(const nlohmann::json& object, const std::string& pointer);
+const nlohmann::json* find(const nlohmann::json& object, std::string_view pointer);  // "/a/b"; null = not there
+std::string text(const nlohmann::json& object, std::string_view pointer);
+std::uint64_t number(const nlohmann::json& object, std::string_view pointer);
 // A column that shows the field at a JSON pointer ("/status/phase").
 Column column(std::string header, std::string pointer);
 Column bytes_column(std::string header, std::string pointer);

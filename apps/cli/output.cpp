@@ -118,14 +118,18 @@ std::string Table::render(std::size_t width) const {
   }
   std::string text;
   const auto line = [&](const std::vector<std::string>& cells) {
-    std::string row;
     for (std::size_t i = 0; i < cells.size(); ++i) {
-      const auto cell = shortened(cells[i], widths[i]);
-      row += cell;
-      row.append(widths[i] - display_width(cell) + kGap, ' ');
+      auto cells_taken = display_width(cells[i]);
+      if (cells_taken <= widths[i]) {
+        text += cells[i];
+      } else {
+        text += shortened(cells[i], widths[i]);
+        cells_taken = widths[i];
+      }
+      text.append(widths[i] - cells_taken + kGap, ' ');
     }
-    row.erase(row.find_last_not_of(' ') + 1);
-    text += row + "\n";
+    text.erase(text.find_last_not_of(' ') + 1);
+    text += '\n';
   };
   line(headers_);
   for (const auto& row : rows_) line(row);

@@ -27,8 +27,8 @@ std::string nics(const nlohmann::json& vm) {
 }
 
 std::string first_address(const nlohmann::json& vm) {
-  const auto addresses = vm.value("/status/ip_addresses"_json_pointer, nlohmann::json::array());
-  return addresses.empty() ? "" : addresses.front().get<std::string>();
+  const auto* addresses = find(vm, "/status/ip_addresses");
+  return addresses == nullptr || addresses->empty() ? "" : addresses->front().get<std::string>();
 }
 
 std::string labels(const nlohmann::json& vm) {
