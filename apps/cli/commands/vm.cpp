@@ -5,6 +5,7 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
 #include "cli/progress.h"
+#include "cli/vm_table.h"
 
 namespace bridgehead::cli {
 namespace {
@@ -80,11 +81,17 @@ void add_vm_list(CLI::App& vm, Context& context) {
     if (!options->node.empty()) query += "&node=" + path_segment(options->node);
     if (!options->state.empty()) query += "&state=" + path_segment(options->state);
     for (const auto& label : options->labels) query += "&label=" + path_segment(label);
+    if (context.format() == OutputFormat::table) {
+      auto answer = api.get_text("/vms" + query);
+      if (!answer) return forward(answer);
+      const auto table = vm_table(std::move(*answer));
+      if (!table) return forward(table);
+      fmt::print("{}", table->render(terminal_width()));
+      return {};
+    }
     const auto answer = api.get("/vms" + query);
     if (!answer) return forward(answer);
-    context.print_list(*answer, {column("NAME", "/name"), column("PHASE", "/phase"), column("NODE", "/node"),
-                                 column("CPUS", "/cpus"), bytes_column("MEMORY", "/memory"), column("ADDRESS", "/ip"),
-                                 age_column("AGE", "/created"), column("MESSAGE", "/message")});
+    context.print_list(*answer, {column("NAME", "/name")});
     return {};
   });
 }

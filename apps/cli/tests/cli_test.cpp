@@ -3,6 +3,7 @@
 #include "cli/api_client.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"
+#include "cli/vm_table.h"
 
 namespace bridgehead::cli {
 namespace {
@@ -26,6 +27,26 @@ TEST(Table, NeverSendsControlCharactersToTheTerminal) {
   table.add({"evil\033[2J\nname"});
   EXPECT_EQ(table.render(0), "NAME\nevil?[2J?name\n");
   EXPECT_EQ(printable("caf\xc3\xa9"), "caf\xc3\xa9");
+}
+
+TEST(VmTable, ShowsWhatTheManagerAnswers) {
+  const auto table =
+      vm_table(R"({"items":[{"name":"web","phase":"running","node":"n1","cpus":2,"memory":2147483648,"ip":"10.0.0.7",)"
+               R"("created":"2026-01-31T12:00:00.000Z","message":""},)"
+               R"({"name":"caf\u00e9\u001b","phase":"pending","created":"","message":"no \"room\""}]})");
+  ASSERT_TRUE(table) << table.error().describe();
+  const auto text = table->render(0);
+  EXPECT_TRUE(text.starts_with("NAME   PHASE    NODE  CPUS  MEMORY  ADDRESS   AGE")) << text;
+  EXPECT_NE(text.find("web    running  n1    2     2 GiB   10.0.0.7"), std::string::npos) << text;
+  EXPECT_NE(text.find("caf\xc3\xa9?"), std::string::npos) << "no control characters: " << text;
+  EXPECT_NE(text.find("no \"room\""), std::string::npos) << text;
+}
+
+TEST(VmTable, RefusesWhatIsNoList) {
+  for (const char* answer : {"", "{", "[]", R"({"items":1})", R"({"items":[1]})", R"({"items":[{"name":"x"})"}) {
+    EXPECT_FALSE(vm_table(answer)) << answer;
+  }
+  EXPECT_EQ(vm_table(R"({"items":[]})")->render(0), "NAME  PHASE  NODE  CPUS  MEMORY  ADDRESS  AGE  MESSAGE\n");
 }
 
 TEST(Yaml, QuotesWhatWouldReadAsSomethingElse) {

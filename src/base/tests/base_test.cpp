@@ -56,7 +56,10 @@ TEST(Time, RoundTrips) {
   EXPECT_EQ(to_rfc3339(parse_rfc3339("2026-02-28T23:59:59Z").value()), "2026-02-28T23:59:59.000Z");
   EXPECT_FALSE(parse_rfc3339("2026-02-30T00:00:00Z"));
   EXPECT_FALSE(parse_rfc3339("2026-02-28T25:00:00Z"));
-  EXPECT_FALSE(parse_rfc3339("2026-02-28T23:59:59Zx"));
+  for (const char* wrong : {"2026-02-28T23:59:59Zx", "2026-02-28T23:59:59", "2026-02-28T23:59:59.5Z", "", "Z",
+                            "2026-02-28T23:59: 5Z", "2026-02-28T23:59:-1Z", "2026-02-28 23:59:59Z"}) {
+    EXPECT_FALSE(parse_rfc3339(wrong)) << wrong;
+  }
 }
 
 TEST(Uuid, IsRandomAndWellFormed) {

@@ -18,6 +18,20 @@
 
 namespace bridgehead::storage::testing {
 
+// The import of a new image.
+inline ImportRequest import_of(RandomSource& random, model::ImageSourceKind kind) {
+  ImportRequest request;
+  request.operation = make_id<model::OperationId>(random);
+  request.image.id = make_id<model::ImageId>(random);
+  request.source.kind = kind;
+  return request;
+}
+inline ImportRequest import_of_path(RandomSource& random, const std::filesystem::path& path) {
+  auto request = import_of(random, model::ImageSourceKind::path);
+  request.source_path = path;
+  return request;
+}
+
 inline std::string run_tool(std::string program, std::vector<std::string> arguments) {
   SystemCommandRunner runner;
   auto output = runner.run({.program = std::move(program), .arguments = std::move(arguments)});

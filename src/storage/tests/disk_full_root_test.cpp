@@ -29,14 +29,7 @@ class DiskFullTest : public ::testing::Test {
   }
   void TearDown() override { ::umount2(small_.c_str(), MNT_DETACH); }
 
-  ImportRequest request(const std::filesystem::path& path) {
-    ImportRequest request;
-    request.operation = make_id<model::OperationId>(random_);
-    request.image.id = make_id<model::ImageId>(random_);
-    request.source.kind = model::ImageSourceKind::path;
-    request.source_path = path;
-    return request;
-  }
+  ImportRequest request(const std::filesystem::path& path) { return import_of_path(random_, path); }
   void expect_full(const Result<StoredImage>& result, const std::string& what) {
     ASSERT_FALSE(result) << what;
     EXPECT_EQ(result.error().code, ErrorCode::resource_exhausted) << what << ": " << result.error().describe();

@@ -34,13 +34,7 @@ class ImportTest : public ::testing::Test {
   }
   std::filesystem::path file(const std::string& name) const { return directory_->path() / name; }
 
-  ImportRequest request(model::ImageSourceKind kind) {
-    ImportRequest request;
-    request.operation = make_id<model::OperationId>(random_);
-    request.image.id = make_id<model::ImageId>(random_);
-    request.source.kind = kind;
-    return request;
-  }
+  ImportRequest request(model::ImageSourceKind kind) { return import_of(random_, kind); }
   ImportRequest from_path(const std::filesystem::path& path) {
     auto made = request(model::ImageSourceKind::path);
     made.source_path = path;

@@ -25,14 +25,7 @@ class LocalPoolTest : public ::testing::Test {
     pool_ = std::move(*pool);
     ASSERT_TRUE(pool_->attach().ready);
   }
-  ImportRequest request(const std::filesystem::path& path) {
-    ImportRequest request;
-    request.operation = make_id<model::OperationId>(random_);
-    request.image.id = make_id<model::ImageId>(random_);
-    request.source.kind = model::ImageSourceKind::path;
-    request.source_path = path;
-    return request;
-  }
+  ImportRequest request(const std::filesystem::path& path) { return import_of_path(random_, path); }
   std::filesystem::path file(const std::string& name) const { return directory_->path() / name; }
   std::filesystem::path tmp() const { return std::filesystem::path(record_.path) / "tmp"; }
 
