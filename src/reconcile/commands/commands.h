@@ -245,5 +245,8 @@ Result<model::JoinToken> create_join_token(Commander& commander, const Caller& c
 // By id or name; the id wins. not_found: "there is no VM 'web'". For Node, Pool, Image, Network, Vm and Token.
 template <typename T>
 Result<state::Record<T>> resolve(const state::Inventory& inventory, const std::string& reference);
+// already_exists when a record of this kind has the name.
+template <typename T>
+Status check_name_free(const state::Inventory& inventory, const std::string& name);
 
 }  // namespace bridgehead::reconcile

@@ -162,10 +162,7 @@ Result<CreatedVms> fill(Draft& draft, const CreateVms& request) {
   for (std::uint64_t i = 1; i <= request.count; ++i) {
     const auto name = request.count == 1 ? request.name : fmt::format("{}-{}", request.name, i);
     if (auto checked = validate::name("VM", name); !checked) return forward(checked);
-    if (draft.inventory.find_by_name<model::Vm>(name)) {
-      return fail_with_hint(ErrorCode::already_exists, fmt::format("name: a VM named '{}' already exists", name),
-                            "Choose another name.");
-    }
+    if (auto checked = check_name_free<model::Vm>(draft.inventory, name); !checked) return forward(checked);
     auto made = make_vm(draft, request, *plan, name);
     if (!made) return forward(made);
     // Whether it fits is known now; where it goes is decided when its turn comes.

@@ -77,11 +77,7 @@ Result<model::NodeId> chosen_node(const state::Inventory& inventory, const Impor
 
 Result<Accepted<model::Image>> fill_import(Draft& draft, const ImportImage& request) {
   const auto& inventory = draft.inventory;
-  if (inventory.find_by_name<model::Image>(request.name)) {
-    return fail_with_hint(ErrorCode::already_exists,
-                          fmt::format("name: an image named '{}' already exists", request.name),
-                          "Choose another name, or delete that image first.");
-  }
+  if (auto checked = check_name_free<model::Image>(inventory, request.name); !checked) return forward(checked);
   const auto pool_id = parts::pool_for(inventory, request.pool);
   if (!pool_id) return forward(pool_id);
   const auto pool = inventory.find<model::Pool>(*pool_id);

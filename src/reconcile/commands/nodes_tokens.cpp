@@ -92,9 +92,8 @@ Result<model::Node> update_node(Commander& commander, const Caller& caller, cons
     if (!record) return forward(record);
     auto node = (*record)->value;
     if (request.name && *request.name != node.name) {
-      if (draft.inventory.find_by_name<model::Node>(*request.name)) {
-        return fail(ErrorCode::already_exists, "name: a node named '{}' already exists", *request.name);
-      }
+      if (auto checked = check_name_free<model::Node>(draft.inventory, *request.name); !checked)
+        return forward(checked);
       node.name = *request.name;
     }
     node.schedulable = request.schedulable.value_or(node.schedulable);
@@ -121,9 +120,7 @@ Result<model::Token> create_token(Commander& commander, const Caller& caller, co
     return wrong("expires_in_seconds", "must be between 1 and {} (ten years)", 3650 * kDay);
   }
   return run<model::Token>(commander, caller, [&](Draft& draft) -> Result<model::Token> {
-    if (draft.inventory.find_by_name<model::Token>(request.name)) {
-      return fail(ErrorCode::already_exists, "name: a token named '{}' already exists", request.name);
-    }
+    if (auto checked = check_name_free<model::Token>(draft.inventory, request.name); !checked) return forward(checked);
     model::Token token;
     token.id = make_id<model::TokenId>(draft.random());
     token.name = request.name;

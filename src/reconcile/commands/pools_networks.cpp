@@ -21,9 +21,7 @@ Result<Accepted<model::Pool>> fill_add_pool(Draft& draft, const AddPool& request
   pool.driver = request.driver;
   pool.path = request.path;
   pool.created = draft.now;
-  if (draft.inventory.find_by_name<model::Pool>(request.name)) {
-    return fail(ErrorCode::already_exists, "name: a pool named '{}' already exists", request.name);
-  }
+  if (auto checked = check_name_free<model::Pool>(draft.inventory, request.name); !checked) return forward(checked);
   for (std::size_t i = 0; i < request.nodes.size(); ++i) {
     const auto node = parts::in_field<model::Node>(draft.inventory, fmt::format("nodes[{}]", i), request.nodes[i]);
     if (!node) return forward(node);
@@ -142,9 +140,7 @@ Result<Accepted<model::Network>> fill_create_network(Draft& draft, const CreateN
   network.kind = request.kind;
   network.bridge = request.bridge;
   network.created = draft.now;
-  if (draft.inventory.find_by_name<model::Network>(request.name)) {
-    return fail(ErrorCode::already_exists, "name: a network named '{}' already exists", request.name);
-  }
+  if (auto checked = check_name_free<model::Network>(draft.inventory, request.name); !checked) return forward(checked);
   auto filled = request.kind == model::NetworkKind::nat ? fill_nat(draft.inventory, request, network)
                                                         : fill_bridge(request, network);
   if (!filled) return forward(filled);

@@ -31,11 +31,27 @@ Result<state::Record<T>> resolve(const state::Inventory& inventory, const std::s
   return fail(ErrorCode::not_found, "there is no {} '{}'", kWord<T>, validate::shown(reference));
 }
 
+template <typename T>
+Status check_name_free(const state::Inventory& inventory, const std::string& name) {
+  if (!inventory.find_by_name<T>(name)) return {};
+  const std::string_view article = kWord<T>.starts_with('i') ? "an" : "a";
+  return fail_with_hint(ErrorCode::already_exists,
+                        fmt::format("name: {} {} named '{}' already exists", article, kWord<T>, name),
+                        "Choose another name.");
+}
+
 template Result<state::Record<model::Node>> resolve(const state::Inventory&, const std::string&);
 template Result<state::Record<model::Pool>> resolve(const state::Inventory&, const std::string&);
 template Result<state::Record<model::Image>> resolve(const state::Inventory&, const std::string&);
 template Result<state::Record<model::Network>> resolve(const state::Inventory&, const std::string&);
 template Result<state::Record<model::Vm>> resolve(const state::Inventory&, const std::string&);
 template Result<state::Record<model::Token>> resolve(const state::Inventory&, const std::string&);
+
+template Status check_name_free<model::Node>(const state::Inventory&, const std::string&);
+template Status check_name_free<model::Pool>(const state::Inventory&, const std::string&);
+template Status check_name_free<model::Image>(const state::Inventory&, const std::string&);
+template Status check_name_free<model::Network>(const state::Inventory&, const std::string&);
+template Status check_name_free<model::Vm>(const state::Inventory&, const std::string&);
+template Status check_name_free<model::Token>(const state::Inventory&, const std::string&);
 
 }  // namespace bridgehead::reconcile

@@ -40,9 +40,7 @@ Status change_disks(const std::vector<DiskResize>& resizes, model::VmSpec& spec)
 Status change_vm(Draft& draft, const UpdateVm& request, model::Vm& vm) {
   if (request.name && *request.name != vm.name) {
     if (auto checked = validate::name("VM", *request.name); !checked) return checked;
-    if (draft.inventory.find_by_name<model::Vm>(*request.name)) {
-      return fail(ErrorCode::already_exists, "name: a VM named '{}' already exists", *request.name);
-    }
+    if (auto checked = check_name_free<model::Vm>(draft.inventory, *request.name); !checked) return checked;
     vm.name = *request.name;
   }
   if (request.labels) {

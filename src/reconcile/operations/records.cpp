@@ -34,6 +34,14 @@ Start at_node(const View& view, model::Operation& operation, const model::NodeId
   return begin();
 }
 
+Result<model::AssignmentBody> ensure_vm_body(const View& view, const model::NodeId&) {
+  const auto vm = vm_of(view);
+  if (!vm) return fail(ErrorCode::not_found, "the VM's record is gone");
+  auto ensure = ensure_vm(view, vm->value);
+  if (!ensure) return forward(ensure);
+  return model::AssignmentBody(std::move(*ensure));
+}
+
 std::vector<state::Record<model::Image>> disks_of(const View& view, const model::VmId& vm) {
   return view.inventory.images_of_vm(vm);
 }

@@ -21,6 +21,8 @@ Start at_node(const View& view, model::Operation& operation, const model::NodeId
 
 // With everything that its disks and NICs refer to. not_found when a record is missing.
 Result<model::EnsureVm> ensure_vm(const View& view, const model::Vm& vm);
+// The assignment that says so of the operation's VM, whichever node it is for.
+Result<model::AssignmentBody> ensure_vm_body(const View& view, const model::NodeId& node);
 std::vector<state::Record<model::Image>> disks_of(const View& view, const model::VmId& vm);
 model::RemoveVm remove_vm(const View& view, const model::Vm& vm, bool keep_disks);
 

@@ -51,14 +51,6 @@ Start start(const View& view, Changes& changes, model::Operation& operation) {
   return begin();
 }
 
-Result<model::AssignmentBody> body(const View& view, const model::NodeId&) {
-  const auto vm = vm_of(view);
-  if (!vm) return fail(ErrorCode::not_found, "the VM's record is gone");
-  auto ensure = ensure_vm(view, vm->value);
-  if (!ensure) return forward(ensure);
-  return model::AssignmentBody(std::move(*ensure));
-}
-
 void succeed(const View& view, const model::AssignmentReport& report, Changes& changes, model::Operation& operation) {
   const auto record = vm_of(view);
   if (!record) return;
@@ -110,7 +102,7 @@ void undone(const View& view, const std::optional<Error>& left, Changes& changes
 
 const Logic vm_create{.kind = model::operation_kind::vm_create,
                       .start = vm_create_steps::start,
-                      .body = vm_create_steps::body,
+                      .body = ensure_vm_body,
                       .succeed = vm_create_steps::succeed,
                       .fail = vm_create_steps::fail_create,
                       .undo_body = vm_create_steps::undo_body,

@@ -23,14 +23,6 @@ Start start(const View& view, Changes&, model::Operation& operation) {
   return at_node(view, operation, vm.node);
 }
 
-Result<model::AssignmentBody> body(const View& view, const model::NodeId&) {
-  const auto vm = vm_of(view);
-  if (!vm) return fail(ErrorCode::not_found, "the VM's record is gone");
-  auto ensure = ensure_vm(view, vm->value);
-  if (!ensure) return forward(ensure);
-  return model::AssignmentBody(std::move(*ensure));
-}
-
 std::vector<model::ImageId> images_to_remove(const model::Operation& operation) {
   std::vector<model::ImageId> images;
   for (auto& id : parameter<std::vector<std::string>>(operation, "remove_images", {}))
@@ -191,7 +183,12 @@ After fail_update(const View& view, const Error& error, unsigned failures, Chang
 }
 
 constexpr Logic make(std::string_view kind) {
-  return {.kind = kind, .start = start, .body = body, .succeed = succeed, .fail = fail_update, .withdraw = take_back};
+  return {.kind = kind,
+          .start = start,
+          .body = ensure_vm_body,
+          .succeed = succeed,
+          .fail = fail_update,
+          .withdraw = take_back};
 }
 
 }  // namespace
