@@ -40,6 +40,11 @@ int main(int argc, char** argv) {
   join->add_option("token", token, "From 'bh node join-token'; - reads it from standard input")
       ->required()
       ->type_name("TOKEN");
+  auto* join_boot = app.add_subcommand(
+      "join-boot", "Join by the token of this boot over the network; run by a unit of the node image");
+  join_boot->fallthrough();
+  std::string boot_file = agent_app::kBootFile;
+  join_boot->add_option("--file", boot_file, "What the initramfs left")->capture_default_str()->type_name("FILE");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -53,7 +58,9 @@ int main(int argc, char** argv) {
     return kExitConfig;
   }
   log::configure(config->log_level, config->log_format, "bridgehead-agent");
-  const auto done = join->parsed() ? agent_app::join(*config, token) : agent_app::run_agent(*config);
+  const auto done = join->parsed()        ? agent_app::join(*config, token)
+                    : join_boot->parsed() ? agent_app::join_boot(*config, boot_file)
+                                          : agent_app::run_agent(*config);
   if (done) return 0;
   fmt::print(stderr, "bridgehead-agent: {}\n", done.error().describe());
   return exit_code(done.error());

@@ -140,4 +140,18 @@ Status join(const Config& config, std::string token) {
   return {};
 }
 
+Status join_boot(const Config& config, const std::filesystem::path& file) {
+  const auto boot = read_file(file, 64_KiB);
+  if (!boot) return forward(boot);
+  std::string_view rest = *boot;
+  constexpr std::string_view key = "join=";
+  while (!rest.empty()) {
+    const auto line = rest.substr(0, std::min(rest.find('\n'), rest.size()));
+    if (line.starts_with(key)) return join(config, std::string(line.substr(key.size())));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+  }
+  return fail(ErrorCode::failed_precondition, "{} has no join token: this machine was booted without one",
+              file.string());
+}
+
 }  // namespace bridgehead::agent_app

@@ -13,4 +13,9 @@ Status run_agent(const Config& config);
 // other users can't see it.
 Status join(const Config& config, std::string token);
 
+inline constexpr char kBootFile[] = "/run/bridgehead/boot";
+// As join, with the token that our initramfs left in `file` (docs/boot-protocol.md). failed_precondition: there is
+// none.
+Status join_boot(const Config& config, const std::filesystem::path& file);
+
 }  // namespace bridgehead::agent_app

@@ -203,6 +203,9 @@ Result<nlohmann::json> ApiClient::get(const std::string& path) { return json_req
 Result<nlohmann::json> ApiClient::post(const std::string& path, const nlohmann::json& body) {
   return json_request("POST", path, &body);
 }
+Result<nlohmann::json> ApiClient::put(const std::string& path, const nlohmann::json& body) {
+  return json_request("PUT", path, &body);
+}
 Result<nlohmann::json> ApiClient::patch(const std::string& path, const nlohmann::json& body) {
   return json_request("PATCH", path, &body);
 }

@@ -43,6 +43,7 @@ class ApiClient {
   Result<nlohmann::json> get(const std::string& path);
   Result<std::string> get_text(const std::string& path);
   Result<nlohmann::json> post(const std::string& path, const nlohmann::json& body = nlohmann::json::object());
+  Result<nlohmann::json> put(const std::string& path, const nlohmann::json& body);
   Result<nlohmann::json> patch(const std::string& path, const nlohmann::json& body);
   Result<nlohmann::json> remove(const std::string& path);
 

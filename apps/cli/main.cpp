@@ -64,13 +64,22 @@ int main(int argc, char** argv) {
   cli::add_pool_commands(app, context);
   cli::add_network_commands(app, context);
   cli::add_node_commands(app, context);
+  cli::add_netboot_commands(app, context);
+  cli::add_node_image_commands(app, context);
+  cli::add_profile_commands(app, context);
   cli::add_operation_commands(app, context);
   cli::add_event_commands(app, context);
   cli::add_token_commands(app, context);
+  cli::add_lab_command(app, context);
   cli::add_reference_commands(app, context);
 
   try {
-    app.parse(argc, argv);
+    if (argc > 1 && std::string_view(argv[1]) == "lab") {
+      // As typed: its words and flags are another program's, even where they look like ours.
+      context.chosen = [argc, argv] { return cli::run_lab({argv + 2, argv + argc}); };
+    } else {
+      app.parse(argc, argv);
+    }
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // help
     const auto unknown = unknown_word(app, argc, argv);

@@ -123,6 +123,18 @@ Setter bytes_setter(Bytes scheduler::Limits::*field) {
   };
 }
 
+Setter path_setter(std::filesystem::path NetbootConfig::*field) {
+  return [field](Config& config, const toml::node& node) -> Status {
+    const auto text = as_string(node);
+    if (!text) return forward(text);
+    if (!std::filesystem::path(*text).is_absolute()) {
+      return fail(ErrorCode::invalid_argument, "'{}' isn't an absolute path", *text);
+    }
+    config.netboot.*field = *text;
+    return {};
+  };
+}
+
 // Every key there is, with what sets it.
 const std::map<std::string, Setter>& known_keys() {
   static const std::map<std::string, Setter> keys = {
@@ -165,6 +177,11 @@ const std::map<std::string, Setter>& known_keys() {
          return {};
        }},
       {"limits.pool_reserve", bytes_setter(&scheduler::Limits::pool_reserve)},
+      {"netboot.directory", path_setter(&NetbootConfig::directory)},
+      {"netboot.init", path_setter(&NetbootConfig::init)},
+      {"netboot.busybox", path_setter(&NetbootConfig::busybox)},
+      {"netboot.agent_package", path_setter(&NetbootConfig::agent_package)},
+      {"netboot.recipes", path_setter(&NetbootConfig::recipes)},
   };
   return keys;
 }
@@ -177,8 +194,8 @@ tl::unexpected<Error> wrong_key(std::string_view name, const toml::node& node, c
 Status apply(Config& config, const toml::table& table, const std::string& prefix, std::string_view name) {
   for (const auto& [short_key, node] : table) {
     const std::string key = prefix + std::string(short_key.str());
-    if (node.is_table() && prefix.empty() && key == "limits") {
-      if (auto status = apply(config, *node.as_table(), "limits.", name); !status) return status;
+    if (node.is_table() && prefix.empty() && (key == "limits" || key == "netboot")) {
+      if (auto status = apply(config, *node.as_table(), key + ".", name); !status) return status;
       continue;
     }
     const auto found = known_keys().find(key);

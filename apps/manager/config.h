@@ -26,6 +26,16 @@ struct Endpoint {
 // "127.0.0.1:7443", "[::1]:7443", "7443" and ":7443" (all IPv4 addresses). Port 0: any free one.
 Result<Endpoint> parse_endpoint(std::string_view text);
 
+// What boots machines over the network.
+struct NetbootConfig {
+  // Generated files, the TFTP root and the node images; dnsmasq's user must be able to reach it.
+  std::filesystem::path directory = "/var/lib/bridgehead/netboot";
+  std::filesystem::path init;  // our initramfs's init; "" = beside this program, or in /usr/lib/bridgehead
+  std::filesystem::path busybox = "/bin/busybox";  // a static one
+  std::filesystem::path agent_package;  // the agent's .deb for node images; "" = the one in /usr/share/bridgehead
+  std::filesystem::path recipes = "/etc/bridgehead/recipes";
+};
+
 struct Config {
   std::filesystem::path state_dir = "/var/lib/bridgehead/manager";
   Endpoint listen{"0.0.0.0", 7443};        // REST
@@ -36,6 +46,7 @@ struct Config {
   std::chrono::seconds heartbeat{5};
   std::size_t history = 10'000;  // ended operations and events that are kept, of each
   scheduler::Limits limits;
+  NetbootConfig netboot;
 };
 
 // What the command line says; empty = not given.

@@ -3,6 +3,8 @@
 #include <mutex>
 
 #include "agent_gateway/gateway.h"
+#include "base/command.h"
+#include "base/file.h"
 #include "control_api/server.h"
 #include "manager/advertise.h"
 #include "manager/bootstrap.h"
@@ -10,8 +12,12 @@
 #include "manager/duties/trim_history.h"
 #include "manager/messages.h"
 #include "manager/periodic.h"
+#include "pki/certificate.h"
 #include "pki/certificate_authority.h"
+#include "provision/image_works.h"
+#include "provision/netboot_service.h"
 #include "reconcile/commands/commands.h"
+#include "reconcile/commands/netboot.h"
 #include "reconcile/reconciler.h"
 #include "state/inventory.h"
 #include "state/sqlite_store.h"
@@ -53,6 +59,10 @@ struct Manager::State {
   std::unique_ptr<agent_gateway::Gateway> gateway;
   std::unique_ptr<reconcile::Reconciler> reconciler;
   std::unique_ptr<reconcile::Commander> commander;
+  SystemCommandRunner commands;
+  std::optional<nodeimage::ImageStore> node_images;
+  std::unique_ptr<provision::NetbootService> netboot;
+  std::unique_ptr<provision::ImageWorks> image_works;
   std::mutex api_mutex;  // a new certificate replaces the server while main may stop it
   std::unique_ptr<control_api::Server> api;
   std::uint16_t api_port = 0;
@@ -64,6 +74,8 @@ struct Manager::State {
   Status open_state();
   Result<pki::Identity> issue_identity() const;
   Status start_gateway(const pki::Identity& identity);
+  Status start_netboot();
+  provision::ImageTools image_tools() const;
   Status start_api(const pki::Identity& identity);
   Status serve_identity(const pki::Identity& identity);
   void start_duties(const pki::Identity& identity);
@@ -114,6 +126,44 @@ Status Manager::State::start_gateway(const pki::Identity& identity) {
   return {};
 }
 
+provision::ImageTools Manager::State::image_tools() const {
+  const auto& wanted = config.netboot;
+  const auto first_there = [](const std::vector<std::filesystem::path>& candidates) {
+    for (const auto& one : candidates) {
+      if (std::filesystem::exists(one)) return one;
+    }
+    return candidates.back();
+  };
+  std::error_code error;
+  const auto beside = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  provision::ImageTools tools;
+  tools.init = wanted.init.empty() ? first_there({beside / "bridgehead-init", "/usr/lib/bridgehead/bridgehead-init"})
+                                   : wanted.init;
+  tools.busybox = wanted.busybox;
+  tools.agent_package = wanted.agent_package;
+  const std::filesystem::path packaged = "/usr/share/bridgehead/bridgehead-agent.deb";
+  if (tools.agent_package.empty() && std::filesystem::exists(packaged)) tools.agent_package = packaged;
+  tools.recipes = {wanted.recipes};
+  return tools;
+}
+
+// Where the node images can't be opened the manager does all its other work.
+Status Manager::State::start_netboot() {
+  const auto& directory = config.netboot.directory;
+  if (auto made = make_directories(directory); !made) return made;
+  auto opened = nodeimage::ImageStore::open(directory / "store");
+  if (!opened) return forward(opened);
+  node_images.emplace(std::move(*opened));
+  const auto fingerprint = pki::certificate_fingerprint(authority->certificate_pem());
+  if (!fingerprint) return forward(fingerprint);
+  netboot = std::make_unique<provision::NetbootService>(
+      *inventory, *node_images, clock, random, commands,
+      provision::AgentDoor{.port = gateway->port(), .ca_fingerprint = *fingerprint}, directory);
+  image_works = std::make_unique<provision::ImageWorks>(*inventory, *node_images, reconciler->progress(), commands,
+                                                        clock, image_tools());
+  return {};
+}
+
 Status Manager::State::start_api(const pki::Identity& identity) {
   control_api::ServerConfig settings;
   settings.address = config.listen.address;
@@ -131,7 +181,8 @@ Status Manager::State::start_api(const pki::Identity& identity) {
                                                 .tunnels = *gateway,
                                                 .progress = reconciler->progress(),
                                                 .reconcile_metrics = reconciler->metrics(),
-                                                .extra_metrics = [this] { return gateway_metrics(*gateway); }});
+                                                .extra_metrics = [this] { return gateway_metrics(*gateway); },
+                                                .netboot = netboot.get()});
   if (auto started = api->start(); !started) {
     auto error = started.error();
     if (error.hint.empty())
@@ -169,6 +220,8 @@ void Manager::State::stop() {
   }
   trimming.reset();
   reissuing.reset();
+  image_works.reset();
+  netboot.reset();
   // Before the streams end: that they end now says nothing about the nodes.
   if (reconciler) reconciler->stop();
   if (gateway) gateway->stop();
@@ -184,6 +237,10 @@ Result<std::unique_ptr<Manager>> Manager::start(const Config& config) {
   if (!identity) return forward(identity);
   if (auto started = parts.start_gateway(*identity); !started) return forward(started);
   parts.commander = std::make_unique<reconcile::Commander>(*parts.inventory, parts.random, parts.clock, config.limits);
+  if (auto started = parts.start_netboot(); !started) {
+    const bool wanted = reconcile::netboot_settings(*parts.inventory).mode != model::NetbootMode::off;
+    log::write(wanted ? log::Level::error : log::Level::info, netboot_unavailable, started.error().describe());
+  }
   if (auto started = parts.start_api(*identity); !started) return forward(started);
   parts.start_duties(*identity);
   return manager;

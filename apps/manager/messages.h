@@ -11,6 +11,8 @@ inline constexpr log::Message manager_stopped{"MANAGER_STOPPED", "The manager ha
 inline constexpr log::Message manager_failed{"MANAGER_FAILED", "The manager can't start; the text says what to do."};
 inline constexpr log::Message first_start{
     "FIRST_START", "A new cluster was made here. The named file holds the first admin token: keep it safe."};
+inline constexpr log::Message netboot_unavailable{
+    "NETBOOT_UNAVAILABLE", "This manager can't boot machines over the network; it does all its other work."};
 inline constexpr log::Message history_not_trimmed{
     "HISTORY_NOT_TRIMMED",
     "Old operations and events could not be removed; tried again later. The store grows meanwhile."};

@@ -36,6 +36,15 @@ std::string name_from(std::string_view hostname, const model::NodeId& id) {
   return fmt::format("node-{}", id.str().substr(0, 8));
 }
 
+model::Event joined(const model::Node& node, std::string_view peer) {
+  return {.kind = "node.joined",
+          .object_kind = "node",
+          .object = node.id.str(),
+          .object_name = node.name,
+          .message = fmt::format("Machine {} joined as node {}.", peer, node.name),
+          .actor = "manager"};
+}
+
 }  // namespace
 
 model::NodeId node_id_of(const model::TokenId& token, std::string_view key_fingerprint) {
@@ -75,8 +84,8 @@ Result<Admission> JoinDesk::join(const JoinAsk& ask) {
 
 Result<Admission> JoinDesk::admit(const JoinAsk& ask, const model::JoinToken& token,
                                   const std::string& key_fingerprint) {
-  const auto id = node_id_of(token.id, key_fingerprint);
-  if (token.used && !inventory_.find<model::Node>(id)) {
+  const auto id = token.node.empty() ? node_id_of(token.id, key_fingerprint) : token.node;
+  if (token.used && token.used_by != key_fingerprint) {
     log::error(join_replayed, "{} (host name '{}') came with join token {}, which was used with another key", ask.peer,
                printable(ask.hostname, 64), token.id);
     return refuse_token();
@@ -91,7 +100,8 @@ Result<Admission> JoinDesk::admit(const JoinAsk& ask, const model::JoinToken& to
   // A name that looked free can be taken by another join before ours is committed.
   for (int attempt = 0; attempt < 10; ++attempt) {
     committed = state::change(inventory_, [&](state::Edit& edit) {
-      return enter_node(edit, inventory_.find<model::JoinToken>(token.id), id, ask, *serial, first_time);
+      return enter_node(edit, inventory_.find<model::JoinToken>(token.id), id, ask,
+                        {.serial = *serial, .key_fingerprint = key_fingerprint}, first_time);
     });
     if (committed || committed.error().code != ErrorCode::already_exists || !token.node_name.empty()) break;
   }
@@ -102,30 +112,40 @@ Result<Admission> JoinDesk::admit(const JoinAsk& ask, const model::JoinToken& to
 
 // One transaction: the token is used up and the node is there, or neither.
 Status JoinDesk::enter_node(state::Edit& edit, const state::Record<model::JoinToken>& token, const model::NodeId& id,
-                            const JoinAsk& ask, const std::string& serial, bool& first_time) {
+                            const JoinAsk& ask, const Entry& entry, bool& first_time) {
   if (!token) return refuse_token();
-  const auto known = inventory_.find<model::Node>(id);
-  first_time = !known;
-  if (known) {
-    auto node = known->value;
-    node.previous_certificate_serial = node.certificate_serial;
-    node.certificate_serial = serial;
-    edit.update(known, node);
-    return {};
-  }
-  if (token->value.used) {
+  if (token->value.used && token->value.used_by != entry.key_fingerprint) {
     log::error(join_replayed, "{} came with join token {} at the moment when another used it", ask.peer,
                token->value.id);
     return refuse_token();
   }
-  auto used = token->value;
-  used.used = true;
-  edit.update(token, used);
+  first_time = !token->value.used;
+  if (first_time) {
+    auto used = token->value;
+    used.used = true;
+    used.used_by = entry.key_fingerprint;
+    edit.update(token, used);
+  }
+  if (const auto known = inventory_.find<model::Node>(id)) {
+    auto node = known->value;
+    // Asked again with the same key: the answer may have been lost, so the certificate before stays valid. A node that
+    // has booted anew has forgotten its old key.
+    node.previous_certificate_serial = first_time ? std::string() : node.certificate_serial;
+    node.certificate_serial = entry.serial;
+    if (first_time) edit.event(joined(node, ask.peer));
+    edit.update(known, node);
+    return {};
+  }
+  if (!first_time || !token->value.node.empty()) return fail(ErrorCode::permission_denied, "this node was deleted");
+  return create_node(edit, token->value, id, ask, entry.serial);
+}
 
+Status JoinDesk::create_node(state::Edit& edit, const model::JoinToken& token, const model::NodeId& id,
+                             const JoinAsk& ask, const std::string& serial) {
   model::Node node;
   node.id = id;
-  node.name = used.node_name.empty() ? free_name(name_from(ask.hostname, id), id) : used.node_name;
-  if (!used.node_name.empty() && inventory_.find_by_name<model::Node>(node.name)) {
+  node.name = token.node_name.empty() ? free_name(name_from(ask.hostname, id), id) : token.node_name;
+  if (!token.node_name.empty() && inventory_.find_by_name<model::Node>(node.name)) {
     return fail_with_hint(ErrorCode::already_exists, fmt::format("there is a node named '{}' already", node.name),
                           "Delete it first (bh node delete), or make a join token with another name.");
   }
@@ -134,12 +154,7 @@ Status JoinDesk::enter_node(state::Edit& edit, const state::Record<model::JoinTo
   node.certificate_serial = serial;
   node.created = clock_.now();
   edit.create(node);
-  edit.event({.kind = "node.joined",
-              .object_kind = "node",
-              .object = id.str(),
-              .object_name = node.name,
-              .message = fmt::format("Machine {} joined as node {}.", ask.peer, node.name),
-              .actor = "manager"});
+  edit.event(joined(node, ask.peer));
   return {};
 }
 

@@ -40,7 +40,8 @@ class JoinDesk {
 
   // Uses the token and makes the node in one transaction. The same token with the same key gives the same node again as
   // long as the token is valid, with another key permission_denied. already_exists when the token names a node that is
-  // there; otherwise a host name that is taken gets a suffix.
+  // there; otherwise a host name that is taken gets a suffix. A token of a boot gives the node that it was made for:
+  // its certificates of earlier boots are worth nothing from then on.
   Result<Admission> join(const JoinAsk& ask);
   // The certificate that `peer` came with stays valid until its end or the next renewal.
   Result<std::string> renew(const Peer& peer, std::string_view certificate_request_pem);
@@ -49,9 +50,15 @@ class JoinDesk {
   Result<Peer> recognise(std::string_view certificate_pem) const;
 
  private:
+  struct Entry {
+    std::string serial;
+    std::string key_fingerprint;
+  };
   Result<Admission> admit(const JoinAsk& ask, const model::JoinToken& token, const std::string& key_fingerprint);
   Status enter_node(state::Edit& edit, const state::Record<model::JoinToken>& token, const model::NodeId& id,
-                    const JoinAsk& ask, const std::string& serial, bool& first_time);
+                    const JoinAsk& ask, const Entry& entry, bool& first_time);
+  Status create_node(state::Edit& edit, const model::JoinToken& token, const model::NodeId& id, const JoinAsk& ask,
+                     const std::string& serial);
   std::string free_name(const std::string& wanted, const model::NodeId& id) const;
 
   state::Inventory& inventory_;

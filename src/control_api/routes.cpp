@@ -69,7 +69,27 @@ std::vector<Route> make_routes() {
       answer(Method::get, "/api/v1/nodes/{node}", viewer, get_node),
       answer(Method::patch, "/api/v1/nodes/{node}", operator_, patch_node, dry),
       answer(Method::delete_, "/api/v1/nodes/{node}", operator_, delete_node_by_name, dry),
+      answer(Method::get, "/api/v1/nodes/{node}/boot", viewer, get_node_boot),
+      answer(Method::get, "/api/v1/nodes/{node}/boot-script", viewer, get_node_boot_script),
       answer(Method::post, "/api/v1/join-tokens", admin, create_join_token_ticket, dry),
+
+      answer(Method::get, "/api/v1/netboot", viewer, get_netboot),
+      answer(Method::put, "/api/v1/netboot", admin, put_netboot, dry),
+      answer(Method::delete_, "/api/v1/netboot", admin, delete_netboot, dry),
+      answer(Method::post, "/api/v1/netboot/approve", operator_, post_netboot_approve, dry),
+      answer(Method::post, "/api/v1/netboot/assign", operator_, post_netboot_assign, dry),
+
+      answer(Method::get, "/api/v1/profiles", viewer, list_profiles),
+      answer(Method::get, "/api/v1/profiles/{profile}", viewer, get_profile),
+      answer(Method::put, "/api/v1/profiles/{profile}", operator_, put_profile, dry),
+      answer(Method::delete_, "/api/v1/profiles/{profile}", operator_, delete_profile_by_name, dry),
+
+      answer(Method::get, "/api/v1/node-images", viewer, list_node_images),
+      // A build runs what its recipe says, as root on the manager's machine.
+      answer(Method::post, "/api/v1/node-images", admin, create_node_image, dry),
+      answer(Method::get, "/api/v1/node-images/{node_image}", viewer, get_node_image),
+      answer(Method::delete_, "/api/v1/node-images/{node_image}", admin, delete_node_image_by_name, dry),
+      answer(Method::get, "/api/v1/node-images/{node_image}/diff", viewer, diff_node_images, {"from"}),
 
       answer(Method::get, "/api/v1/operations", viewer, list_operations, {"state", "target", "limit"}),
       stream(Method::get, "/api/v1/operations/{operation}", viewer, get_operation, {"wait_seconds"}),

@@ -19,6 +19,7 @@
 
 namespace bridgehead::reconcile {
 struct Commander;  // reconcile/commands/commands.h
+class NetbootPort;
 class ProgressBoard;
 struct ReconcileMetrics;
 }  // namespace bridgehead::reconcile
@@ -64,6 +65,7 @@ struct ServerDependencies {
   reconcile::ProgressBoard& progress;                            // Reconciler::progress()
   const reconcile::ReconcileMetrics& reconcile_metrics;          // Reconciler::metrics()
   std::function<std::vector<ExtraMetric>()> extra_metrics = {};  // called at each scrape; may be empty
+  reconcile::NetbootPort* netboot = nullptr;                     // null = this manager boots no machines
 };
 
 class Server {

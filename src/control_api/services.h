@@ -6,6 +6,7 @@
 #include "reconcile/agent_port.h"
 #include "reconcile/commands/commands.h"
 #include "reconcile/metrics.h"
+#include "reconcile/netboot_port.h"
 #include "reconcile/progress_board.h"
 
 namespace bridgehead::control_api {
@@ -26,6 +27,7 @@ struct Services {
   Sessions& sessions;
   const reconcile::ReconcileMetrics& reconcile_metrics;
   const std::function<std::vector<ExtraMetric>()>& extra_metrics;
+  reconcile::NetbootPort* netboot;  // null = this manager boots no machines
 
   const state::Inventory& inventory() const { return commander.inventory; }
 };

@@ -55,7 +55,41 @@ nlohmann::json view_of(const model::Image& image, const state::Inventory& invent
 
 nlohmann::json view_of(const model::Pool& pool) { return pool; }
 nlohmann::json view_of(const model::Network& network) { return network; }
-nlohmann::json view_of(const model::Node& node) { return node; }
+
+nlohmann::json view_of(const model::Node& node, const state::Inventory& inventory) {
+  nlohmann::json json = node;
+  auto& boot = json["boot"] = nullptr;
+  if (!node.netboot) return json;
+  const auto record = inventory.find<model::Boot>(node.id);
+  if (!record || record->value.events.empty()) return json;
+  const auto& newest = record->value.events.back();
+  boot = {{"step", model::to_string(newest.step)}, {"message", newest.message},
+          {"since", to_rfc3339(newest.time)},      {"started", to_rfc3339(record->value.started)},
+          {"image", record->value.image},          {"discovery", record->value.discovery}};
+  return json;
+}
+
+nlohmann::json view_of(const model::Boot& boot) {
+  nlohmann::json json = boot;
+  json.erase("token_sha256");
+  return json;
+}
+
+nlohmann::json view_of(const model::Profile& profile) {
+  nlohmann::json json = profile;
+  auto& files = json["files"];
+  for (std::size_t i = 0; i < profile.files.size(); ++i)
+    files[i]["mode"] = fmt::format("{:04o}", profile.files[i].mode);
+  return json;
+}
+
+nlohmann::json view_of(const model::NodeImage& image) { return image; }
+
+nlohmann::json view_of(const model::NetbootSettings& settings) {
+  nlohmann::json json = settings;
+  json.erase("id");  // there is one only
+  return json;
+}
 
 nlohmann::json view_of(const model::Operation& operation) {
   nlohmann::json json = operation;

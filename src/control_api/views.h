@@ -6,6 +6,7 @@
 #include <string>
 
 #include "model/image.h"
+#include "model/netboot.h"
 #include "model/network.h"
 #include "model/node.h"
 #include "model/operation.h"
@@ -22,7 +23,12 @@ nlohmann::json view_of(const model::Vm& vm, const state::Inventory& inventory);
 nlohmann::json view_of(const model::Image& image, const state::Inventory& inventory);
 nlohmann::json view_of(const model::Pool& pool);
 nlohmann::json view_of(const model::Network& network);
-nlohmann::json view_of(const model::Node& node);
+// Adds "boot": the newest step of its newest boot over the network, or null.
+nlohmann::json view_of(const model::Node& node, const state::Inventory& inventory);
+nlohmann::json view_of(const model::Boot& boot);        // without the token's hash
+nlohmann::json view_of(const model::Profile& profile);  // files' modes as octal text
+nlohmann::json view_of(const model::NodeImage& image);
+nlohmann::json view_of(const model::NetbootSettings& settings);
 nlohmann::json view_of(const model::Operation& operation);  // hides a password in a source's URL
 nlohmann::json view_of(const model::Token& token);          // without the secret's hash
 

@@ -56,6 +56,10 @@ Result<T> decode(std::string_view text) {
   template std::string encode<Type>(const Type&)
 
 BRIDGEHEAD_RECORD(Node);
+BRIDGEHEAD_RECORD(NodeImage);
+BRIDGEHEAD_RECORD(Profile);
+BRIDGEHEAD_RECORD(Boot);
+BRIDGEHEAD_RECORD(NetbootSettings);
 BRIDGEHEAD_RECORD(Pool);
 BRIDGEHEAD_RECORD(Image);
 BRIDGEHEAD_RECORD(Network);

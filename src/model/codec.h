@@ -32,6 +32,10 @@ template <typename T>
 Result<T> decode(std::string_view text);
 
 BRIDGEHEAD_RECORD(Node, "node", 1);
+BRIDGEHEAD_RECORD(NodeImage, "node_image", 1);
+BRIDGEHEAD_RECORD(Profile, "profile", 1);
+BRIDGEHEAD_RECORD(Boot, "boot", 1);
+BRIDGEHEAD_RECORD(NetbootSettings, "netboot_settings", 1);
 BRIDGEHEAD_RECORD(Pool, "pool", 1);
 BRIDGEHEAD_RECORD(Image, "image", 1);
 BRIDGEHEAD_RECORD(Network, "network", 1);

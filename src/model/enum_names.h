@@ -9,6 +9,7 @@
 
 #include "model/assignment.h"
 #include "model/image.h"
+#include "model/netboot.h"
 #include "model/network.h"
 #include "model/node.h"
 #include "model/operation.h"
@@ -57,6 +58,18 @@ BRIDGEHEAD_ENUM_NAMES(SnapshotAction, "snapshot action", {E::create, "create"}, 
                       {E::remove, "remove"});
 BRIDGEHEAD_ENUM_NAMES(AssignmentState, "assignment state", {E::running, "running"}, {E::succeeded, "succeeded"},
                       {E::failed, "failed"}, {E::cancelled, "cancelled"});
+BRIDGEHEAD_ENUM_NAMES(RootTransport, "root transport", {E::nbd, "nbd"}, {E::nfs, "nfs"}, {E::ram, "ram"});
+BRIDGEHEAD_ENUM_NAMES(BootMethod, "boot method", {E::ipxe, "ipxe"}, {E::pxelinux, "pxelinux"}, {E::shim, "shim"});
+BRIDGEHEAD_ENUM_NAMES(OnBootFailure, "action on a failed boot", {E::retry, "retry"}, {E::reboot, "reboot"},
+                      {E::shell, "shell"});
+BRIDGEHEAD_ENUM_NAMES(NodeImageState, "node image state", {E::building, "building"}, {E::ready, "ready"},
+                      {E::failed, "failed"}, {E::deleting, "deleting"});
+BRIDGEHEAD_ENUM_NAMES(Approval, "approval", {E::waiting, "waiting"}, {E::approved, "approved"},
+                      {E::refused, "refused"});
+BRIDGEHEAD_ENUM_NAMES(BootStep, "boot step", {E::dhcp, "dhcp"}, {E::bootstrap, "bootstrap"}, {E::kernel, "kernel"},
+                      {E::bridge, "bridge"}, {E::root, "root"}, {E::handover, "handover"}, {E::agent, "agent"},
+                      {E::ready, "ready"}, {E::fallback, "fallback"}, {E::failed, "failed"});
+BRIDGEHEAD_ENUM_NAMES(NetbootMode, "netboot mode", {E::off, "off"}, {E::full, "full"}, {E::proxy, "proxy"});
 
 #undef BRIDGEHEAD_ENUM_NAMES
 

@@ -13,6 +13,9 @@ struct VmTag;
 struct OperationTag;
 struct TokenTag;
 struct TunnelTag;
+struct NodeImageTag;
+struct ProfileTag;
+struct NetbootSettingsTag;
 
 using NodeId = Id<NodeTag>;
 using PoolId = Id<PoolTag>;
@@ -22,5 +25,8 @@ using VmId = Id<VmTag>;
 using OperationId = Id<OperationTag>;
 using TokenId = Id<TokenTag>;
 using TunnelId = Id<TunnelTag>;
+using NodeImageId = Id<NodeImageTag>;
+using ProfileId = Id<ProfileTag>;
+using NetbootSettingsId = Id<NetbootSettingsTag>;
 
 }  // namespace bridgehead::model

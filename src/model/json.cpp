@@ -133,11 +133,22 @@ BRIDGEHEAD_FIELDS(NodeFacts, hostname, machine_id, os, kernel, cpu_model, cpu_fl
 BRIDGEHEAD_FIELDS(Pressure, cpu, memory, io)
 BRIDGEHEAD_FIELDS(NodeLoad, load1, memory_available, pressure, uptime_seconds)
 BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, certificate_serial, previous_certificate_serial, created, state,
-                  message, last_seen, load)
+                  message, last_seen, load, netboot)
+BRIDGEHEAD_FIELDS(NodeImage, id, name, base, version, role, source, state, message, os, kernel_version, transports,
+                  kernel_size, initramfs_size, root_size, root_sha256, created)
+BRIDGEHEAD_FIELDS(OverlayFile, path, content, mode)
+BRIDGEHEAD_FIELDS(Profile, id, name, root, method, on_failure, bridge, vlan, bond_mode, overlay, arguments, files,
+                  created)
+BRIDGEHEAD_FIELDS(Hardware, vendor, product, cpus, memory, nics, disks)
+BRIDGEHEAD_FIELDS(Netboot, mac, uuid, serial, address, approval, image, profile, hardware)
+BRIDGEHEAD_FIELDS(BootEvent, step, message, time)
+BRIDGEHEAD_FIELDS(Boot, id, token_sha256, image, discovery, root, events, log, started)
+BRIDGEHEAD_FIELDS(NetbootSettings, id, mode, interface, address, range_first, range_last, http_port, nbd_port,
+                  nbd_servers, auto_approve)
 BRIDGEHEAD_FIELDS(Operation, id, kind, target_kind, target, target_name, state, parameters, node, generation,
                   cancel_requested, progress, error, created_by, created, started, finished)
 BRIDGEHEAD_FIELDS(Token, id, name, role, secret_sha256, created, expires, last_used)
-BRIDGEHEAD_FIELDS(JoinToken, id, node_name, secret_sha256, created, expires, used)
+BRIDGEHEAD_FIELDS(JoinToken, id, node_name, node, secret_sha256, created, expires, used, used_by)
 BRIDGEHEAD_FIELDS(Event, revision, time, kind, object_kind, object, object_name, message, actor)
 BRIDGEHEAD_FIELDS(EnsureVm, vm, images, pools, networks, force_stop, stop_grace_seconds)
 BRIDGEHEAD_FIELDS(RemoveVm, vm, disks, pools)

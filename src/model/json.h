@@ -7,6 +7,7 @@
 
 #include "model/assignment.h"
 #include "model/event.h"
+#include "model/netboot.h"
 #include "model/token.h"
 
 namespace bridgehead {
@@ -43,6 +44,14 @@ BRIDGEHEAD_JSON(NodeFacts);
 BRIDGEHEAD_JSON(Pressure);
 BRIDGEHEAD_JSON(NodeLoad);
 BRIDGEHEAD_JSON(Node);
+BRIDGEHEAD_JSON(NodeImage);
+BRIDGEHEAD_JSON(OverlayFile);
+BRIDGEHEAD_JSON(Profile);
+BRIDGEHEAD_JSON(Hardware);
+BRIDGEHEAD_JSON(Netboot);
+BRIDGEHEAD_JSON(BootEvent);
+BRIDGEHEAD_JSON(Boot);
+BRIDGEHEAD_JSON(NetbootSettings);
 BRIDGEHEAD_JSON(Operation);
 BRIDGEHEAD_JSON(Token);
 BRIDGEHEAD_JSON(JoinToken);

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/units.h"
 #include "model/ids.h"
+#include "model/netboot.h"
 
 namespace bridgehead::model {
 
@@ -79,6 +81,7 @@ struct Node {
   std::string certificate_serial;           // of the last certificate issued to it
   std::string previous_certificate_serial;  // still accepted: a lost answer to a renewal costs nothing
   Timestamp created{};
+  std::optional<Netboot> netboot;  // where we boot it
   NodeState state = NodeState::unreachable;
   std::string message;
   Timestamp last_seen{};

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
 
@@ -18,7 +19,7 @@ enum class OperationState { pending, running, succeeded, failed, cancelled };
 struct Operation {
   OperationId id;
   std::string kind;         // "vm.create", "vm.start", "image.import", ... (all in operation_kinds.h)
-  std::string target_kind;  // "vm", "image", "pool", "network", "node"
+  std::string target_kind;  // "vm", "image", "pool", "network", "node", "node_image"
   std::string target;       // the record's id
   std::string target_name;
   OperationState state = OperationState::pending;
@@ -58,6 +59,12 @@ inline constexpr char pool_add[] = "pool.add";
 inline constexpr char pool_remove[] = "pool.remove";
 inline constexpr char network_create[] = "network.create";
 inline constexpr char network_delete[] = "network.delete";
+inline constexpr char node_image_build[] = "node_image.build";    // parameters: {"recipe": s}
+inline constexpr char node_image_import[] = "node_image.import";  // parameters: {"path": s}
+inline constexpr char node_image_delete[] = "node_image.delete";
+
+// Done by the manager itself, not by an agent.
+inline bool is_managers_own(std::string_view kind) { return kind.starts_with("node_image."); }
 }  // namespace operation_kind
 
 }  // namespace bridgehead::model

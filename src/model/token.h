@@ -27,10 +27,12 @@ struct Token {
 struct JoinToken {
   TokenId id;
   std::string node_name;  // "" = the node's own host name
+  NodeId node;            // of a boot over the network: the node that joins again; "" = a new one
   std::string secret_sha256;
   Timestamp created{};
   Timestamp expires{};
   bool used = false;
+  std::string used_by;  // the fingerprint of the key that joined with it
 
   bool operator==(const JoinToken&) const = default;
 };

@@ -119,6 +119,7 @@ bool Core::round() {
   heads.reserve(open.size());
   for (const auto& record : open) {
     const auto& operation = record->value;
+    if (model::operation_kind::is_managers_own(operation.kind)) continue;
     auto& head = heads[operation.target];
     if (head == nullptr || comes_before(operation, *head)) head = &operation;
     if (operation.state == model::OperationState::running) {

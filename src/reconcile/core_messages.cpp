@@ -138,6 +138,7 @@ void Core::watch_nodes() {
   next_watch_ = now_ + options_.heartbeat;
   for (const auto& node : inventory_.all<model::Node>()) {
     const auto& id = node->value.id;
+    if (node->value.netboot && node->value.certificate_serial.empty()) continue;  // seen, but never in the cluster
     const auto* known = agents_.node(id);
     const auto last_heard = known == nullptr ? started_ : std::max(known->last_heard, started_);
     if (now_ - last_heard > 3 * options_.heartbeat) lose_node(node);

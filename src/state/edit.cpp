@@ -39,6 +39,8 @@ std::string_view article_and_kind(std::string_view kind) {
   if (kind == "pool") return "a pool";
   if (kind == "network") return "a network";
   if (kind == "token") return "a token";
+  if (kind == "node_image") return "a node image";
+  if (kind == "profile") return "a profile";
   return kind;
 }
 
@@ -235,5 +237,9 @@ BRIDGEHEAD_EDIT(model::Vm);
 BRIDGEHEAD_EDIT(model::Operation);
 BRIDGEHEAD_EDIT(model::Token);
 BRIDGEHEAD_EDIT(model::JoinToken);
+BRIDGEHEAD_EDIT(model::NodeImage);
+BRIDGEHEAD_EDIT(model::Profile);
+BRIDGEHEAD_EDIT(model::Boot);
+BRIDGEHEAD_EDIT(model::NetbootSettings);
 
 }  // namespace bridgehead::state

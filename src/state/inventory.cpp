@@ -188,5 +188,9 @@ BRIDGEHEAD_INVENTORY(model::Vm);
 BRIDGEHEAD_INVENTORY(model::Operation);
 BRIDGEHEAD_INVENTORY(model::Token);
 BRIDGEHEAD_INVENTORY(model::JoinToken);
+BRIDGEHEAD_INVENTORY(model::NodeImage);
+BRIDGEHEAD_INVENTORY(model::Profile);
+BRIDGEHEAD_INVENTORY(model::Boot);
+BRIDGEHEAD_INVENTORY(model::NetbootSettings);
 
 }  // namespace bridgehead::state

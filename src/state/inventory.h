@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "model/event.h"
 #include "model/image.h"
+#include "model/netboot.h"
 #include "model/network.h"
 #include "model/node.h"
 #include "model/operation.h"
@@ -33,10 +34,11 @@ template <typename T>
 using Record = std::shared_ptr<const Stored<T>>;  // null = there is none
 
 // Kinds and keys: Node "node/<id>", Pool "pool/", Image "image/", Network "network/", Vm "vm/", Operation "operation/",
-// Token "token/", JoinToken "join_token/". A Vm's status is kept apart as "vm_status/<id>", so that observations never
-// conflict with a user's change. Names are unique per kind (Operation and JoinToken have none): "name/<kind>/<name>" ->
-// id. "event/<revision, 20 digits>/<n>" are the events, "counter/<name>" the counters. Node.load, Node.last_seen,
-// Node.state, Node.message and Token.last_used live in memory only.
+// Token "token/", JoinToken "join_token/", NodeImage "node_image/", Profile "profile/", Boot "boot/<node>",
+// NetbootSettings "netboot_settings/". A Vm's status is kept apart as "vm_status/<id>", so that observations never
+// conflict with a user's change. Names are unique per kind (Operation, JoinToken, Boot and NetbootSettings have none):
+// "name/<kind>/<name>" -> id. "event/<revision, 20 digits>/<n>" are the events, "counter/<name>" the counters.
+// Node.load, Node.last_seen, Node.state, Node.message and Token.last_used live in memory only.
 
 // One transaction being prepared. Not thread-safe; nothing happens before Inventory::commit.
 class Edit {

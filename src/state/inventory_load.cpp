@@ -120,6 +120,10 @@ void Inventory::State::apply_change(const Change& change, Revision at, std::vect
   if (kind == "network") return apply_record<model::Network>(change, id, at);
   if (kind == "token") return apply_record<model::Token>(change, id, at);
   if (kind == "join_token") return apply_record<model::JoinToken>(change, id, at);
+  if (kind == "boot") return apply_record<model::Boot>(change, id, at);
+  if (kind == "node_image") return apply_record<model::NodeImage>(change, id, at);
+  if (kind == "profile") return apply_record<model::Profile>(change, id, at);
+  if (kind == "netboot_settings") return apply_record<model::NetbootSettings>(change, id, at);
   const auto sequence = event_sequence(key);
   if (!sequence) return;  // names and counters are not kept in memory
   if (!change.value) return events.forget_stored(*sequence);
@@ -226,6 +230,10 @@ Status Inventory::State::load() {
   if (loaded) loaded = load_kind<model::Operation>();
   if (loaded) loaded = load_kind<model::Token>();
   if (loaded) loaded = load_kind<model::JoinToken>();
+  if (loaded) loaded = load_kind<model::Boot>();
+  if (loaded) loaded = load_kind<model::NodeImage>();
+  if (loaded) loaded = load_kind<model::Profile>();
+  if (loaded) loaded = load_kind<model::NetbootSettings>();
   if (loaded) loaded = load_events();
   if (!loaded) return loaded;
   const std::lock_guard early_lock(early_mutex);

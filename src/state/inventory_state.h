@@ -99,7 +99,8 @@ struct Inventory::State {
   mutable std::shared_mutex mutex;  // guards all below up to the listeners; never held while the store is called
   std::tuple<RecordTable<model::Node>, RecordTable<model::Pool>, RecordTable<model::Image>, RecordTable<model::Network>,
              RecordTable<model::Vm>, RecordTable<model::Operation>, RecordTable<model::Token>,
-             RecordTable<model::JoinToken>>
+             RecordTable<model::JoinToken>, RecordTable<model::NodeImage>, RecordTable<model::Profile>,
+             RecordTable<model::Boot>, RecordTable<model::NetbootSettings>>
       tables;
   GroupIndex vms_by_node;
   GroupIndex images_by_parent;

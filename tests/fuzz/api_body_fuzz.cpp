@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
   SeededRandom random(1);
-  switch (data[0] % 13) {
+  switch ((data[0] + 256U - 'A') % 17U) {  // seeds begin with letters
     // A password costs a thousand rounds of SHA-512: fuzzing would do little else.
     case 0:
       if (body.find("password\"") == std::string_view::npos) check(read_create_vms(body, random));
@@ -44,7 +44,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       check(read_create_token(body));
       break;
     case 11: check(read_create_join_token(body)); break;
-    default: check(read_terminal_size(body));
+    case 12: check(read_terminal_size(body)); break;
+    case 13: check(read_enable_netboot(body)); break;
+    case 14:
+      check(read_approve_nodes(body));
+      check(read_assign_nodes(body));
+      break;
+    case 15: check(read_profile(body)); break;
+    default: check(read_node_image(body));
   }
   return 0;
 }

@@ -15,10 +15,18 @@ void add_image_commands(CLI::App& root, Context& context);
 void add_pool_commands(CLI::App& root, Context& context);
 void add_network_commands(CLI::App& root, Context& context);
 void add_node_commands(CLI::App& root, Context& context);
+void add_node_netboot_commands(CLI::App& node, Context& context);  // approve, refuse, assign, log, boot-script
+void add_node_watch_command(CLI::App& node, Context& context);
+void print_boot_steps(const nlohmann::json& boot);  // of a Boot: a table
+void add_netboot_commands(CLI::App& root, Context& context);
+void add_node_image_commands(CLI::App& root, Context& context);
+void add_profile_commands(CLI::App& root, Context& context);
 void add_operation_commands(CLI::App& root, Context& context);
 void add_event_commands(CLI::App& root, Context& context);
 void add_token_commands(CLI::App& root, Context& context);
-void add_status_commands(CLI::App& root, Context& context);     // status, version, login, whoami
+void add_status_commands(CLI::App& root, Context& context);  // status, version, login, whoami
+void add_lab_command(CLI::App& root, Context& context);
+Status run_lab(std::vector<std::string> arguments);             // becomes bridgehead-lab; returns only to say why not
 void add_reference_commands(CLI::App& root, Context& context);  // completion, man
 
 }  // namespace bridgehead::cli

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "cli/boot_view.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
 #include "cli/progress.h"
@@ -28,6 +29,84 @@ std::string interfaces(const nlohmann::json& node) {
   return found;
 }
 
+// What the agent found; before it ran, what the machine told at its discovery.
+std::string cpus(const nlohmann::json& node) {
+  const auto found = number(node, "/facts/cpus");
+  const auto count = found > 0 ? found : number(node, "/netboot/hardware/cpus");
+  return count > 0 ? fmt::format("{}", count) : "-";
+}
+
+std::string memory(const nlohmann::json& node) {
+  const auto found = number(node, "/facts/memory");
+  const auto count = found > 0 ? found : number(node, "/netboot/hardware/memory");
+  return count > 0 ? Bytes(count).human() : "-";
+}
+
+std::string profile_of(const nlohmann::json& node) {
+  if (text(node, "/netboot/mac").empty()) return "";
+  const auto profile = text(node, "/netboot/profile");
+  return profile.empty() ? "default" : profile;
+}
+
+std::string hardware(const nlohmann::json& node) {
+  const auto vendor = text(node, "/netboot/hardware/vendor");
+  const auto product = text(node, "/netboot/hardware/product");
+  return vendor + (vendor.empty() || product.empty() ? "" : " ") + product;
+}
+
+std::vector<Column> node_details() {
+  return {column("SCHEDULABLE", "/schedulable"),
+          bytes_column("FREE", "/load/memory_available"),
+          column("WHY", "/facts/virtualization_message"),
+          column("CPU", "/facts/cpu_model"),
+          column("OS", "/facts/os"),
+          column("KERNEL", "/facts/kernel"),
+          column("LIBVIRT", "/facts/libvirt_version"),
+          column("QEMU", "/facts/hypervisor_version"),
+          column("AGENT", "/facts/agent_version"),
+          {"INTERFACES", interfaces},
+          {"PRESSURE", pressure},
+          age_column("SEEN", "/last_seen"),
+          column("CREATED", "/created"),
+          column("ID", "/id"),
+          column("APPROVAL", "/netboot/approval"),
+          column("IMAGE", "/netboot/image"),
+          {"PROFILE", profile_of},
+          column("BOOTED", "/boot/image"),
+          column("ROOT", "/boot/root"),
+          column("MAC", "/netboot/mac"),
+          column("UUID", "/netboot/uuid"),
+          column("SERIAL", "/netboot/serial"),
+          {"HARDWARE", hardware},
+          column("NICS", "/netboot/hardware/nics"),
+          column("DISKS", "/netboot/hardware/disks")};
+}
+
+void add_show_node(CLI::App& node, Context& context, std::vector<Column> fields) {
+  auto* show = node.add_subcommand("show", "One node in full, and how it booted");
+  const auto name = std::make_shared<std::string>();
+  add_object_argument(*show, "node", name);
+  std::erase_if(fields, [](const Column& field) { return field.header == "GUESTS"; });  // SCHEDULABLE below
+  const auto details = node_details();
+  fields.insert(fields.end(), details.begin(), details.end());
+  on_chosen(*show, context, [&context, name, fields](ApiClient& api) -> Status {
+    auto answer = api.get("/nodes/" + path_segment(*name));
+    if (!answer) return forward(answer);
+    const bool booted = !text(*answer, "/boot/step").empty();
+    if (booted) {
+      const auto boot = api.get(fmt::format("/nodes/{}/boot", path_segment(text(*answer, "/id"))));
+      if (!boot) return forward(boot);
+      (*answer)["boot"].update(*boot);
+    }
+    if (auto printed = context.print_object(*answer, fields); !printed) return printed;
+    if (booted && context.format() == OutputFormat::table) {
+      fmt::print("\nIts boot of {}:\n", printable(text(*answer, "/boot/started")));
+      print_boot_steps(answer->at("boot"));
+    }
+    return {};
+  });
+}
+
 void add_wait(CLI::App& node, Context& context) {
   struct Options {
     std::size_t count = 1;
@@ -50,7 +129,7 @@ void add_wait(CLI::App& node, Context& context) {
         const auto state = text(one, "/state");
         ready += state == "ready" ? 1 : 0;
         if (state != "ready")
-          reason += fmt::format(" {} is {} ({}).", text(one, "/name"), state, text(one, "/message"));
+          reason += fmt::format(" {} is {} ({}).", text(one, "/name"), node_state(one), node_message(one));
       }
       if (ready >= options->count) {
         line.finish(fmt::format("{} ready", ready));
@@ -84,7 +163,7 @@ void add_join_token(CLI::App& node, Context& context) {
   });
 }
 
-void add_set(CLI::App& node, Context& context) {
+void add_node_set(CLI::App& node, Context& context) {
   struct Options {
     std::string node, name, schedulable;
   };
@@ -108,30 +187,25 @@ void add_set(CLI::App& node, Context& context) {
 }  // namespace
 
 void add_node_commands(CLI::App& root, Context& context) {
-  const Noun words{
-      .singular = "node",
-      .collection = "/nodes",
-      .columns = {column("NAME", "/name"), column("STATE", "/state"), column("SCHEDULABLE", "/schedulable"),
-                  column("CPUS", "/facts/cpus"), bytes_column("MEMORY", "/facts/memory"),
-                  bytes_column("FREE", "/load/memory_available"), column("LOAD", "/load/load1"),
-                  column("RUNS", "/facts/virtualization"), column("MESSAGE", "/message")},
-      .details = {column("WHY", "/facts/virtualization_message"),
-                  column("CPU", "/facts/cpu_model"),
-                  column("OS", "/facts/os"),
-                  column("KERNEL", "/facts/kernel"),
-                  column("LIBVIRT", "/facts/libvirt_version"),
-                  column("QEMU", "/facts/hypervisor_version"),
-                  column("AGENT", "/facts/agent_version"),
-                  {"INTERFACES", interfaces},
-                  {"PRESSURE", pressure},
-                  age_column("SEEN", "/last_seen"),
-                  column("CREATED", "/created"),
-                  column("ID", "/id")}};
+  const Noun words{.singular = "node",
+                   .collection = "/nodes",
+                   .columns = {column("NAME", "/name"),
+                               {"STATE", node_state},
+                               {"ADDRESS", node_address},
+                               column("GUESTS", "/schedulable"),
+                               {"CPUS", cpus},
+                               {"MEMORY", memory},
+                               column("LOAD", "/load/load1"),
+                               column("RUNS", "/facts/virtualization"),
+                               {"MESSAGE", node_message}},
+                   .details = {}};
   auto& node = add_noun(root, "node", "Machines that guests run on");
   add_list(node, context, words);
-  add_show(node, context, words);
+  add_show_node(node, context, words.columns);
+  add_node_netboot_commands(node, context);
+  add_node_watch_command(node, context);
   add_join_token(node, context);
-  add_set(node, context);
+  add_node_set(node, context);
   add_wait(node, context);
   add_delete(node, context, words, "delete", "Forget nodes that have no guests; their certificates stop working", "");
 }

@@ -1,4 +1,6 @@
 // completion and man: both made from the command tree, so that they can't differ from it.
+#include <algorithm>
+#include <array>
 #include <functional>
 
 #include "cli/commands/commands.h"
@@ -76,8 +78,9 @@ std::vector<std::string> candidates(const CLI::App& root, Context& context, cons
   }
   const bool names_follow =
       children(*at).empty() && !at->get_options([](const CLI::Option* o) { return o->get_positional(); }).empty();
-  if (names_follow && !noun.empty() && at->get_name() != "create" && at->get_name() != "add" &&
-      at->get_name() != "import") {
+  static constexpr std::array<std::string_view, 4> kMakers{"create", "add", "import", "build"};  // of new names
+  const bool makes = std::find(kMakers.begin(), kMakers.end(), at->get_name()) != kMakers.end();
+  if (names_follow && !noun.empty() && !makes) {
     auto api = context.client();
     const auto answer = api ? api->get().get(fmt::format("/{}s{}", noun, noun == "vm" ? "?summary=true" : ""))
                             : Result<nlohmann::json>(forward(api));

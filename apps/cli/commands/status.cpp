@@ -49,8 +49,9 @@ void print_problems(const nlohmann::json& status) {
   }
   fmt::print("\nNeeds a person:\n");
   for (const auto& problem : problems) {
-    fmt::print("  {} {}: {} {}\n", printable(text(problem, "/object_kind")), printable(text(problem, "/object")),
-               printable(text(problem, "/message")), printable(text(problem, "/action")));
+    const auto message = text(problem, "/message");
+    fmt::print("  {} {}: {}{} {}\n", printable(text(problem, "/object_kind")), printable(text(problem, "/object")),
+               printable(message), message.ends_with('.') ? "" : ".", printable(text(problem, "/action")));
   }
 }
 
@@ -62,8 +63,10 @@ void add_status_commands(CLI::App& root, Context& context) {
     const auto answer = api.get("/status");
     if (!answer) return forward(answer);
     if (context.format() != OutputFormat::table) return context.print_object(*answer, {});
-    fmt::print("Nodes {}/{} ready, guests {}/{} running, operations {} open, {} failed lately. Manager {}.\n",
-               number(*answer, "/nodes/ready"), number(*answer, "/nodes/total"), number(*answer, "/vms/running"),
+    const auto waiting = number(*answer, "/nodes/waiting");
+    fmt::print("Nodes {}/{} ready{}, guests {}/{} running, operations {} open, {} failed lately. Manager {}.\n",
+               number(*answer, "/nodes/ready"), number(*answer, "/nodes/total"),
+               waiting == 0 ? "" : fmt::format(" ({} waiting for approval)", waiting), number(*answer, "/vms/running"),
                number(*answer, "/vms/total"), number(*answer, "/operations/open"),
                number(*answer, "/operations/failed"), printable(text(*answer, "/version")));
     print_problems(*answer);

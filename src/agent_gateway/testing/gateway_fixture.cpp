@@ -95,11 +95,13 @@ NodeIdentity GatewayFixture::add_node(const std::string& name) {
   return identity;
 }
 
-std::string GatewayFixture::add_join_token(std::chrono::seconds valid_for, const std::string& node_name) {
+std::string GatewayFixture::add_join_token(std::chrono::seconds valid_for, const std::string& node_name,
+                                           const model::NodeId& of_boot) {
   const auto secret = pki::make_secret(random);
   model::JoinToken token;
   token.id = make_id<model::TokenId>(random);
   token.node_name = node_name;
+  token.node = of_boot;
   token.secret_sha256 = pki::sha256_hex(secret);
   token.created = clock.now();
   token.expires = clock.now() + valid_for;

@@ -58,8 +58,9 @@ class GatewayFixture {
 
   // A node that has joined before, without the Join call.
   NodeIdentity add_node(const std::string& name);
-  // As a user makes it: the record, and the text that an agent gets.
-  std::string add_join_token(std::chrono::seconds valid_for = std::chrono::hours(1), const std::string& node_name = {});
+  // As a user makes it (or, with a node, as its boot does): the record, and the text that an agent gets.
+  std::string add_join_token(std::chrono::seconds valid_for = std::chrono::hours(1), const std::string& node_name = {},
+                             const model::NodeId& of_boot = {});
   // Null key = no client certificate.
   std::shared_ptr<grpc::Channel> channel(const NodeIdentity* identity = nullptr) const;
   std::unique_ptr<RawStream> session(const NodeIdentity& identity) const;

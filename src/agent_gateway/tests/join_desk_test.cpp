@@ -64,6 +64,45 @@ TEST(Join, ReplayWithAnotherKeyIsRefused) {
   EXPECT_EQ(fixture.gateway->numbers().refused_calls, 1U);
 }
 
+TEST(Join, ANodeThatBootsAgainIsTheSameNodeWithANewCertificate) {
+  GatewayFixture fixture;
+  const auto before = fixture.add_node("rack1-07");
+  EXPECT_TRUE(fixture.connected_session(before));
+  const auto token = fixture.add_join_token(std::chrono::hours(1), "rack1-07", before.id);
+  const auto key = pki::make_key_and_request().value();
+  agent::v1::JoinReply reply;
+  const auto status = fixture.join(token, key.request_pem, reply, "something-else");
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(reply.node_id(), before.id.str());
+  EXPECT_EQ(fixture.inventory->find<model::Node>(before.id)->value.name, "rack1-07");
+  EXPECT_TRUE(fixture.connected_session({before.id, key.key_pem, reply.certificate_pem()}));
+  const JoinDesk desk(*fixture.inventory, *fixture.authority, fixture.clock, std::chrono::hours(1));
+  EXPECT_FALSE(desk.recognise(before.certificate_pem)) << "what the boot before had is worth nothing now";
+
+  // Its answer was lost: once more with the same key. Somebody who overheard the token has another key.
+  agent::v1::JoinReply again;
+  ASSERT_TRUE(fixture.join(token, pki::make_request(key.key_pem).value(), again).ok());
+  EXPECT_TRUE(desk.recognise(reply.certificate_pem()));
+  EXPECT_TRUE(desk.recognise(again.certificate_pem()));
+  agent::v1::JoinReply stolen;
+  EXPECT_EQ(fixture.join(token, pki::make_key_and_request().value().request_pem, stolen).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(fixture.inventory->all<model::Node>().size(), 1U);
+}
+
+TEST(Join, ATokenOfADeletedNodeMakesNoNewOne) {
+  GatewayFixture fixture;
+  const auto node = fixture.add_node("gone");
+  const auto token = fixture.add_join_token(std::chrono::hours(1), "gone", node.id);
+  auto edit = fixture.inventory->edit();
+  edit.remove(fixture.inventory->find<model::Node>(node.id));
+  ASSERT_TRUE(fixture.inventory->commit(std::move(edit)));
+  agent::v1::JoinReply reply;
+  EXPECT_EQ(fixture.join(token, pki::make_key_and_request().value().request_pem, reply).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_TRUE(fixture.inventory->all<model::Node>().empty());
+}
+
 TEST(Join, RefusesWrongAndExpiredTokensAndBrokenRequests) {
   GatewayFixture fixture;
   const auto request = pki::make_key_and_request().value().request_pem;

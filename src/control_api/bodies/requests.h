@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "reconcile/commands/commands.h"
+#include "reconcile/commands/netboot.h"
 
 namespace bridgehead::control_api {
 
@@ -30,6 +31,18 @@ struct JoinTokenRequest {
   std::string address;  // where this agent should dial in, "host[:port]"; "" = the manager's own idea
 };
 Result<JoinTokenRequest> read_create_join_token(std::string_view body);
+
+Result<reconcile::EnableNetboot> read_enable_netboot(std::string_view body);  // address may be ""
+Result<reconcile::ApproveNodes> read_approve_nodes(std::string_view body);
+Result<reconcile::AssignNodes> read_assign_nodes(std::string_view body);
+Result<reconcile::ProfileRequest> read_profile(std::string_view body);  // its name stands in the path
+
+struct NodeImageRequest {
+  std::string base;
+  std::optional<std::string> path;  // none = build it
+  std::string role = "compute";
+};
+Result<NodeImageRequest> read_node_image(std::string_view body);
 // For actions that take nothing: an empty body or {}.
 Status read_nothing(std::string_view body);
 

@@ -63,6 +63,25 @@ BRIDGEHEAD_ANSWER(get_node);
 BRIDGEHEAD_ANSWER(patch_node);
 BRIDGEHEAD_ANSWER(delete_node_by_name);
 BRIDGEHEAD_ANSWER(create_join_token_ticket);
+// netboot.cpp
+BRIDGEHEAD_ANSWER(get_netboot);
+BRIDGEHEAD_ANSWER(put_netboot);
+BRIDGEHEAD_ANSWER(delete_netboot);
+BRIDGEHEAD_ANSWER(post_netboot_approve);
+BRIDGEHEAD_ANSWER(post_netboot_assign);
+BRIDGEHEAD_ANSWER(get_node_boot);
+BRIDGEHEAD_ANSWER(get_node_boot_script);
+// profiles.cpp
+BRIDGEHEAD_ANSWER(list_profiles);
+BRIDGEHEAD_ANSWER(get_profile);
+BRIDGEHEAD_ANSWER(put_profile);
+BRIDGEHEAD_ANSWER(delete_profile_by_name);
+// node_images.cpp
+BRIDGEHEAD_ANSWER(list_node_images);
+BRIDGEHEAD_ANSWER(create_node_image);
+BRIDGEHEAD_ANSWER(get_node_image);
+BRIDGEHEAD_ANSWER(delete_node_image_by_name);
+BRIDGEHEAD_ANSWER(diff_node_images);
 // operations.cpp
 BRIDGEHEAD_ANSWER(list_operations);
 BRIDGEHEAD_STREAM(get_operation);

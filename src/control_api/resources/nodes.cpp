@@ -45,8 +45,8 @@ Result<std::string> agent_address(const Services& services, const Call& call, co
 Result<http::Response> list_nodes(Services& services, const Call&) {
   const auto revision = services.inventory().revision();
   return list_answer(revision, services.inventory().all<model::Node>(),
-                     [](std::string& out, const state::Record<model::Node>& record) {
-                       out += dump(view_of(record->value));
+                     [&](std::string& out, const state::Record<model::Node>& record) {
+                       out += dump(view_of(record->value, services.inventory()));
                        return true;
                      });
 }
@@ -54,7 +54,7 @@ Result<http::Response> list_nodes(Services& services, const Call&) {
 Result<http::Response> get_node(Services& services, const Call& call) {
   const auto node = reconcile::resolve<model::Node>(services.inventory(), call.parameters[0]);
   if (!node) return forward(node);
-  return json_answer(200, view_of((*node)->value));
+  return json_answer(200, view_of((*node)->value, services.inventory()));
 }
 
 Result<http::Response> patch_node(Services& services, const Call& call) {
@@ -64,7 +64,7 @@ Result<http::Response> patch_node(Services& services, const Call& call) {
   if (!caller) return forward(caller);
   const auto node = reconcile::update_node(services.commander, *caller, call.parameters[0], *request);
   if (!node) return forward(node);
-  nlohmann::json body = {{"node", view_of(*node)}};
+  nlohmann::json body = {{"node", view_of(*node, services.inventory())}};
   if (caller->dry_run) body["dry_run"] = true;
   return json_answer(200, body);
 }
@@ -74,7 +74,7 @@ Result<http::Response> delete_node_by_name(Services& services, const Call& call)
   if (!caller) return forward(caller);
   const auto node = reconcile::delete_node(services.commander, *caller, call.parameters[0]);
   if (!node) return forward(node);
-  nlohmann::json body = {{"node", view_of(*node)}};
+  nlohmann::json body = {{"node", view_of(*node, services.inventory())}};
   if (caller->dry_run) body["dry_run"] = true;
   return json_answer(200, body);
 }

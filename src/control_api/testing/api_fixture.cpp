@@ -52,7 +52,8 @@ void ApiFixture::start_server() {
                                                                .agents = agents,
                                                                .tunnels = tunnels,
                                                                .progress = progress,
-                                                               .reconcile_metrics = metrics});
+                                                               .reconcile_metrics = metrics,
+                                                               .netboot = boots_machines ? &netboot : nullptr});
   const auto started = server->start();
   ASSERT_TRUE(started) << started.error().describe();
 }
@@ -205,6 +206,61 @@ model::Operation ApiFixture::make_upload_operation() {
   operation.created = clock.now();
   commit([&](state::Edit& edit) { edit.create(operation); });
   return operation;
+}
+
+model::Node ApiFixture::make_netboot_node(const std::string& name, model::Approval approval, const std::string& image) {
+  const auto number = inventory->all<model::Node>().size();
+  model::Node made;
+  made.id = make_id<model::NodeId>(random);
+  made.name = name;
+  made.created = clock.now();
+  made.netboot = model::Netboot{.mac = fmt::format("52:54:00:00:00:{:02x}", number),
+                                .uuid = fmt::format("11111111-2222-3333-4444-{:012}", number),
+                                .serial = fmt::format("SN{}", number),
+                                .address = {},
+                                .approval = approval,
+                                .image = image,
+                                .profile = {},
+                                .hardware = {.vendor = "QEMU", .product = "Standard PC"}};
+  commit([&](state::Edit& edit) { edit.create(made); });
+  return made;
+}
+
+void ApiFixture::make_boot(const model::Node& of, const std::vector<model::BootStep>& steps,
+                           const std::string& message) {
+  model::Boot boot;
+  boot.id = of.id;
+  boot.token_sha256 = pki::sha256_hex("boot of " + of.name);
+  boot.image = of.netboot->image;
+  boot.log = {"loading virtio_net", "br0 has 10.20.0.101"};
+  auto time = clock.now() - std::chrono::seconds(steps.size());
+  boot.started = time;
+  for (const auto step : steps) boot.events.push_back({step, "", time += std::chrono::seconds(1)});
+  boot.events.back().message = message;
+  commit([&](state::Edit& edit) {
+    if (const auto before = inventory->find<model::Boot>(boot.id)) {
+      edit.update(before, boot);
+    } else {
+      edit.create(boot);
+    }
+  });
+}
+
+model::NodeImage ApiFixture::make_node_image(const std::string& base, std::uint32_t version,
+                                             model::NodeImageState state) {
+  model::NodeImage image;
+  image.id = make_id<model::NodeImageId>(random);
+  image.name = fmt::format("{}:{}", base, version);
+  image.base = base;
+  image.version = version;
+  image.role = "compute";
+  image.source = "recipe " + base;
+  image.state = state;
+  image.transports = {model::RootTransport::nbd, model::RootTransport::ram};
+  image.root_size = 200_MiB;
+  image.created = clock.now();
+  commit([&](state::Edit& edit) { edit.create(image); });
+  return image;
 }
 
 }  // namespace bridgehead::control_api::testing

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/testing/manual_clock.h"
 #include "control_api/server.h"
+#include "control_api/testing/fake_netboot.h"
 #include "control_api/testing/fake_tunnels.h"
 #include "control_api/testing/raw_client.h"
 #include "reconcile/commands/commands.h"
@@ -74,6 +75,11 @@ class ApiFixture : public ::testing::Test {
   // Ends an operation as the reconciler would.
   void finish_operation(const std::string& id, model::OperationState state);
   model::Operation make_upload_operation();
+  // A machine that boots over the network, as its first boot leaves it.
+  model::Node make_netboot_node(const std::string& name, model::Approval approval, const std::string& image);
+  // Its newest boot, with these steps a second apart, the last one now.
+  void make_boot(const model::Node& of, const std::vector<model::BootStep>& steps, const std::string& message);
+  model::NodeImage make_node_image(const std::string& base, std::uint32_t version, model::NodeImageState state);
 
   TemporaryDirectory directory;
   std::unique_ptr<state::StateStore> store;
@@ -85,6 +91,8 @@ class ApiFixture : public ::testing::Test {
   reconcile::ReconcileMetrics metrics;
   FakeAgents agents;
   FakeTunnels tunnels;
+  FakeNetboot netboot;
+  bool boots_machines = true;  // read by start_server()
   std::unique_ptr<Server> server;
 
   std::string admin, operator_, viewer;

@@ -62,9 +62,74 @@ class RoutesTest : public ApiFixture {
     return expect(status, HttpRequest{std::move(method), path(below), body.is_null() ? "" : body.dump()});
   }
 
+  void walk_netboot();
+
   std::vector<nlohmann::json> answers_;
   std::set<std::pair<std::string, std::string>> seen_;
 };
+
+void RoutesTest::walk_netboot() {
+  make_node_image("debian-12", 1, model::NodeImageState::ready);
+  make_node_image("debian-12", 2, model::NodeImageState::ready);
+  const auto rack = make_netboot_node("rack1-a", model::Approval::waiting, "");
+  const auto off = expect(200, "GET", "/netboot").json();
+  EXPECT_EQ(off["settings"]["mode"], "off");
+  EXPECT_EQ(off["status"]["parts"][0]["name"], "dhcp");
+  const nlohmann::json enable = {{"interface", "lo"},    {"range", "127.0.0.100-127.0.0.200"},
+                                 {"http_port", 8480},    {"nbd_servers", {"127.0.0.2:10809"}},
+                                 {"auto_approve", true}, {"address", "127.0.0.1/8"}};
+  EXPECT_EQ(expect(200, "PUT", "/netboot?dry_run=true", enable).json()["dry_run"], true);
+  EXPECT_EQ(get(path("/netboot")).json()["settings"]["mode"], "off");
+  EXPECT_EQ(expect(200, "PUT", "/netboot", enable).json()["settings"]["range_last"], "127.0.0.200");
+  EXPECT_EQ(expect(200, "GET", "/netboot").json()["settings"]["http_port"], 8480);
+  expect(200, "DELETE", "/netboot");
+
+  expect(404, "GET", "/nodes/rack1-a/boot");
+  expect(409, "GET", "/nodes/rack1-a/boot-script");
+  expect(200, "POST", "/netboot/approve", {{"nodes", {"rack1-*"}}});
+  const auto assigned =
+      expect(200, "POST", "/netboot/assign",
+             {{"nodes", {"rack1-a"}}, {"image", "debian-12"}, {"profile", "default"}, {"address", "10.20.0.7"}});
+  EXPECT_EQ(assigned.json()["nodes"][0]["netboot"]["image"], "debian-12:2");
+  EXPECT_EQ(expect(200, "GET", "/nodes/rack1-a/boot-script").body, "#!ipxe\n# rack1-a boots debian-12:2\nboot\n");
+  make_boot(inventory->find<model::Node>(rack.id)->value, {model::BootStep::dhcp, model::BootStep::kernel}, "6.1");
+  const auto boot = expect(200, "GET", "/nodes/rack1-a/boot").json();
+  EXPECT_EQ(boot["events"][1]["step"], "kernel");
+  EXPECT_FALSE(boot.contains("token_sha256"));
+  EXPECT_EQ(expect(200, "GET", "/nodes/rack1-a").json()["boot"]["step"], "kernel");
+  expect(200, "GET", "/nodes");
+  expect(200, "GET", "/status");
+
+  EXPECT_EQ(expect(200, "GET", "/profiles").json()["items"][0]["name"], "default");
+  const auto profile = expect(200, "PUT", "/profiles/big",
+                              {{"root", "ram"},
+                               {"method", "shim"},
+                               {"on_failure", "shell"},
+                               {"bridge", "br1"},
+                               {"vlan", 20},
+                               {"bond_mode", "802.3ad"},
+                               {"overlay", "2g"},
+                               {"arguments", {"quiet"}},
+                               {"files", {{{"path", "/etc/motd"}, {"content", "${node}\n"}, {"mode", "0600"}}}}});
+  EXPECT_EQ(profile.json()["profile"]["files"][0]["mode"], "0600");
+  EXPECT_EQ(expect(200, "GET", "/profiles/big").json()["vlan"], 20);
+  expect(200, "GET", "/profiles/default");
+  expect(200, "DELETE", "/profiles/big");
+
+  const auto built = expect(202, "POST", "/node-images", {{"base", "debian-13"}, {"role", "compute"}});
+  EXPECT_THAT(built.headers, HasSubstr("Location: /api/v1/node-images/"));
+  finish_operation(built.json()["operation"]["id"], model::OperationState::succeeded);
+  const auto imported = expect(202, "POST", "/node-images", {{"base", "rocky-9"}, {"path", "/srv/rocky9.tar"}}).json();
+  EXPECT_EQ(imported["operation"]["parameters"]["path"], "/srv/rocky9.tar");
+  finish_operation(imported["operation"]["id"], model::OperationState::failed);
+  EXPECT_EQ(expect(200, "GET", "/node-images").json()["items"].size(), 4U);
+  EXPECT_EQ(expect(200, "GET", "/node-images/debian-12").json()["version"], 2);
+  const auto diff = expect(200, "GET", "/node-images/debian-12:2/diff?from=debian-12:1").json();
+  EXPECT_EQ(diff["packages"][0], "~ libc6 1 -> 2");
+  expect(409, "DELETE", "/node-images/debian-12:2");
+  expect(200, "DELETE", "/node-images/debian-12:1?dry_run=true");
+  expect(202, "DELETE", "/node-images/debian-12:1");
+}
 
 // One walk through all routes; afterwards every answer is held against the schemas in api/openapi.yaml, and the table
 // of routes against its paths and roles.
@@ -174,6 +239,8 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   const auto ticket = pki::parse_join_token(join["join_token"].get<std::string>());
   ASSERT_TRUE(ticket);
   EXPECT_EQ(ticket->address, "manager.test:7444");
+
+  walk_netboot();
 
   expect(200, "GET", "/operations?limit=5");
   const std::string operation = created["operations"][0]["id"];

@@ -42,6 +42,10 @@ Result<model::Node> fill_delete_node(Draft& draft, const std::string& reference)
     }
     if (without != pool->value) draft.edit.update(pool, without);
   }
+  if (const auto boot = draft.inventory.find<model::Boot>(node.id)) draft.edit.remove(boot);
+  for (const auto& token : draft.inventory.all<model::JoinToken>()) {
+    if (token->value.node == node.id) draft.edit.remove(token);
+  }
   draft.edit.remove(*record);
   draft.event("node.deleted", "node", node.id.str(), node.name,
               fmt::format("Node '{}' was taken out of the cluster", node.name));

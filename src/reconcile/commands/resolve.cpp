@@ -19,6 +19,10 @@ template <>
 constexpr std::string_view kWord<model::Vm> = "VM";
 template <>
 constexpr std::string_view kWord<model::Token> = "token";
+template <>
+constexpr std::string_view kWord<model::NodeImage> = "node image";
+template <>
+constexpr std::string_view kWord<model::Profile> = "profile";
 
 }  // namespace
 
@@ -46,6 +50,8 @@ template Result<state::Record<model::Image>> resolve(const state::Inventory&, co
 template Result<state::Record<model::Network>> resolve(const state::Inventory&, const std::string&);
 template Result<state::Record<model::Vm>> resolve(const state::Inventory&, const std::string&);
 template Result<state::Record<model::Token>> resolve(const state::Inventory&, const std::string&);
+template Result<state::Record<model::NodeImage>> resolve(const state::Inventory&, const std::string&);
+template Result<state::Record<model::Profile>> resolve(const state::Inventory&, const std::string&);
 
 template Status check_name_free<model::Node>(const state::Inventory&, const std::string&);
 template Status check_name_free<model::Pool>(const state::Inventory&, const std::string&);
@@ -53,5 +59,6 @@ template Status check_name_free<model::Image>(const state::Inventory&, const std
 template Status check_name_free<model::Network>(const state::Inventory&, const std::string&);
 template Status check_name_free<model::Vm>(const state::Inventory&, const std::string&);
 template Status check_name_free<model::Token>(const state::Inventory&, const std::string&);
+template Status check_name_free<model::Profile>(const state::Inventory&, const std::string&);
 
 }  // namespace bridgehead::reconcile

@@ -1,0 +1,31 @@
+// What the commands about node images and profiles decide by themselves. Pure; thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/result.h"
+
+namespace bridgehead::cli {
+
+// A node image's name after the file it is imported from: "/srv/rocky9.tar.gz" -> "rocky9".
+std::string image_base_of(const std::string& path);
+
+// Names of the node images that nobody would miss: failed ones, and ready ones beyond the newest `keep` of their base;
+// none that a node is assigned to or booted last. From GET /node-images and GET /nodes, in their order.
+std::vector<std::string> superfluous_images(const nlohmann::json& images, const nlohmann::json& nodes,
+                                            std::size_t keep);
+
+struct OverlaySpec {
+  std::string local;
+  std::string remote;               // absolute
+  std::optional<std::string> mode;  // octal digits; none = as the local file's
+};
+// "LOCAL:REMOTE[:MODE]". Errors: invalid_argument.
+Result<OverlaySpec> parse_overlay_spec(const std::string& text);
+
+}  // namespace bridgehead::cli

@@ -1,0 +1,257 @@
+#include "lab/lab.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/file.h"
+#include "hypervisor/kvm_trial.h"
+#include "lab/host.h"
+#include "lab/machine_power.h"
+#include "lab/network_namespace.h"
+#include "lab/removal.h"
+
+namespace bridgehead::lab {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::chrono::seconds kLockPatience{30};
+
+Result<std::vector<Machine>> plan_machines(const std::string& lab, const std::vector<MachineWish>& wishes) {
+  std::vector<Machine> machines;
+  std::set<std::string> names;
+  for (const auto& wish : wishes) {
+    auto machine = make_machine(lab, static_cast<unsigned>(machines.size() + 1), wish);
+    if (!machine) return forward(machine);
+    if (!names.insert(machine->name).second) {
+      return fail(ErrorCode::invalid_argument, "two machines are named '{}'", machine->name);
+    }
+    machines.push_back(std::move(*machine));
+  }
+  return machines;
+}
+
+Status require_programs(const UpOptions& options, const std::vector<Machine>& machines) {
+  if (auto ip = find_program("ip", "iproute2"); !ip) return forward(ip);
+  if (!machines.empty()) {
+    if (auto qemu = find_program(kQemu, "qemu-system-x86"); !qemu) return forward(qemu);
+  }
+  if (options.upstream == Upstream::nat) {
+    if (auto nft = find_program("nft", "nftables"); !nft) return forward(nft);
+  }
+  if (options.manager) {
+    if (auto manager = find_own_program("bridgehead-manager"); !manager) return forward(manager);
+    if (auto bh = find_own_program("bh"); !bh && options.netboot) return forward(bh);
+  }
+  for (const auto& machine : machines) {
+    if (machine.firmware == Firmware::bios) continue;
+    if (auto firmware = find_firmware(machine.firmware); !firmware) return forward(firmware);
+  }
+  return {};
+}
+
+Result<Subnet> plan_subnet(CommandRunner& runner, const UpOptions& options) {
+  // Without a link to the host nothing of the host's can be hidden.
+  if (options.upstream == Upstream::none) return choose_subnet(options.subnet, {});
+  const auto listed = runner.run({.program = "ip", .arguments = {"-j", "-4", "route", "show", "table", "all"}});
+  if (!listed) return forward(listed);
+  const auto routes = parse_routes(listed->out.empty() ? "[]" : listed->out);
+  if (!routes) return forward(routes);
+  return choose_subnet(options.subnet, *routes);
+}
+
+// A lab of this name that runs is an error, a crashed one is removed.
+Status make_room(CommandRunner& runner, const Places& places, const LabLock& lock, const Tell& tell) {
+  if (lock.created()) return {};
+  auto old = load_state(places);
+  if (!old && old.error().code == ErrorCode::not_found) {
+    // Ended between making the directory and writing the record; keep the locked directory.
+    std::error_code error;
+    fs::remove(places.state_file().native() + ".new", error);
+    if (fs::is_empty(places.directory(), error)) return {};
+    return remove_unrecorded(places);
+  }
+  if (!old) return forward(old);
+  const auto why = why_crashed(*old, look_around(places, *old));
+  if (why.empty()) {
+    return fail_with_hint(
+        ErrorCode::already_exists, fmt::format("lab {} is up", places.lab()),
+        fmt::format("Remove it with bridgehead-lab down --name {}, or choose another --name.", places.lab()));
+  }
+  tell(fmt::format("lab {} had crashed ({}): removing what it left", places.lab(), why));
+  return remove_lab(runner, places, *old);
+}
+
+Status run_all(CommandRunner& runner, const std::vector<Command>& commands) {
+  for (const auto& command : commands) {
+    if (const auto done = runner.run(command); !done) return forward(done);
+  }
+  return {};
+}
+
+Status apply(const std::vector<Setting>& settings) {
+  for (const auto& setting : settings) {
+    const auto path = "/proc/sys/" + setting.file;
+    const auto file = open_file(path, O_WRONLY);
+    if (!file) return forward(file);
+    if (auto written = write_all(file->get(), setting.value, path); !written) return written;
+  }
+  return {};
+}
+
+Status make_whole_network(CommandRunner& runner, const Places& places, LabState& state) {
+  const auto addresses = state.addresses();
+  if (auto made = run_all(runner, make_network(places, addresses)); !made) return made;
+  state.network_namespace_inode = namespace_inode(places.namespace_file()).value_or(0);
+  if (auto saved = save_state(places, state); !saved) return saved;
+  for (const auto& machine : state.machines) {
+    if (auto made = run_all(runner, make_taps(places, machine.machine)); !made) return made;
+  }
+  if (auto made = run_all(runner, make_upstream(places, addresses, state.upstream)); !made) return made;
+  const auto set = run_in_namespace(places.namespace_file(), [&] { return apply(namespace_settings(state.upstream)); });
+  if (!set) return set;
+  return state.upstream == Upstream::nat ? set_host_forwarding(true) : Status();
+}
+
+Status make_machine_files(const Places& places, const Machine& machine) {
+  if (auto made = make_directories(places.machine(machine.name), 0700); !made) return made;
+  if (machine.firmware == Firmware::bios) return {};
+  const auto firmware = find_firmware(machine.firmware);
+  if (!firmware) return forward(firmware);
+  const auto variables = read_file(firmware->variables);
+  if (!variables) return forward(variables);
+  return write_file_atomic(places.firmware_variables(machine.name), *variables);
+}
+
+Status choose_accelerator(CommandRunner& runner, AcceleratorWish wish, LabState& state) {
+  if (wish == AcceleratorWish::tcg) {
+    state.accelerator = Accelerator::tcg;
+    state.why_emulated = "as asked for";
+    return {};
+  }
+  const auto trial = hypervisor::try_kvm(runner);
+  state.accelerator = trial.virtualization == model::Virtualization::kvm ? Accelerator::kvm : Accelerator::tcg;
+  state.why_emulated = trial.message;
+  if (trial.virtualization == model::Virtualization::none) {
+    return fail(ErrorCode::failed_precondition, "no machine can run here: {}", trial.message);
+  }
+  if (wish == AcceleratorWish::kvm && state.accelerator != Accelerator::kvm) {
+    return fail(ErrorCode::failed_precondition, "KVM does not work here: {}", trial.message);
+  }
+  return {};
+}
+
+Result<LabState> plan(CommandRunner& runner, const Places& places, const UpOptions& options,
+                      const std::vector<Machine>& machines) {
+  LabState state{.name = places.lab(),
+                 .created = SystemClock().now(),
+                 .boot_id = boot_id(),
+                 .upstream = options.upstream,
+                 .with_manager = options.manager,
+                 .netboot = options.manager && options.netboot};
+  const auto subnet = plan_subnet(runner, options);
+  if (!subnet) return forward(subnet);
+  state.subnet = *subnet;
+  if (state.upstream == Upstream::nat) {
+    const auto forwards = host_forwards();
+    if (!forwards) return forward(forwards);
+    state.forwarding_was_off = !*forwards || another_found_it_off(places);
+  }
+  if (fs::exists(places.namespace_file())) {
+    return fail_with_hint(ErrorCode::already_exists,
+                          fmt::format("there is a network namespace {} that belongs to no lab in {}",
+                                      places.network_namespace(), places.base().native()),
+                          "Choose another --name, or remove it: ip netns delete.");
+  }
+  const auto meminfo = read_file("/proc/meminfo");
+  if (!meminfo) return forward(meminfo);
+  const auto available = available_memory(*meminfo);
+  if (!available) return forward(available);
+  if (auto enough = require_memory(machines, *available); !enough) return forward(enough);
+  for (const auto& machine : machines) state.machines.push_back({machine, {}});
+  if (machines.empty()) return state;
+  if (auto chosen = choose_accelerator(runner, options.accelerator, state); !chosen) return forward(chosen);
+  return state;
+}
+
+Status build(CommandRunner& runner, const Places& places, const UpOptions& options, LabState& state, const Tell& tell) {
+  const SaveState save = [&] { return save_state(places, state); };
+  if (auto saved = save(); !saved) return saved;
+  tell(fmt::format("network {} in namespace {}", state.subnet.text(), places.network_namespace()));
+  if (auto made = make_whole_network(runner, places, state); !made) return made;
+  for (const auto& machine : state.machines) {
+    if (auto made = make_machine_files(places, machine.machine); !made) return made;
+  }
+  if (state.with_manager) {
+    tell(fmt::format("manager at https://{}:{}", state.addresses().manager(), kApiPort));
+    if (auto written = write_manager_configuration(places, state, options.files); !written) return written;
+    if (auto started = start_manager(places, state, save); !started) return started;
+  }
+  if (state.netboot) {
+    tell(options.boot.image.empty() ? "netboot" : fmt::format("netboot, and node image {}", options.boot.image));
+    if (auto enabled = enable_netboot(runner, places, state, options.boot); !enabled) return enabled;
+  }
+  for (auto& machine : state.machines) {
+    if (!options.power_on) break;
+    tell(fmt::format("machine {} ({}, {})", machine.machine.name, model::to_string(machine.machine.firmware),
+                     machine.machine.memory.human()));
+    if (auto on = switch_on(places, state.accelerator, machine, save); !on) return on;
+  }
+  state.phase = Phase::up;
+  return save();
+}
+
+}  // namespace
+
+Result<LabState> bring_up(CommandRunner& runner, const Places& places, const UpOptions& options, const Tell& tell) {
+  if (auto valid = check_name("lab", places.lab()); !valid) return forward(valid);
+  if (!options.subnet.empty()) {
+    if (auto valid = parse_lab_subnet(options.subnet); !valid) return forward(valid);
+  }
+  const auto machines = plan_machines(places.lab(), options.machines);
+  if (!machines) return forward(machines);
+  if (auto fits = require_short_paths(places.base()); !fits) return forward(fits);
+  if (auto root = require_root(); !root) return forward(root);
+  if (auto found = require_programs(options, *machines); !found) return forward(found);
+
+  auto lock = LabLock::acquire(places, LabLock::Directory::create, kLockPatience);
+  if (!lock) return forward(lock);
+  if (auto room = make_room(runner, places, *lock, tell); !room) return forward(room);
+  if (!fs::exists(places.directory())) {  // a crashed lab went with its directory, and the lock with that
+    lock = LabLock::acquire(places, LabLock::Directory::create, kLockPatience);
+    if (!lock) return forward(lock);
+    if (!lock->created()) return fail(ErrorCode::conflict, "another bridgehead-lab has made lab '{}'", places.lab());
+  }
+  auto state = plan(runner, places, options, *machines);
+  if (!state) {
+    (void)remove_unrecorded(places);
+    return state;
+  }
+  if (state->accelerator == Accelerator::tcg && !state->machines.empty()) {
+    tell(fmt::format("machines run without KVM: {}", state->why_emulated));
+  }
+  if (auto built = build(runner, places, options, *state, tell); !built) {
+    tell("it failed: removing what was made");
+    auto error = built.error();
+    if (auto removed = remove_lab(runner, places, *state); !removed) {
+      error.hint += fmt::format(" What was made could not be removed: {}.", removed.error().describe());
+    }
+    return fail(std::move(error));
+  }
+  return state;
+}
+
+Status bring_down(CommandRunner& runner, const Places& places, const Tell& tell) {
+  if (auto valid = check_name("lab", places.lab()); !valid) return valid;
+  if (auto root = require_root(); !root) return root;
+  const auto lock = LabLock::acquire(places, LabLock::Directory::must_exist, kLockPatience);
+  if (!lock) return forward(lock);
+  auto state = load_state(places);
+  if (!state && state.error().code == ErrorCode::not_found) return remove_unrecorded(places);
+  if (!state) return forward(state);
+  tell(fmt::format("removing lab {}", places.lab()));
+  return remove_lab(runner, places, *state);
+}
+
+}  // namespace bridgehead::lab

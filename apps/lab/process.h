@@ -1,0 +1,51 @@
+// Processes that outlive this program: started detached, recorded by number and start time (numbers are used again,
+// the pair isn't), ended without a race by a pidfd. Thread-safety: start_daemon only while no other thread runs.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "base/command.h"
+#include "base/result.h"
+
+namespace bridgehead::lab {
+
+struct ProcessId {
+  pid_t pid = 0;                  // 0 = none
+  std::uint64_t start_ticks = 0;  // since the host's start, field 22 of /proc/<pid>/stat
+  bool operator==(const ProcessId&) const = default;
+};
+
+// Empty if there is no such process, or it has ended and waits for its parent.
+std::optional<ProcessId> identify(pid_t pid);
+bool is_running(const ProcessId& process);
+
+// `first` (0: at once SIGKILL), then, if it doesn't end within `patience`, SIGKILL. Success if it wasn't running.
+Status end_process(const ProcessId& process, int first, std::chrono::milliseconds patience);
+// True if it has ended by then.
+bool wait_for_end(const ProcessId& process, std::chrono::milliseconds patience);
+
+struct Daemon {
+  Command command;                          // its timeout and input don't count
+  std::filesystem::path network_namespace;  // entered before anything else
+  bool own_sysfs = false;     // a /sys that shows this namespace's interfaces, in a mount namespace of its own
+  std::filesystem::path log;  // standard output and error are appended to it
+};
+
+// Writes down who the new process is. It runs nothing before this has succeeded: if this program is killed in between,
+// the process ends by itself.
+using Recorder = std::function<Status(const ProcessId&)>;
+
+// In a session of its own, child of nobody here. Errors: what `record` says, not_found (no such program), errno's.
+Result<ProcessId> start_daemon(const Daemon& daemon, const Recorder& record);
+
+// This boot of the host; pids and start times mean nothing beyond it.
+std::string boot_id();
+
+}  // namespace bridgehead::lab

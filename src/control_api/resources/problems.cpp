@@ -1,0 +1,178 @@
+#include "control_api/resources/problems.h"
+
+#include <algorithm>
+
+#include "model/enum_names.h"
+#include "reconcile/commands/netboot.h"
+
+namespace bridgehead::control_api {
+namespace {
+
+// A step of a boot that takes longer has stopped: the slowest measured one (a root over a busy network) takes a minute.
+constexpr std::chrono::minutes kLongestStep{5};
+
+class Problems {
+ public:
+  void add(std::string_view kind, const std::string& object, std::string message, std::string action) {
+    list_.push_back(
+        {{"object_kind", kind}, {"object", object}, {"message", std::move(message)}, {"action", std::move(action)}});
+  }
+  nlohmann::json take() { return std::move(list_); }
+
+ private:
+  nlohmann::json list_ = nlohmann::json::array();
+};
+
+std::string or_else(const std::string& message, std::string_view otherwise) {
+  return message.empty() ? std::string(otherwise) : message;
+}
+
+std::string described(const model::Netboot& netboot) {
+  std::string text = netboot.mac;
+  for (const auto& part : {netboot.hardware.vendor, netboot.hardware.product}) {
+    if (!part.empty()) text += " " + part;
+  }
+  return text;
+}
+
+const model::BootEvent* newest_event(const state::Record<model::Boot>& boot) {
+  return boot && !boot->value.events.empty() ? &boot->value.events.back() : nullptr;
+}
+
+bool is_under_way(model::BootStep step) {
+  return step != model::BootStep::agent && step != model::BootStep::ready && step != model::BootStep::failed;
+}
+
+void add_fallback_problem(Problems& problems, const model::Node& node, const state::Record<model::Boot>& boot) {
+  if (!boot) return;
+  const auto& events = boot->value.events;
+  const auto fallback = std::find_if(events.rbegin(), events.rend(),
+                                     [](const auto& event) { return event.step == model::BootStep::fallback; });
+  if (fallback == events.rend()) return;
+  problems.add("node", node.name,
+               fmt::format("It runs without its bridge: {}", or_else(fallback->message, "the bridge couldn't come up")),
+               "Guests there reach no bridged network. Mend its profile's bridge, VLAN or bond and boot it again.");
+}
+
+// True when the boot says all there is to say of a node that isn't ready.
+bool add_boot_problem(Problems& problems, const model::Node& node, const model::BootEvent& newest, Timestamp now) {
+  if (newest.time < node.last_seen) return false;  // it has been up since
+  const std::string look = fmt::format("See its boot: bh node log {}", node.name);
+  if (newest.step == model::BootStep::failed) {
+    problems.add("node", node.name, fmt::format("Its boot failed: {}", or_else(newest.message, "it didn't say why")),
+                 look);
+    return true;
+  }
+  if (!is_under_way(newest.step)) return false;
+  if (now - newest.time > kLongestStep) {
+    const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(now - newest.time).count();
+    problems.add("node", node.name,
+                 fmt::format("Its boot has stood at step {} for {} min.", model::to_string(newest.step), minutes),
+                 look + ", and its console.");
+  }
+  return true;
+}
+
+// True when all there is to say of the node has been said.
+bool add_netboot_node(Problems& problems, const state::Inventory& inventory, const model::Node& node, Timestamp now) {
+  const auto& netboot = *node.netboot;
+  if (netboot.approval == model::Approval::waiting) {
+    problems.add("node", node.name, fmt::format("Machine {} waits for approval.", described(netboot)),
+                 fmt::format("bh node approve {0}, or bh node refuse {0}", node.name));
+  }
+  if (!is_member(node)) return true;
+  const auto boot = inventory.find<model::Boot>(node.id);
+  if (node.state == model::NodeState::ready) {
+    add_fallback_problem(problems, node, boot);
+    return true;
+  }
+  if (const auto* newest = newest_event(boot)) return add_boot_problem(problems, node, *newest, now);
+  if (!node.certificate_serial.empty()) return false;
+  problems.add("node", node.name, "It has an image, but hasn't booted yet.", "Power it on, or boot it again.");
+  return true;
+}
+
+void add_nodes(Problems& problems, const state::Inventory& inventory, Timestamp now) {
+  const auto nodes = inventory.all<model::Node>();
+  if (nodes.empty()) {
+    problems.add("cluster", "", "No node has joined yet.",
+                 "Make a join token (POST /join-tokens) and start an agent with it.");
+  }
+  for (const auto& record : nodes) {
+    const auto& node = record->value;
+    if (node.netboot && add_netboot_node(problems, inventory, node, now)) continue;
+    if (node.state == model::NodeState::unreachable) {
+      problems.add("node", node.name, or_else(node.message, "The node's agent has no connection."),
+                   "Look at the agent on the node: journalctl -u bridgehead-agent.");
+    } else if (node.state == model::NodeState::not_ready) {
+      problems.add("node", node.name, or_else(node.message, "The node can't run guests."),
+                   "See the node's facts for what it lacks.");
+    }
+  }
+}
+
+void add_pools(Problems& problems, const state::Inventory& inventory) {
+  for (const auto& record : inventory.all<model::Pool>()) {
+    for (const auto& [id, on_node] : record->value.nodes) {
+      if (on_node.ready) continue;
+      const auto node = inventory.find<model::Node>(id);
+      problems.add("pool", record->value.name,
+                   fmt::format("Not usable on {}: {}", node ? node->value.name : id.str(), on_node.message),
+                   "Make its path usable on that node, or remove the pool.");
+    }
+  }
+}
+
+void add_guests_and_images(Problems& problems, const state::Inventory& inventory) {
+  for (const auto& record : inventory.all<model::Vm>()) {
+    const auto& vm = record->value;
+    if (vm.status.phase != model::VmPhase::failed) continue;
+    problems.add("vm", vm.name, or_else(vm.status.message, "It has failed."),
+                 "Start it again, or see its operations for the cause.");
+  }
+  for (const auto& record : inventory.all<model::Image>()) {
+    if (record->value.state != model::ImageState::failed) continue;
+    problems.add("image", record->value.name, or_else(record->value.message, "It could not be made."),
+                 "Delete it and import it again.");
+  }
+  for (const auto& record : inventory.all<model::NodeImage>()) {
+    if (record->value.state != model::NodeImageState::failed) continue;
+    problems.add("node_image", record->value.name, or_else(record->value.message, "It could not be made."),
+                 "Delete it, mend what it says and make it again.");
+  }
+}
+
+void add_netboot(Problems& problems, const Services& services) {
+  const auto settings = reconcile::netboot_settings(services.inventory());
+  if (settings.mode == model::NetbootMode::off || services.netboot == nullptr) return;
+  const auto status = services.netboot->status();
+  for (const auto& part : status.parts) {
+    if (part.running) continue;
+    problems.add("netboot", part.name, or_else(part.message, "It doesn't run."),
+                 "Machines can't boot without it; see the manager's log.");
+  }
+  if (settings.mode == model::NetbootMode::proxy) return;  // another server is what a proxy needs
+  for (const auto& server : status.foreign_dhcp_servers) {
+    problems.add("netboot", settings.interface, fmt::format("Another DHCP server answers there: {}", server),
+                 "Switch it off, or boot machines beside it: bh netboot enable --proxy.");
+  }
+}
+
+}  // namespace
+
+bool is_member(const model::Node& node) {
+  if (!node.netboot || node.state == model::NodeState::ready) return true;
+  return node.netboot->approval == model::Approval::approved && !node.netboot->image.empty();
+}
+
+nlohmann::json find_problems(const Services& services) {
+  Problems problems;
+  const auto& inventory = services.inventory();
+  add_nodes(problems, inventory, services.commander.clock.now());
+  add_netboot(problems, services);
+  add_pools(problems, inventory);
+  add_guests_and_images(problems, inventory);
+  return problems.take();
+}
+
+}  // namespace bridgehead::control_api

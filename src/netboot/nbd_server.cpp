@@ -1,0 +1,60 @@
+#include "netboot/nbd_server.h"
+
+#include <linux/capability.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "netboot/boot_values.h"
+
+namespace bridgehead::netboot {
+namespace {
+
+Status check_export_name(const std::string& name) {
+  if (name.empty() || name.starts_with('.')) {
+    return fail(ErrorCode::invalid_argument, "'{}' can't be an NBD export's name", printable(name));
+  }
+  return check_characters("NBD export", name, "-_.:", 200);
+}
+
+}  // namespace
+
+Result<ServiceSpec> nbd_service(const NbdServerPlan& plan) {
+  if (auto good = check_ipv4(plan.address); !good) return forward(good);
+  if (auto good = check_config_path("directory of exports", plan.exports.string()); !good) return forward(good);
+  if (plan.port == 0 || plan.threads == 0 || plan.threads > 256) {
+    return fail(ErrorCode::invalid_argument, "nbdkit needs a port and 1 to 256 threads");
+  }
+  ServiceSpec spec{.name = "nbdkit"};
+  // No filter: the page cache reads ahead by itself, and blocks that many nodes read come from memory.
+  spec.command = {.program = "nbdkit",
+                  .arguments = {"--foreground", "--readonly", "--newstyle", "--log=stderr", "--tls=off",
+                                "--ipaddr=" + plan.address, fmt::format("--port={}", plan.port),
+                                fmt::format("--threads={}", plan.threads), "file", "dir=" + plan.exports.string()}};
+  // It reads images, which may belong to root only, and must not be able to do more.
+  if (::geteuid() == 0) spec.run_as = RunAs{.user = "nobody", .capabilities = {CAP_DAC_READ_SEARCH}};
+  return spec;
+}
+
+Status publish_nbd_export(const std::filesystem::path& exports, const std::string& name,
+                          const std::filesystem::path& file) {
+  if (auto good = check_export_name(name); !good) return good;
+  if (auto made = make_directories(exports); !made) return made;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) {
+    return fail(ErrorCode::not_found, "there is no image file {}", file.string());
+  }
+  // A rename replaces the old link at once: no client finds none.
+  const auto fresh = exports / ("." + name + ".new");
+  if (auto removed = remove_file(fresh); !removed) return removed;
+  std::filesystem::create_symlink(std::filesystem::absolute(file), fresh, error);
+  if (!error) std::filesystem::rename(fresh, exports / name, error);
+  if (error) return fail_errno(error.value(), fmt::format("publish {}", (exports / name).string()));
+  return {};
+}
+
+Status withdraw_nbd_export(const std::filesystem::path& exports, const std::string& name) {
+  if (auto good = check_export_name(name); !good) return good;
+  return remove_file(exports / name);
+}
+
+}  // namespace bridgehead::netboot

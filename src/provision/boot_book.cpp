@@ -1,0 +1,340 @@
+#include "provision/boot_book.h"
+
+#include <algorithm>
+
+#include "base/ids.h"
+#include "model/enum_names.h"
+#include "pki/tokens.h"
+#include "reconcile/commands/netboot.h"
+
+namespace bridgehead::provision {
+namespace {
+
+constexpr std::size_t kMostEvents = 100;
+constexpr std::size_t kMostStrangers = 4096;
+constexpr std::size_t kMostLogLines = 400;
+constexpr std::size_t kLongestLine = 400;
+constexpr std::chrono::hours kJoinTokenLife{1};
+// A firmware that retries DHCP for a minute is still in the same boot.
+constexpr std::chrono::seconds kQuiet{90};
+
+std::string printable(std::string_view text, std::size_t longest) {
+  std::string result;
+  for (const char c : text.substr(0, longest)) result += (c >= ' ' && c != 127) ? c : '?';
+  return result;
+}
+
+model::Event boot_event(const model::Node& node, const model::BootEvent& step) {
+  return {.kind = "node.boot",
+          .object_kind = "node",
+          .object = node.id.str(),
+          .object_name = node.name,
+          .message = fmt::format("{}{}{}", model::to_string(step.step), step.message.empty() ? "" : ": ", step.message),
+          .actor = "manager"};
+}
+
+// The newest image that is ready.
+std::string newest_image(const state::Inventory& inventory) {
+  state::Record<model::NodeImage> newest;
+  for (const auto& image : inventory.all<model::NodeImage>()) {
+    if (image->value.state != model::NodeImageState::ready) continue;
+    if (!newest || newest->value.created < image->value.created) newest = image;
+  }
+  return newest ? newest->value.name : std::string();
+}
+
+}  // namespace
+
+bool is_over(const model::Boot& boot, Timestamp now) {
+  if (boot.events.empty()) return true;
+  const auto& last = boot.events.back();
+  if (last.step == model::BootStep::ready) return true;
+  return last.step != model::BootStep::kernel && now - last.time > kQuiet;
+}
+
+BootBook::BootBook(state::Inventory& inventory, const Clock& clock, RandomSource& random)
+    : inventory_(inventory), clock_(clock), random_(random) {
+  for (const auto& node : inventory_.all<model::Node>()) {
+    if (node->value.netboot) by_mac_[node->value.netboot->mac] = node->value.id;
+  }
+  for (const auto& boot : inventory_.all<model::Boot>()) by_token_[boot->value.token_sha256] = boot->value.id;
+}
+
+state::Record<model::Node> BootBook::find(std::string_view mac) {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_mac_.find(std::string(mac));
+  if (found == by_mac_.end()) return nullptr;
+  auto node = inventory_.find<model::Node>(found->second);
+  if (node && node->value.netboot && node->value.netboot->mac == mac) return node;
+  by_mac_.erase(found);  // the node was deleted
+  return nullptr;
+}
+
+std::string BootBook::free_address(const std::string& wanted) const {
+  for (const auto& node : inventory_.all<model::Node>()) {
+    if (node->value.netboot && node->value.netboot->address == wanted) return {};
+  }
+  return wanted;
+}
+
+Result<state::Record<model::Node>> BootBook::discover(const MachineIdentity& machine, const std::string& address) {
+  const auto settings = reconcile::netboot_settings(inventory_);
+  if (auto known = find(machine.mac)) {
+    return settings.auto_approve && known->value.netboot->image.empty() ? give_newest_image(known) : known;
+  }
+  const auto id = make_id<model::NodeId>(random_);
+  std::string digits = machine.mac;
+  std::erase(digits, ':');
+  const auto committed = state::change(inventory_, [&](state::Edit& edit) -> Status {
+    model::Node node;
+    node.id = id;
+    node.name = "node-" + digits;
+    node.created = clock_.now();
+    model::Netboot netboot{
+        .mac = machine.mac, .uuid = printable(machine.uuid, 64), .serial = printable(machine.serial, 64)};
+    if (settings.mode == model::NetbootMode::full) netboot.address = free_address(address);
+    if (settings.auto_approve) {
+      netboot.approval = model::Approval::approved;
+      netboot.image = newest_image(inventory_);
+    }
+    node.netboot = std::move(netboot);
+    edit.create(node);
+    edit.event({.kind = "node.discovered",
+                .object_kind = "node",
+                .object = id.str(),
+                .object_name = node.name,
+                .message = fmt::format("Machine {} has appeared as node '{}'{}", machine.mac, node.name,
+                                       settings.auto_approve ? "" : " and waits for approval"),
+                .actor = "manager"});
+    return {};
+  });
+  if (!committed) {
+    // Two requests of one new machine at once: the other one made it.
+    if (committed.error().code == ErrorCode::already_exists) {
+      if (auto made = inventory_.find_by_name<model::Node>("node-" + digits); made && made->value.netboot) return made;
+    }
+    return forward(committed);
+  }
+  const std::lock_guard lock(mutex_);
+  by_mac_[machine.mac] = id;
+  return inventory_.find<model::Node>(id);
+}
+
+// A machine that was approved by itself before there was any image.
+Result<state::Record<model::Node>> BootBook::give_newest_image(const state::Record<model::Node>& node) {
+  const auto image = newest_image(inventory_);
+  if (image.empty() || node->value.netboot->approval != model::Approval::approved) return node;
+  const auto committed = state::change(inventory_, [&](state::Edit& edit) -> Status {
+    const auto record = inventory_.find<model::Node>(node->value.id);
+    if (!record || !record->value.netboot || !record->value.netboot->image.empty()) return {};
+    auto changed = record->value;
+    changed.netboot->image = image;
+    edit.update(record, changed);
+    edit.event({.kind = "node.assigned",
+                .object_kind = "node",
+                .object = changed.id.str(),
+                .object_name = changed.name,
+                .message = fmt::format("Node '{}' boots {}, the newest image", changed.name, image),
+                .actor = "manager"});
+    return {};
+  });
+  if (!committed) return forward(committed);
+  return inventory_.find<model::Node>(node->value.id);
+}
+
+Result<std::string> BootBook::begin(const model::NodeId& node, const std::string& image, bool discovery,
+                                    model::RootTransport root) {
+  const auto secret = pki::make_secret(random_);
+  const std::lock_guard lock(mutex_);
+  const auto committed = state::change(inventory_, [&](state::Edit& edit) -> Status {
+    const auto record = inventory_.find<model::Node>(node);
+    if (!record || !record->value.netboot) return fail(ErrorCode::not_found, "the node was deleted");
+    const auto before = inventory_.find<model::Boot>(node);
+    const auto now = clock_.now();
+    model::Boot boot;
+    boot.id = node;
+    boot.token_sha256 = pki::sha256_hex(secret);
+    boot.image = image;
+    boot.discovery = discovery;
+    boot.root = root;
+    boot.started = now;
+    // The address was given before the loader asked for its script: both belong to one boot.
+    if (before) {
+      by_token_.erase(before->value.token_sha256);
+      const auto& events = before->value.events;
+      const bool same = std::all_of(events.begin(), events.end(), [&](const auto& event) {
+        return event.step == model::BootStep::dhcp || event.step == model::BootStep::bootstrap;
+      });
+      if (same && !events.empty() && now - events.back().time <= kQuiet) {
+        boot.events = events;
+        boot.started = before->value.started;
+      }
+    }
+    if (const auto seen = strangers_.find(record->value.netboot->mac); seen != strangers_.end()) {
+      if (!before && now - seen->second.time <= kQuiet) {
+        boot.events.push_back(seen->second);
+        boot.started = seen->second.time;
+      }
+    }
+    model::BootEvent told{.step = model::BootStep::bootstrap, .message = discovery ? "discovery" : image, .time = now};
+    boot.events.push_back(told);
+    if (before) {
+      edit.update(before, boot);
+    } else {
+      edit.create(boot);
+    }
+    edit.event(boot_event(record->value, told));
+    return {};
+  });
+  if (!committed) return forward(committed);
+  if (const auto record = inventory_.find<model::Node>(node)) strangers_.erase(record->value.netboot->mac);
+  by_token_[pki::sha256_hex(secret)] = node;
+  return secret;
+}
+
+state::Record<model::Boot> BootBook::boot_of(std::string_view token) {
+  const auto hash = pki::sha256_hex(token);
+  const std::lock_guard lock(mutex_);
+  const auto found = by_token_.find(hash);
+  if (found == by_token_.end()) return nullptr;
+  auto boot = inventory_.find<model::Boot>(found->second);
+  return boot && boot->value.token_sha256 == hash ? boot : nullptr;
+}
+
+Status BootBook::change_boot(const model::NodeId& node, const std::function<void(model::Boot&)>& change,
+                             const model::BootEvent* told) {
+  const std::lock_guard lock(mutex_);
+  const auto committed = state::change(inventory_, [&](state::Edit& edit) -> Status {
+    const auto record = inventory_.find<model::Node>(node);
+    if (!record) return fail(ErrorCode::not_found, "the node was deleted");
+    const auto before = inventory_.find<model::Boot>(node);
+    model::Boot boot;
+    boot.id = node;
+    boot.started = clock_.now();
+    if (before) boot = before->value;
+    change(boot);
+    if (boot.events.size() > kMostEvents) boot.events.erase(boot.events.begin(), boot.events.end() - kMostEvents);
+    if (boot.log.size() > kMostLogLines) boot.log.erase(boot.log.begin(), boot.log.end() - kMostLogLines);
+    if (before) {
+      edit.update(before, boot);
+    } else {
+      edit.create(boot);
+    }
+    if (told != nullptr) edit.event(boot_event(record->value, *told));
+    return {};
+  });
+  return committed ? Status() : forward(committed);
+}
+
+Status BootBook::got_address(const std::string& mac, const std::string& address) {
+  if (const auto node = find(mac)) return sighted(node->value.id, model::BootStep::dhcp, address);
+  const std::lock_guard lock(mutex_);
+  if (strangers_.size() >= kMostStrangers) strangers_.clear();
+  strangers_[mac] = {.step = model::BootStep::dhcp, .message = printable(address, 64), .time = clock_.now()};
+  return {};
+}
+
+Status BootBook::sighted(const model::NodeId& node, model::BootStep step, const std::string& message) {
+  const auto now = clock_.now();
+  const model::BootEvent event{.step = step, .message = printable(message, kLongestLine), .time = now};
+  const auto before = inventory_.find<model::Boot>(node);
+  const bool fresh = !before || is_over(before->value, now);
+  if (!fresh) {
+    const auto& events = before->value.events;
+    const auto last = events.back().step;
+    const bool early = last == model::BootStep::dhcp || last == model::BootStep::bootstrap;
+    if (!early || std::find_if(events.begin(), events.end(), [&](const auto& e) {
+                    return e.step == step && e.message == event.message;
+                  }) != events.end()) {
+      return {};  // our own initramfs asks by DHCP too; loaders ask again and again
+    }
+  }
+  return change_boot(
+      node,
+      [&](model::Boot& boot) {
+        if (fresh) {
+          by_token_.erase(boot.token_sha256);
+          boot = {};
+          boot.id = node;
+          boot.started = now;
+        }
+        boot.events.push_back(event);
+      },
+      &event);
+}
+
+Status BootBook::note(const model::NodeId& node, model::BootStep step, const std::string& message) {
+  const model::BootEvent event{.step = step, .message = printable(message, kLongestLine), .time = clock_.now()};
+  if (const auto before = inventory_.find<model::Boot>(node); before && !before->value.events.empty()) {
+    const auto& last = before->value.events.back();
+    if (last.step == step && last.message == event.message) return {};  // sent again, its answer was lost
+    // A stream that comes back is no boot.
+    const bool over = last.step == model::BootStep::ready;
+    if (over && (step == model::BootStep::ready || step == model::BootStep::agent)) return {};
+  } else if (step == model::BootStep::ready || step == model::BootStep::agent) {
+    return {};  // it never booted over the network
+  }
+  return change_boot(
+      node, [&](model::Boot& boot) { boot.events.push_back(event); }, &event);
+}
+
+Status BootBook::add_log(const model::NodeId& node, std::string_view text) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    if (end > 0) lines.push_back(printable(text.substr(0, end), kLongestLine));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  if (lines.empty()) return {};
+  return change_boot(
+      node, [&](model::Boot& boot) { boot.log.insert(boot.log.end(), lines.begin(), lines.end()); }, nullptr);
+}
+
+Status BootBook::set_hardware(const model::NodeId& node, const model::Hardware& hardware) {
+  const auto committed = state::change(inventory_, [&](state::Edit& edit) -> Status {
+    const auto record = inventory_.find<model::Node>(node);
+    if (!record || !record->value.netboot) return fail(ErrorCode::not_found, "the node was deleted");
+    auto changed = record->value;
+    changed.netboot->hardware = hardware;
+    if (changed == record->value) return {};
+    edit.update(record, changed);
+    edit.event({.kind = "node.hardware",
+                .object_kind = "node",
+                .object = node.str(),
+                .object_name = changed.name,
+                .message = fmt::format("Machine {} is a {} {} with {} CPUs and {}", changed.netboot->mac,
+                                       hardware.vendor, hardware.product, hardware.cpus, hardware.memory.human()),
+                .actor = "manager"});
+    return {};
+  });
+  return committed ? Status() : forward(committed);
+}
+
+Result<std::string> BootBook::make_join_token(const model::NodeId& node, const std::string& agent_endpoint,
+                                              const std::string& ca_fingerprint) {
+  const auto secret = pki::make_secret(random_);
+  const auto id = make_id<model::TokenId>(random_);
+  const auto committed = state::change(inventory_, [&](state::Edit& edit) -> Status {
+    const auto record = inventory_.find<model::Node>(node);
+    if (!record || !record->value.netboot) return fail(ErrorCode::not_found, "the node was deleted");
+    if (record->value.netboot->approval != model::Approval::approved) {
+      return fail(ErrorCode::permission_denied, "the node isn't approved");
+    }
+    for (const auto& old : inventory_.all<model::JoinToken>()) {
+      if (old->value.node == node) edit.remove(old);
+    }
+    model::JoinToken token;
+    token.id = id;
+    token.node = node;
+    token.node_name = record->value.name;
+    token.secret_sha256 = pki::sha256_hex(secret);
+    token.created = clock_.now();
+    token.expires = token.created + kJoinTokenLife;
+    edit.create(token);
+    return {};
+  });
+  if (!committed) return forward(committed);
+  return pki::format_join_token({agent_endpoint, ca_fingerprint, id, secret});
+}
+
+}  // namespace bridgehead::provision

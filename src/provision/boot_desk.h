@@ -1,0 +1,65 @@
+// BootDesk: answers what machines ask the boot server (docs/boot-protocol.md), and what the API asks about them.
+// Thread-safe; an answer takes the time of one commit. What is refused gets a status and one line for people.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "netboot/boot_server.h"
+#include "nodeimage/store.h"
+#include "provision/boot_book.h"
+#include "provision/boot_plan.h"
+
+namespace bridgehead::provision {
+
+// How agents reach this manager. Values.
+struct AgentDoor {
+  std::uint16_t port = 7444;  // at the manager's address on the provisioning network
+  std::string ca_fingerprint;
+};
+
+class BootDesk final : public netboot::BootSite {
+ public:
+  // `first_stage`: the directory behind kFirstStagePath.
+  BootDesk(state::Inventory& inventory, BootBook& book, const nodeimage::ImageStore& store, AgentDoor agents,
+           std::filesystem::path first_stage);
+
+  netboot::BootAnswer answer(const netboot::BootRequest& request) override;
+
+  // What the loader of `node` would get now; changes nothing, so its boot's token is left out.
+  Result<std::string> preview(const model::Node& node) const;
+  // For loaders that read files instead of asking (pxelinux, GRUB): the same; null = a machine that nobody knows.
+  Result<std::string> loader_file(const model::Node* node, model::BootMethod method) const;
+
+ private:
+  using Answer = netboot::BootAnswer;
+  using Request = netboot::BootRequest;
+
+  Answer script(const Request& request, bool grub);
+  Answer plan(const Request& request);
+  Answer progress(const Request& request);
+  Answer log(const Request& request);
+  Answer hardware(const Request& request);
+  Answer bundle(const Request& request);
+  Answer image_file(const Request& request);
+  Answer first_stage_file(const Request& request);
+
+  Result<state::Record<model::Node>> machine(const Request& request);
+  // The node whose boot the request's token is of.
+  Result<state::Record<model::Node>> booting(const Request& request);
+  // What this node boots: its assigned image, or `image` if that is given. `token` is left empty.
+  Result<BootOrder> order_for(const model::Node& node, const std::string& image) const;
+  Result<netboot::BootChoice> choice_for(const BootOrder& order, const std::string& address) const;
+  Result<netboot::BootChoice> discovery_choice(const std::string& mac, const std::string& address) const;
+  Result<netboot::BootChoice> choice_now(const model::Node& node) const;
+  Result<state::Record<model::NodeImage>> discovery_image() const;
+  Result<std::pair<std::string, std::string>> bundle_of(const BootOrder& order) const;  // tar, sha256
+
+  state::Inventory& inventory_;
+  BootBook& book_;
+  const nodeimage::ImageStore& store_;
+  const AgentDoor agents_;
+  const std::filesystem::path first_stage_;
+};
+
+}  // namespace bridgehead::provision
