@@ -192,7 +192,7 @@ class Supervisor::Engine {
   void terminate(Service& service) {
     if (service.kill_at) return;
     set_state(service.spec.name, ServiceState::stopping, service.process->pid());
-    service.process->signal(SIGTERM);
+    service.process->signal(service.spec.stop_signal);
     service.kill_at = std::chrono::steady_clock::now() + service.spec.stop_grace;
   }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <csignal>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -46,7 +47,8 @@ struct ServiceSpec {
   std::chrono::milliseconds restart_first{250};
   std::chrono::milliseconds restart_last{std::chrono::seconds(30)};
   std::chrono::milliseconds stable_after{std::chrono::seconds(10)};
-  std::chrono::milliseconds stop_grace{std::chrono::seconds(5)};  // from SIGTERM to SIGKILL
+  int stop_signal = SIGTERM;                                      // how it is told to end
+  std::chrono::milliseconds stop_grace{std::chrono::seconds(5)};  // from then to SIGKILL
 
   // Each line of stdout and stderr without its end; lines beyond 4 KiB are cut. Not compared by operator==.
   std::function<void(std::string_view line)> on_line;

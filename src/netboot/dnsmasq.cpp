@@ -113,8 +113,8 @@ dhcp-boot=tag:efihttp,tag:!ipxe,tag:!{1},"{3}{4}ipxe.efi"
   return text;
 }
 
-// Beside a DHCP server that exists: only what to boot is answered, on port 4011 and to broadcasts. The machines'
-// methods can't be had from tags of addresses here, but reservations' tags work by MAC all the same.
+// Beside a DHCP server that exists: only what to boot is answered, to broadcasts and on port 4011. Methods are known by
+// the reservations' MACs here too; their addresses and host names mean nothing.
 std::string proxy_mode(const DnsmasqPlan& plan) {
   const auto network = *parse_network(plan.address);
   const auto own = plan.own_address();

@@ -3,6 +3,8 @@
 #include <linux/capability.h>
 #include <unistd.h>
 
+#include <csignal>
+
 #include "base/file.h"
 #include "netboot/boot_values.h"
 
@@ -30,6 +32,9 @@ Result<ServiceSpec> nbd_service(const NbdServerPlan& plan) {
                   .arguments = {"--foreground", "--readonly", "--newstyle", "--log=stderr", "--tls=off",
                                 "--ipaddr=" + plan.address, fmt::format("--port={}", plan.port),
                                 fmt::format("--threads={}", plan.threads), "file", "dir=" + plan.exports.string()}};
+  // Told to end in order it would answer what nodes read with errors until they have all gone: their roots would break.
+  // Killed it only cuts the connections, and nodes wait for the next server.
+  spec.stop_signal = SIGKILL;
   // It reads images, which may belong to root only, and must not be able to do more.
   if (::geteuid() == 0) spec.run_as = RunAs{.user = "nobody", .capabilities = {CAP_DAC_READ_SEARCH}};
   return spec;

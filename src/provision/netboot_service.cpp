@@ -11,6 +11,7 @@ namespace bridgehead::provision {
 namespace {
 
 constexpr std::chrono::seconds kRetry{10};
+constexpr std::chrono::seconds kLookAtJoined{1};
 constexpr std::chrono::seconds kProbeEvery{60};
 
 std::vector<std::string> told(const nodeimage::ImageDiff& diff, bool files) {
@@ -66,14 +67,10 @@ NetbootService::~NetbootService() {
 void NetbootService::take_events(const std::vector<model::Event>& events) {
   const std::lock_guard lock(mutex_);
   for (const auto& event : events) {
-    if (event.object_kind == "node" && (event.kind == "node.joined" || event.kind == "node.state")) {
-      const model::NodeId id(event.object);
-      to_note_.emplace_back([this, id, joined = event.kind == "node.joined"] {
-        const auto node = inventory_.find<model::Node>(id);
-        if (!node || !node->value.netboot) return;
-        if (!joined && node->value.state != model::NodeState::ready) return;
-        const auto noted = book_.note(id, joined ? model::BootStep::agent : model::BootStep::ready, {});
-        if (!noted) log::warning(boot_not_recorded, "{}: {}", node->value.name, noted.error().describe());
+    if (event.kind == "node.joined") {
+      to_note_.emplace_back([this, id = model::NodeId(event.object)] {
+        note_step(id, model::BootStep::agent);
+        joined_.insert(id);
       });
       wake_.notify_all();
     }
@@ -104,17 +101,37 @@ void NetbootService::work_off() {
   for (const auto& note : notes) note();
 }
 
+void NetbootService::note_step(const model::NodeId& node, model::BootStep step) {
+  const auto record = inventory_.find<model::Node>(node);
+  if (!record || !record->value.netboot) return;
+  const auto noted = book_.note(node, step, {});
+  if (!noted) log::warning(boot_not_recorded, "{}: {}", record->value.name, noted.error().describe());
+}
+
+// A node is ready when it may get guests: its stream is open, and it has told what it is.
+void NetbootService::look_at_joined() {
+  std::erase_if(joined_, [this](const model::NodeId& id) {
+    const auto node = inventory_.find<model::Node>(id);
+    if (!node) return true;
+    if (node->value.state != model::NodeState::ready || node->value.facts.cpus == 0) return false;
+    note_step(id, model::BootStep::ready);
+    return true;
+  });
+}
+
 void NetbootService::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     bool look = false;
     {
       std::unique_lock lock(mutex_);
-      const bool woken = wake_.wait_for(lock, stop, kRetry, [this] { return look_ || !to_note_.empty(); });
-      look = look_ || !woken;
-      look_ = false;
+      wake_.wait_for(lock, stop, joined_.empty() ? kRetry : kLookAtJoined,
+                     [this] { return look_ || !to_note_.empty(); });
+      look = std::exchange(look_, false);
     }
     if (stop.stop_requested()) return;
     work_off();
+    look_at_joined();
+    look = look || clock_.monotonic() >= next_sync_;
     if (look) sync();
   }
 }
@@ -131,6 +148,7 @@ void NetbootService::set_part(const std::string& name, bool wanted, const Status
 }
 
 void NetbootService::sync() {
+  next_sync_ = clock_.monotonic() + kRetry;
   const auto settings = reconcile::netboot_settings(inventory_);
   if (settings.mode == model::NetbootMode::off) {
     if (std::exchange(served_, false)) {
@@ -156,6 +174,7 @@ void NetbootService::sync() {
 
 void NetbootService::stop_all() {
   supervisor_.stop_all();
+  advertises_on_.clear();
   http_.reset();
   boot_files_.reset();
   const std::lock_guard lock(mutex_);
@@ -208,11 +227,14 @@ Status NetbootService::sync_dhcp(const model::NetbootSettings& settings) {
   plan.http_port = settings.http_port;
   plan.tftp_root = directory_ / "tftp";
   plan.directory = directory_ / "dhcp";
+  if (settings.mode == model::NetbootMode::full &&
+      std::exchange(advertises_on_, settings.interface) != settings.interface) {
+    const auto added = runner_.run(netboot::advertised_address_command(plan));
+    if (!added) log::info(no_router_advertisements, "{}: {}", settings.interface, added.error().message);
+  }
   const auto change = netboot::install_dnsmasq(plan, reservations(), runner_);
   if (!change) return forward(change);
-  ServiceSpec spec;
-  spec.name = "dnsmasq";
-  spec.command = netboot::dnsmasq_command(plan);
+  auto spec = netboot::dnsmasq_service(plan);
   spec.on_line = [this](std::string_view line) { heard(line); };
   const bool was_there = supervisor_.status("dnsmasq").has_value();
   if (auto started = supervisor_.start(std::move(spec)); !started) return started;

@@ -64,6 +64,8 @@ class NetbootService final : public reconcile::NetbootPort {
   void heard(std::string_view dnsmasq_line);
   void take_events(const std::vector<model::Event>& events);
   void work_off();
+  void note_step(const model::NodeId& node, model::BootStep step);
+  void look_at_joined();
   void look_for_foreign_dhcp(const std::stop_token& stop);
 
   state::Inventory& inventory_;
@@ -84,6 +86,9 @@ class NetbootService final : public reconcile::NetbootPort {
   LoaderFiles loader_files_;
   std::set<std::string> tftp_images_;
   bool served_ = false;
+  Monotonic next_sync_{};
+  std::string advertises_on_;       // this interface has the address that router advertisements need
+  std::set<model::NodeId> joined_;  // that have not told yet what they are
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable_any wake_;
