@@ -2,8 +2,11 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pwd.h>
 #include <sched.h>
@@ -16,6 +19,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 
 extern char** environ;
@@ -122,6 +126,31 @@ void become(const Prepared& child) {
   }
 }
 
+// nbdkit in the foreground asks for SIGTERM at our death instead, upon which it lingers until its last client has gone
+// and answers it with errors. So prctl(PR_SET_PDEATHSIG) does nothing after exec, though it says that it did.
+void keep_death_signal(int failure) {
+#if defined(__x86_64__)
+  constexpr std::uint32_t kArchitecture = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+  constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
+#else
+#error "name this architecture for the system call filter"
+#endif
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 0, 5),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_PDEATHSIG, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{static_cast<unsigned short>(std::size(code)), code};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) give_up(failure, "PR_SET_NO_NEW_PRIVS");
+  if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0) give_up(failure, "PR_SET_SECCOMP");
+}
+
 [[noreturn]] void run_child(const Prepared& child) {
   ::setpgid(0, 0);
   reset_signals();
@@ -141,6 +170,7 @@ void become(const Prepared& child) {
   become(child);
   // After the change of user, which would clear it.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) give_up(child.failure, "PR_SET_PDEATHSIG");
+  keep_death_signal(child.failure);
   if (::getppid() != child.parent) ::_exit(127);  // we died in between
   ::execvpe(child.argv[0], child.argv.data(), child.envp.data());
   give_up(child.failure, "execute");

@@ -90,8 +90,7 @@ BootDesk::BootDesk(state::Inventory& inventory, BootBook& book, const nodeimage:
 BootAnswer BootDesk::answer(const BootRequest& request) {
   const std::string_view path = request.path;
   const bool get = request.method == "GET";
-  if (get && path == "/boot/v1/ipxe") return script(request, false);
-  if (get && path == "/boot/v1/grub") return script(request, true);
+  if (get && path == "/boot/v1/ipxe") return script(request);
   if (get && path == "/boot/v1/plan") return plan(request);
   if (get && path == "/boot/v1/bundle") return bundle(request);
   if (get && path.starts_with("/boot/files/")) return image_file(request);
@@ -182,12 +181,11 @@ Result<netboot::BootChoice> BootDesk::discovery_choice(const std::string& mac, c
   return choice;
 }
 
-BootAnswer BootDesk::script(const Request& request, bool grub) {
+BootAnswer BootDesk::script(const Request& request) {
   const auto settings = reconcile::netboot_settings(inventory_);
   const auto wait = [&](const Error& error) {
     const auto text = error.hint.empty() ? error.message : fmt::format("{} ({})", error.message, error.hint);
     log::warning(boot_script_refused, "{} at {}: {}", request.parameter("mac"), request.remote_address, text);
-    if (grub) return refuse(error);
     return Answer::text(netboot::ipxe_wait_script(server_url(settings), text, std::chrono::seconds(10)));
   };
   const auto found = machine(request);
@@ -198,7 +196,7 @@ BootAnswer BootDesk::script(const Request& request, bool grub) {
   // Not yet approved, or nothing assigned: it shows itself, and goes on from there once it may.
   const bool discovery = machine.approval == model::Approval::waiting || machine.image.empty();
   const auto render = [&](const netboot::BootChoice& choice) {
-    const auto text = grub ? netboot::grub_config(choice) : netboot::ipxe_script(choice);
+    const auto text = netboot::ipxe_script(choice);
     return text ? Answer::text(*text) : wait(text.error());
   };
   if (discovery) {

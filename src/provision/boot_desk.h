@@ -35,7 +35,7 @@ class BootDesk final : public netboot::BootSite {
   using Answer = netboot::BootAnswer;
   using Request = netboot::BootRequest;
 
-  Answer script(const Request& request, bool grub);
+  Answer script(const Request& request);
   Answer plan(const Request& request);
   Answer progress(const Request& request);
   Answer log(const Request& request);

@@ -53,16 +53,22 @@ TEST_F(RootServerTest, NbdkitServesImagesByName) {
   EXPECT_FALSE(fetch("debian-12.3"));
 }
 
-// NFSPROC4_NULL over TCP (RFC 5531): does an NFS 4 server answer?
-bool nfs_answers(const std::string& server) {
+UniqueFd connected(const std::string& server, std::uint16_t port) {
   UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   timeval patience{2, 0};
   ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_port = htons(2049);
+  address.sin_port = htons(port);
   ::inet_pton(AF_INET, server.c_str(), &address.sin_addr);
-  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return false;
+  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) socket.reset();
+  return socket;
+}
+
+// NFSPROC4_NULL over TCP (RFC 5531): does an NFS 4 server answer?
+bool nfs_answers(const std::string& server) {
+  const auto socket = connected(server, 2049);
+  if (!socket) return false;
   // Record mark; xid, call, RPC 2, program NFS, version 4, procedure 0, no credentials, no verifier.
   const std::uint32_t call[] = {htonl(0x80000000u | 40), htonl(7), 0, htonl(2), htonl(100003), htonl(4), 0, 0, 0, 0, 0};
   if (::send(socket.get(), call, sizeof call, MSG_NOSIGNAL) != sizeof call) return false;
@@ -138,6 +144,11 @@ TEST_F(RootServerTest, AllDieWithUsWhenWeAreKilled) {
   ::close(ends[0]);
   ::close(ends[1]);
   for (const int pid : pids) EXPECT_TRUE(pid > 0 && ::kill(pid, 0) == 0) << pid;
+  // A node that reads its root: for it nbdkit would stay.
+  UniqueFd node;
+  ASSERT_TRUE(eventually([&] { return static_cast<bool>(node = connected("10.20.0.1", 10809)); }));
+  char greeting[8] = {};
+  ASSERT_EQ(::recv(node.get(), greeting, sizeof greeting, MSG_WAITALL), static_cast<ssize_t>(sizeof greeting));
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   for (const int pid : pids) {
