@@ -78,6 +78,12 @@ dhcp-userclass=set:ipxe,iPXE
 )";
 }
 
+// Machines without a reservation, where they don't get iPXE.
+std::string strangers_line(const DnsmasqPlan& plan) {
+  if (plan.strangers == model::BootMethod::ipxe) return {};
+  return fmt::format("tag-if=set:{},tag:!known\n", plan.strangers == model::BootMethod::shim ? kShimTag : kPxelinuxTag);
+}
+
 std::string full_mode(const DnsmasqPlan& plan) {
   const auto network = *parse_network(plan.address);
   const auto own = plan.own_address();
@@ -96,7 +102,7 @@ std::string full_mode(const DnsmasqPlan& plan) {
   // is "no-pxedhcp".
   text += "dhcp-option=encap:175,176,1b\n";
   text += "enable-ra\ndhcp-range=fd77::,ra-only\nra-param=" + plan.interface + ",low,60,1200\n";
-  text += tag_lines();
+  text += tag_lines() + strangers_line(plan);
   // shim by UEFI HTTP Boot gets nothing: Debian's GRUB can't go on by HTTP, and the firmware tries PXE next.
   text += fmt::format(R"(
 dhcp-boot=tag:{0},tag:!efi,tag:!efihttp,pxelinux.0,,{2}
@@ -122,7 +128,7 @@ std::string proxy_mode(const DnsmasqPlan& plan) {
       fmt::format("\ndhcp-range={},proxy,{}\ndhcp-hostsfile={}\ndhcp-leasefile={}\n", ipv4_text(network.first()),
                   ipv4_text(network.mask()), plan.reservations_file().string(), plan.leases_file().string());
   text += "dhcp-option=encap:175,176,1b\n";
-  text += tag_lines();
+  text += tag_lines() + strangers_line(plan);
   text += fmt::format(R"(
 dhcp-boot=tag:{0},tag:!efi,tag:!efihttp,pxelinux.0,,{2}
 dhcp-boot=tag:ipxe,tag:!{0},tag:!{1},bridgehead.ipxe,,{2}

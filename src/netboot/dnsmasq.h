@@ -39,9 +39,10 @@ struct DnsmasqPlan {
   std::string range_last;
   std::chrono::seconds lease{std::chrono::hours(12)};
   std::uint16_t http_port = 7480;
-  std::string gateway;                 // "" = our address
-  std::vector<std::string> resolvers;  // DNS servers for the machines; none = the option isn't sent
-  std::string domain;                  // "" = none
+  model::BootMethod strangers = model::BootMethod::ipxe;  // of machines without a reservation
+  std::string gateway;                                    // "" = our address
+  std::vector<std::string> resolvers;                     // DNS servers for the machines; none = the option isn't sent
+  std::string domain;                                     // "" = none
 
   // All must be reachable for the user `dnsmasq` (every directory above them with o+x), since dnsmasq doesn't run as
   // root.

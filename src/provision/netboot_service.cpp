@@ -225,6 +225,7 @@ Status NetbootService::sync_dhcp(const model::NetbootSettings& settings) {
   plan.range_first = settings.range_first;
   plan.range_last = settings.range_last;
   plan.http_port = settings.http_port;
+  if (const auto profile = reconcile::find_profile(inventory_, "")) plan.strangers = profile->method;
   plan.tftp_root = directory_ / "tftp";
   plan.directory = directory_ / "dhcp";
   if (settings.mode == model::NetbootMode::full &&

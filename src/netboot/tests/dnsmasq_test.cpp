@@ -34,6 +34,21 @@ TEST(Dnsmasq, FullConfiguration) {
   EXPECT_NE(rich->find("domain=rack1.example\n"), std::string::npos);
 }
 
+TEST(Dnsmasq, StrangersGetTheirMethod) {
+  auto plan = full_plan();
+  EXPECT_EQ(dnsmasq_config(plan)->find("tag:!known"), std::string::npos) << "iPXE needs no word";
+  plan.strangers = model::BootMethod::shim;
+  const auto shim = dnsmasq_config(plan);
+  plan.strangers = model::BootMethod::pxelinux;
+  const auto pxelinux = dnsmasq_config(plan);
+  for (const auto* config : {&shim, &pxelinux}) {
+    ASSERT_TRUE(*config);
+    EXPECT_NE((*config)->find("\ntag-if=set:"), std::string::npos);
+    EXPECT_NE((*config)->find(",tag:!known\n"), std::string::npos);
+  }
+  EXPECT_NE(*shim, *pxelinux);
+}
+
 TEST(Dnsmasq, ProxyConfiguration) {
   auto plan = full_plan();
   plan.mode = model::NetbootMode::proxy;
