@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kMostEvents = 100;
 constexpr std::size_t kMostStrangers = 4096;
+constexpr std::size_t kMostNewMachines = 16'384;
 constexpr std::size_t kMostLogLines = 400;
 constexpr std::size_t kLongestLine = 400;
 constexpr std::chrono::hours kJoinTokenLife{1};
@@ -71,10 +72,23 @@ state::Record<model::Node> BootBook::find(std::string_view mac) {
 }
 
 std::string BootBook::free_address(const std::string& wanted) const {
+  if (!reconcile::can_be_reserved(reconcile::netboot_settings(inventory_), wanted)) return {};  // it came by a router
   for (const auto& node : inventory_.all<model::Node>()) {
     if (node->value.netboot && node->value.netboot->address == wanted) return {};
   }
   return wanted;
+}
+
+// Whoever reaches the boot server can make machines up.
+Status BootBook::check_room() const {
+  std::size_t never_joined = 0;
+  for (const auto& node : inventory_.all<model::Node>()) {
+    if (node->value.netboot && node->value.certificate_serial.empty()) ++never_joined;
+  }
+  if (never_joined < kMostNewMachines) return {};
+  return fail_with_hint(ErrorCode::resource_exhausted,
+                        fmt::format("{} machines have appeared that never became nodes", never_joined),
+                        "Delete those that don't exist: bh node list, bh node delete.");
 }
 
 Result<state::Record<model::Node>> BootBook::discover(const MachineIdentity& machine, const std::string& address) {
@@ -82,6 +96,7 @@ Result<state::Record<model::Node>> BootBook::discover(const MachineIdentity& mac
   if (auto known = find(machine.mac)) {
     return settings.auto_approve && known->value.netboot->image.empty() ? give_newest_image(known) : known;
   }
+  if (auto room = check_room(); !room) return forward(room);
   const auto id = make_id<model::NodeId>(random_);
   std::string digits = machine.mac;
   std::erase(digits, ':');
@@ -92,7 +107,7 @@ Result<state::Record<model::Node>> BootBook::discover(const MachineIdentity& mac
     node.created = clock_.now();
     model::Netboot netboot{
         .mac = machine.mac, .uuid = printable(machine.uuid, 64), .serial = printable(machine.serial, 64)};
-    if (settings.mode == model::NetbootMode::full) netboot.address = free_address(address);
+    netboot.address = free_address(address);
     if (settings.auto_approve) {
       netboot.approval = model::Approval::approved;
       netboot.image = newest_image(inventory_);

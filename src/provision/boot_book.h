@@ -1,6 +1,7 @@
 // BootBook: which machine is which node, and the story of each node's newest boot. Everything it learns is in the
 // inventory before it returns, so a manager that is killed goes on where it was. Thread-safe.
-// Errors: not_found (no such boot), permission_denied (refused machine, another machine's boot), those of the store.
+// Errors: not_found (no such boot), permission_denied (refused machine, another machine's boot), resource_exhausted
+// (too many machines that nobody lets in), those of the store.
 #pragma once
 
 #include <map>
@@ -57,6 +58,7 @@ class BootBook {
   Status change_boot(const model::NodeId& node, const std::function<void(model::Boot&)>& change,
                      const model::BootEvent* told);
   Result<state::Record<model::Node>> give_newest_image(const state::Record<model::Node>& node);
+  Status check_room() const;
   std::string free_address(const std::string& wanted) const;
 
   state::Inventory& inventory_;

@@ -77,6 +77,13 @@ Error refused(const model::Node& node) {
           fmt::format("bh node approve {} lets it in.", node.name)};
 }
 
+// A machine that boots has no agent. While a node's agent is connected, whoever asks under its MAC is another machine,
+// or wants its token; a node that lost power is let in as soon as its agent is missed.
+Error still_runs(const model::Node& node) {
+  return {ErrorCode::failed_precondition, fmt::format("node '{}' runs, its agent is connected", node.name),
+          "If this machine was just reset, it boots in some seconds; else another one has its MAC."};
+}
+
 }  // namespace
 
 BootDesk::BootDesk(state::Inventory& inventory, BootBook& book, const nodeimage::ImageStore& store, AgentDoor agents,
@@ -193,6 +200,7 @@ BootAnswer BootDesk::script(const Request& request) {
   const auto& node = (*found)->value;
   const auto& machine = *node.netboot;
   if (machine.approval == model::Approval::refused) return wait(refused(node));
+  if (node.state == model::NodeState::ready) return wait(still_runs(node));
   // Not yet approved, or nothing assigned: it shows itself, and goes on from there once it may.
   const bool discovery = machine.approval == model::Approval::waiting || machine.image.empty();
   const auto render = [&](const netboot::BootChoice& choice) {
@@ -234,6 +242,7 @@ BootAnswer BootDesk::plan(const Request& request) {
         {ErrorCode::permission_denied, "this boot belongs to another machine", "Power the machine off and on."});
   }
   if (node.netboot->approval == model::Approval::refused) return refuse(refused(node));
+  if (node.state == model::NodeState::ready) return refuse(still_runs(node));
   const bool waits = node.netboot->approval == model::Approval::waiting;
   auto token = std::string(request.parameter("boot"));
   const auto begin = [&](const std::string& image, bool discovery, model::RootTransport root) -> Status {

@@ -18,17 +18,12 @@ model::Event event_of(const model::Operation& operation, std::string what, std::
           .actor = operation.created_by};
 }
 
-void take_over(model::NodeImage& image, const nodeimage::Manifest& manifest) {
-  const auto made = nodeimage::to_model(manifest);
-  image.os = made.os;
-  image.kernel_version = made.kernel_version;
-  image.transports = made.transports;
-  image.kernel_size = made.kernel_size;
-  image.initramfs_size = made.initramfs_size;
-  image.root_size = made.root_size;
-  image.root_sha256 = made.root_sha256;
-  image.state = model::NodeImageState::ready;
-  image.message.clear();
+// The record of what was made; when it was asked for and where it comes from stay.
+model::NodeImage finished(const model::NodeImage& asked, const nodeimage::Manifest& manifest) {
+  auto image = nodeimage::to_model(manifest);
+  image.created = asked.created;
+  image.source = asked.source;
+  return image;
 }
 
 }  // namespace
@@ -167,8 +162,9 @@ Result<nodeimage::Manifest> ImageWorks::make(const model::Operation& operation, 
                                              const ProgressSink& progress, const std::stop_token& stop) {
   for (const auto& tool : {tools_.init, tools_.busybox}) {
     if (!std::filesystem::exists(tool)) {
-      return fail_with_hint(ErrorCode::failed_precondition, fmt::format("{} isn't there", tool.string()),
-                            "Install bridgehead-manager's package with busybox-static, or name them in manager.toml.");
+      return fail_with_hint(
+          ErrorCode::failed_precondition, fmt::format("{} isn't there", tool.string()),
+          "Install them (busybox-static, bridgehead-manager), or name them in manager.toml: [netboot] init, busybox.");
     }
   }
   Result<nodeimage::StagedImage> staged = fail(ErrorCode::internal, "nothing was made");
@@ -176,7 +172,11 @@ Result<nodeimage::Manifest> ImageWorks::make(const model::Operation& operation, 
     auto recipe = nodeimage::find_recipe(operation.parameters.value("recipe", image.base), image.role, tools_.recipes);
     if (!recipe) return forward(recipe);
     nodeimage::MakeOptions options{.keep_tree = tools_.keep_trees, .initramfs = initramfs_maker(image.role)};
-    if (!tools_.agent_package.empty()) options.debs.push_back(tools_.agent_package);
+    if (!std::filesystem::exists(tools_.agent_package)) {
+      return fail_with_hint(ErrorCode::failed_precondition, "there is no package of the agent to put into the image",
+                            "Name it in manager.toml: [netboot] agent_package.");
+    }
+    options.debs.push_back(tools_.agent_package);
     staged = builder_.build(*recipe, options, progress, stop);
   } else {
     nodeimage::ImportOptions options{.role = image.role, .keep_tree = tools_.keep_trees};
@@ -210,7 +210,7 @@ void ImageWorks::finish(const model::OperationId& id, const std::optional<Error>
     edit.update(record, ended);
     if (const auto image = inventory_.find<model::NodeImage>(model::NodeImageId(ended.target))) {
       auto now = image->value;
-      if (made != nullptr) take_over(now, *made);
+      if (made != nullptr) now = finished(now, *made);
       if (ended.kind == kind::node_image_delete ? !error : cancelled) {
         edit.remove(image);
       } else {

@@ -24,7 +24,7 @@ namespace bridgehead::provision {
 struct ImageTools {
   std::filesystem::path init;           // our initramfs's init
   std::filesystem::path busybox;        // a static one
-  std::filesystem::path agent_package;  // the agent's .deb; "" = images get no agent
+  std::filesystem::path agent_package;  // the agent's .deb; built images need it
   std::vector<std::filesystem::path> recipes;
   bool keep_trees = true;  // for roots by nfs
 };

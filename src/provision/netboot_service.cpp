@@ -14,6 +14,12 @@ constexpr std::chrono::seconds kRetry{10};
 constexpr std::chrono::seconds kLookAtJoined{1};
 constexpr std::chrono::seconds kProbeEvery{60};
 
+bool is_host_label(std::string_view name) {
+  return name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
+}
+
 std::vector<std::string> told(const nodeimage::ImageDiff& diff, bool files) {
   std::vector<std::string> lines;
   if (!files) {
@@ -196,15 +202,17 @@ Status NetbootService::sync_http(const model::NetbootSettings& settings) {
   return {};
 }
 
-std::vector<netboot::Reservation> NetbootService::reservations() const {
+std::vector<netboot::Reservation> NetbootService::reservations(const model::NetbootSettings& settings) const {
   std::vector<netboot::Reservation> result;
   for (const auto& node : inventory_.all<model::Node>()) {
     const auto& machine = node->value.netboot;
     if (!machine) continue;
     const auto profile = reconcile::find_profile(inventory_, machine->profile);
+    // One that doesn't fit (the network was changed, the name is none for DNS) must not cost the others theirs.
+    const bool fits = reconcile::can_be_reserved(settings, machine->address);
     result.push_back({.mac = machine->mac,
-                      .address = machine->address,
-                      .hostname = node->value.name,
+                      .address = fits ? machine->address : "",
+                      .hostname = is_host_label(node->value.name) ? node->value.name : "",
                       .method = profile ? profile->method : model::BootMethod::ipxe});
   }
   return result;
@@ -233,7 +241,7 @@ Status NetbootService::sync_dhcp(const model::NetbootSettings& settings) {
     const auto added = runner_.run(netboot::advertised_address_command(plan));
     if (!added) log::info(no_router_advertisements, "{}: {}", settings.interface, added.error().message);
   }
-  const auto change = netboot::install_dnsmasq(plan, reservations(), runner_);
+  const auto change = netboot::install_dnsmasq(plan, reservations(settings), runner_);
   if (!change) return forward(change);
   auto spec = netboot::dnsmasq_service(plan);
   spec.on_line = [this](std::string_view line) { heard(line); };

@@ -56,7 +56,7 @@ class NetbootService final : public reconcile::NetbootPort {
   Status sync_nbd(const model::NetbootSettings& settings);
   Status sync_nfs(const model::NetbootSettings& settings);
   Status sync_loaders();
-  std::vector<netboot::Reservation> reservations() const;
+  std::vector<netboot::Reservation> reservations(const model::NetbootSettings& settings) const;
   std::vector<model::NodeImage> ready_images() const;
   bool any_root_by_nfs() const;
   void set_part(const std::string& name, bool wanted, const Status& status);

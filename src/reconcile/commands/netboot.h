@@ -16,6 +16,10 @@ model::NetbootSettingsId netboot_settings_id();
 // Off when it was never enabled.
 model::NetbootSettings netboot_settings(const state::Inventory& inventory);
 
+// Whether DHCP can keep this address for a machine: in full mode inside the manager's network, and nobody else's by
+// definition (the network's own, its broadcast, the manager's).
+bool can_be_reserved(const model::NetbootSettings& settings, const std::string& address);
+
 struct EnableNetboot {
   model::NetbootMode mode = model::NetbootMode::full;
   std::string interface;

@@ -175,6 +175,14 @@ model::NetbootSettings netboot_settings(const state::Inventory& inventory) {
   return settings;
 }
 
+bool can_be_reserved(const model::NetbootSettings& settings, const std::string& address) {
+  const auto own = own_address(settings.address);
+  const auto wanted = ipv4(address);
+  if (settings.mode != model::NetbootMode::full || !own || !wanted || *wanted == own->address) return false;
+  const auto network = own->address & own->mask;
+  return (*wanted & own->mask) == network && *wanted != network && *wanted != (network | ~own->mask);
+}
+
 Result<model::NetbootSettings> enable_netboot(Commander& commander, const Caller& caller,
                                               const EnableNetboot& request) {
   return run<model::NetbootSettings>(commander, caller, [&](Draft& draft) -> Result<model::NetbootSettings> {

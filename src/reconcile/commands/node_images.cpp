@@ -69,12 +69,14 @@ Result<Accepted<model::NodeImage>> fill_delete_image(Draft& draft, const std::st
   for (const auto& node : draft.inventory.all<model::Node>()) {
     const auto boot = draft.inventory.find<model::Boot>(node->value.id);
     const bool assigned = node->value.netboot && node->value.netboot->image == image.name;
-    const bool running = boot && boot->value.image == image.name && node->value.state == model::NodeState::ready;
-    if (!assigned && !running) continue;
+    // Whether the node is there just now says little: right after a restart of the manager none is.
+    const bool booted = boot && boot->value.image == image.name;
+    if (!assigned && !booted) continue;
     return fail_with_hint(
         ErrorCode::failed_precondition,
-        fmt::format("node '{}' {} '{}'", node->value.name, assigned ? "is assigned to" : "runs on", image.name),
-        assigned ? "Assign another image first: bh node assign" : "Boot the node from another image first.");
+        fmt::format("node '{}' {} '{}'", node->value.name, assigned ? "is assigned to" : "has booted", image.name),
+        assigned ? "Assign another image first: bh node assign"
+                 : "Boot the node from another image first, or delete the node.");
   }
   image.state = model::NodeImageState::deleting;
   draft.edit.update(*record, image);
@@ -113,6 +115,10 @@ Status reserve(Draft& draft, const model::Node& node, const std::string& address
   in_addr parsed{};
   if (!address.empty() && inet_pton(AF_INET, address.c_str(), &parsed) != 1) {
     return wrong("address", "'{}' is not an IPv4 address", validate::shown(address));
+  }
+  const auto settings = netboot_settings(draft.inventory);
+  if (!address.empty() && settings.mode == model::NetbootMode::full && !can_be_reserved(settings, address)) {
+    return wrong("address", "{} is none that a machine in the network of {} can have", address, settings.address);
   }
   for (const auto& other : draft.inventory.all<model::Node>()) {
     const auto& value = other->value;
