@@ -58,7 +58,7 @@ need() { # SECONDS COMMAND...: without it nothing else makes sense
 }
 
 # No control groups, name spaces or virtlogd here; root, or libvirt would probe QEMU anew at each call where /dev/kvm is
-# root's alone.
+# root's alone. The filter: docs/decisions/0013, as in node images.
 start_libvirt() {
   cat >/etc/libvirt/qemu.conf <<'CONF'
 user = "root"
@@ -68,6 +68,7 @@ cgroup_controllers = []
 namespaces = []
 stdio_handler = "file"
 remember_owner = 0
+capability_filters = [ "cpu-unavailable-features" ]
 CONF
   libvirtd >>$testbed_logs/libvirtd.log 2>&1 &
   libvirtd_pid=$!

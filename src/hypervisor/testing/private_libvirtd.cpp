@@ -43,6 +43,7 @@ security_driver = "none"
 cgroup_controllers = []
 namespaces = []
 stdio_handler = "file"
+capability_filters = [ "cpu-unavailable-features" ]
 )";
 
 int report(const char* what) {

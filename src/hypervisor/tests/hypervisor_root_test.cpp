@@ -65,6 +65,34 @@ TEST_F(LibvirtTest, WhatIsNotThereIsSaid) {
   EXPECT_NE(no_bridge.error().message.find("no-such-bridge"), std::string::npos);
 }
 
+// The CPU that libvirt says a guest runs with is the one that was asked for, as is what it would migrate with: the
+// capability filter of PrivateLibvirtd and of node images (docs/decisions/0013) must not change it.
+TEST_F(LibvirtTest, ARunningGuestsCpuIsTheOneAskedFor) {
+  config.cpu_model = model::CpuModel::baseline;
+  configure_and_start();
+  const auto cpu_of = [this](std::vector<std::string> options) {
+    options.insert(options.begin(), "dumpxml");
+    options.push_back(id.str());
+    const auto xml = virsh(std::move(options));
+    const auto begin = xml.find("<cpu ");
+    return xml.substr(begin, xml.find("</cpu>") - begin);
+  };
+  const auto count = [](const std::string& text, std::string_view word) {
+    std::size_t found = 0;
+    for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++found;
+    return found;
+  };
+  const auto asked = cpu_of({"--inactive"});
+  const auto features = count(asked, "policy='require'");
+  EXPECT_GE(features, 7u);
+  EXPECT_EQ(count(cpu_of({}), "policy='require'"), features + 1) << "all of them, and `hypervisor`";
+  EXPECT_EQ(count(cpu_of({"--migratable"}), "policy='require'"), features);
+  for (const auto& cpu : {cpu_of({}), cpu_of({"--migratable"})}) {
+    EXPECT_EQ(count(cpu, "policy='disable'"), count(asked, "policy='disable'")) << cpu;
+    EXPECT_NE(cpu.find("<model fallback='forbid'>qemu64</model>"), std::string::npos) << cpu;
+  }
+}
+
 TEST_F(LibvirtTest, ForeignDomainsAreLeftAlone) {
   const auto foreign = make_id<model::VmId>(random);
   const auto xml = fmt::format(
