@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/ids.h"
@@ -29,6 +30,22 @@ TEST(Error, EveryCodeHasAName) {
     EXPECT_EQ(error_code_from_string(to_string(code)), code);
   }
   EXPECT_EQ(error_code_from_string("from_the_future"), ErrorCode::internal);
+}
+
+// RFC 4648, section 10.
+TEST(Base64, IsTheStandards) {
+  for (const auto& [bytes, text] : {std::pair{"", ""},
+                                    {"f", "Zg=="},
+                                    {"fo", "Zm8="},
+                                    {"foo", "Zm9v"},
+                                    {"foobar", "Zm9vYmFy"},
+                                    {"\xfb\xff", "+/8="}}) {
+    EXPECT_EQ(to_base64(bytes), text);
+    EXPECT_EQ(from_base64(text), bytes);
+  }
+  for (const char* wrong : {"Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zg==Zg==", "Zm 9", "-_8=", "====", "=Zg="}) {
+    EXPECT_FALSE(from_base64(wrong)) << wrong;
+  }
 }
 
 TEST(Bytes, ParsesWhatPeopleWrite) {
