@@ -57,7 +57,7 @@ std::vector<std::string> superfluous_images(const nlohmann::json& images, const 
   return result;
 }
 
-Result<OverlaySpec> parse_overlay_spec(const std::string& text) {
+Result<OverlaySpec> parse_overlay_spec(std::string_view flag, const std::string& text) {
   OverlaySpec spec;
   std::string rest = text;
   if (const auto colon = rest.rfind(':'); colon != std::string::npos && is_octal(rest.substr(colon + 1))) {
@@ -66,7 +66,8 @@ Result<OverlaySpec> parse_overlay_spec(const std::string& text) {
   }
   const auto colon = rest.rfind(":/");
   if (colon == std::string::npos || colon == 0) {
-    return fail(ErrorCode::invalid_argument, "--file: '{}' is not LOCAL:REMOTE[:MODE], like motd:/etc/motd:0644", text);
+    return fail(ErrorCode::invalid_argument, "{}: '{}' is not LOCAL:REMOTE[:MODE], like motd:/etc/motd:0644", flag,
+                text);
   }
   spec.local = rest.substr(0, colon);
   spec.remote = rest.substr(colon + 1);

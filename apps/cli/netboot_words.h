@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -23,9 +24,9 @@ std::vector<std::string> superfluous_images(const nlohmann::json& images, const 
 struct OverlaySpec {
   std::string local;
   std::string remote;               // absolute
-  std::optional<std::string> mode;  // octal digits; none = as the local file's
+  std::optional<std::string> mode;  // octal digits
 };
-// "LOCAL:REMOTE[:MODE]". Errors: invalid_argument.
-Result<OverlaySpec> parse_overlay_spec(const std::string& text);
+// "LOCAL:REMOTE[:MODE]", as `flag` takes it. Errors: invalid_argument.
+Result<OverlaySpec> parse_overlay_spec(std::string_view flag, const std::string& text);
 
 }  // namespace bridgehead::cli

@@ -17,6 +17,10 @@
 #include "base/result.h"
 #include "reconcile/agent_port.h"
 
+namespace bridgehead::pki {
+class SecretBox;
+}
+
 namespace bridgehead::reconcile {
 struct Commander;  // reconcile/commands/commands.h
 class NetbootPort;
@@ -66,6 +70,7 @@ struct ServerDependencies {
   const reconcile::ReconcileMetrics& reconcile_metrics;          // Reconciler::metrics()
   std::function<std::vector<ExtraMetric>()> extra_metrics = {};  // called at each scrape; may be empty
   reconcile::NetbootPort* netboot = nullptr;                     // null = this manager boots no machines
+  const pki::SecretBox* secrets = nullptr;                       // null = it takes no secret files
 };
 
 class Server {

@@ -3,6 +3,7 @@
 
 #include "control_api/auth.h"
 #include "control_api/server.h"
+#include "pki/secret_box.h"
 #include "reconcile/agent_port.h"
 #include "reconcile/commands/commands.h"
 #include "reconcile/metrics.h"
@@ -28,6 +29,7 @@ struct Services {
   const reconcile::ReconcileMetrics& reconcile_metrics;
   const std::function<std::vector<ExtraMetric>()>& extra_metrics;
   reconcile::NetbootPort* netboot;  // null = this manager boots no machines
+  const pki::SecretBox* secrets;    // null = it takes no secret files
 
   const state::Inventory& inventory() const { return commander.inventory; }
 };

@@ -19,6 +19,18 @@ void hide(nlohmann::json& object, const char* field) {
   if (value.is_string() && !value.get_ref<const std::string&>().empty()) value = "(set)";
 }
 
+std::string mode_text(std::uint32_t mode) { return fmt::format("{:04o}", mode); }
+
+// Neither their content nor how it is kept.
+nlohmann::json secrets_view(const std::vector<model::SecretFile>& secrets) {
+  auto all = nlohmann::json::array();
+  for (const auto& secret : secrets) {
+    all.push_back(
+        {{"path", secret.path}, {"mode", mode_text(secret.mode)}, {"size", secret.size}, {"content", "(set)"}});
+  }
+  return all;
+}
+
 }  // namespace
 
 std::string dump(const nlohmann::json& json) {
@@ -58,6 +70,13 @@ nlohmann::json view_of(const model::Network& network) { return network; }
 
 nlohmann::json view_of(const model::Node& node, const state::Inventory& inventory) {
   nlohmann::json json = node;
+  if (node.netboot) {
+    auto& files = json["netboot"]["files"] = nlohmann::json::array();
+    for (const auto& file : node.netboot->files) {
+      files.push_back({{"path", file.path}, {"mode", mode_text(file.mode)}, {"size", file.content.size()}});
+    }
+    json["netboot"]["secret_files"] = secrets_view(node.netboot->secret_files);
+  }
   auto& boot = json["boot"] = nullptr;
   if (!node.netboot) return json;
   const auto record = inventory.find<model::Boot>(node.id);
@@ -78,8 +97,8 @@ nlohmann::json view_of(const model::Boot& boot) {
 nlohmann::json view_of(const model::Profile& profile) {
   nlohmann::json json = profile;
   auto& files = json["files"];
-  for (std::size_t i = 0; i < profile.files.size(); ++i)
-    files[i]["mode"] = fmt::format("{:04o}", profile.files[i].mode);
+  for (std::size_t i = 0; i < profile.files.size(); ++i) files[i]["mode"] = mode_text(profile.files[i].mode);
+  json["secret_files"] = secrets_view(profile.secret_files);
   return json;
 }
 

@@ -118,6 +118,13 @@ struct ObservedVm {
   bool operator==(const ObservedVm&) const = default;
 };
 
+// The secret files that this node's agent has written.
+struct SecretsOnNode {
+  std::string digest;   // as it came with them; "" = none
+  std::string message;  // why the newest aren't there
+  bool operator==(const SecretsOnNode&) const = default;
+};
+
 // First message on a stream, and again whenever facts change: everything, so that the manager can adopt the truth.
 struct NodeReport {
   NodeFacts facts;
@@ -125,6 +132,7 @@ struct NodeReport {
   std::vector<ObservedVm> vms;  // all Bridgehead guests on this node
   std::map<PoolId, PoolOnNode> pools;
   std::vector<AssignmentReport> assignments;  // running, and finished ones not acknowledged yet
+  SecretsOnNode secrets;
   bool operator==(const NodeReport&) const = default;
 };
 

@@ -137,10 +137,11 @@ BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, certificate_serial, previo
 BRIDGEHEAD_FIELDS(NodeImage, id, name, base, version, role, source, state, message, os, kernel_version, transports,
                   kernel_size, initramfs_size, root_size, root_sha256, created)
 BRIDGEHEAD_FIELDS(OverlayFile, path, content, mode)
+BRIDGEHEAD_FIELDS(SecretFile, path, mode, size, sealed)
 BRIDGEHEAD_FIELDS(Profile, id, name, root, method, on_failure, bridge, vlan, bond_mode, overlay, arguments, files,
-                  created)
+                  secret_files, created)
 BRIDGEHEAD_FIELDS(Hardware, vendor, product, cpus, memory, nics, disks)
-BRIDGEHEAD_FIELDS(Netboot, mac, uuid, serial, address, approval, image, profile, hardware)
+BRIDGEHEAD_FIELDS(Netboot, mac, uuid, serial, address, approval, image, profile, files, secret_files, hardware)
 BRIDGEHEAD_FIELDS(BootEvent, step, message, time)
 BRIDGEHEAD_FIELDS(Boot, id, token_sha256, image, discovery, root, events, log, started)
 BRIDGEHEAD_FIELDS(NetbootSettings, id, mode, interface, address, range_first, range_last, http_port, nbd_port,
@@ -162,7 +163,8 @@ BRIDGEHEAD_FIELDS(EnsureNetwork, network)
 BRIDGEHEAD_FIELDS(RemoveNetwork, network)
 BRIDGEHEAD_FIELDS(AssignmentReport, operation, state, progress, error, images)
 BRIDGEHEAD_FIELDS(ObservedVm, vm, generation, lease, status)
-BRIDGEHEAD_FIELDS(NodeReport, facts, load, vms, pools, assignments)
+BRIDGEHEAD_FIELDS(SecretsOnNode, digest, message)
+BRIDGEHEAD_FIELDS(NodeReport, facts, load, vms, pools, assignments, secrets)
 
 namespace {
 

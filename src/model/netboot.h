@@ -53,6 +53,16 @@ struct OverlayFile {
   bool operator==(const OverlayFile&) const = default;
 };
 
+// A file that must be seen neither on the provisioning network nor in the store: the node's agent writes it once it has
+// joined, as it is. `sealed` is its content as pki::SecretBox sealed it.
+struct SecretFile {
+  std::string path;  // absolute
+  std::uint32_t mode = 0600;
+  Bytes size;
+  std::string sealed;
+  bool operator==(const SecretFile&) const = default;
+};
+
 // Boot settings shared by nodes.
 struct Profile {
   ProfileId id;
@@ -66,6 +76,7 @@ struct Profile {
   std::string overlay = "50%";         // of the node's RAM, or a size as tmpfs writes it
   std::vector<std::string> arguments;  // kernel arguments
   std::vector<OverlayFile> files;
+  std::vector<SecretFile> secret_files;
   Timestamp created{};
 
   bool operator==(const Profile&) const = default;
@@ -93,6 +104,9 @@ struct Netboot {
   Approval approval = Approval::waiting;
   std::string image;    // a node image's name; "" = none assigned yet
   std::string profile;  // "" = default
+  // Its own, over those of its profile at the same path.
+  std::vector<OverlayFile> files;
+  std::vector<SecretFile> secret_files;
   Hardware hardware;
   bool operator==(const Netboot&) const = default;
 };

@@ -88,38 +88,7 @@ Status append_file(std::string& tar, const std::string& path, std::uint32_t mode
 
 }  // namespace
 
-Result<std::string> substitute(std::string_view text, const BundleVariables& variables) {
-  std::string result;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] != '$' || at + 1 == text.size()) {
-      result += text[at];
-    } else if (text[at + 1] == '$') {
-      result += '$';
-      ++at;
-    } else if (text[at + 1] == '{') {
-      const std::size_t end = text.find('}', at);
-      const std::string_view name = text.substr(at + 2, end == std::string_view::npos ? end : end - at - 2);
-      const std::string* value = name == "node"      ? &variables.node
-                                 : name == "address" ? &variables.address
-                                 : name == "mac"     ? &variables.mac
-                                 : name == "image"   ? &variables.image
-                                                     : nullptr;
-      if (end == std::string_view::npos || value == nullptr) {
-        return fail_with_hint(
-            ErrorCode::invalid_argument,
-            fmt::format("there is no variable '${{{}{}'", name.substr(0, 40), end == std::string_view::npos ? "" : "}"),
-            "Known: ${node}, ${address}, ${mac}, ${image}; a plain $ before { is written as $$.");
-      }
-      result += *value;
-      at = end;
-    } else {
-      result += '$';
-    }
-  }
-  return result;
-}
-
-Result<Bundle> make_bundle(const std::vector<model::OverlayFile>& files, const BundleVariables& variables) {
+Result<Bundle> make_bundle(const std::vector<model::OverlayFile>& files, const model::OverlayVariables& variables) {
   std::map<std::string, const model::OverlayFile*> by_path;
   for (const auto& file : files) {
     if (!valid_image_path(file.path) || file.path == "/") {
@@ -137,7 +106,7 @@ Result<Bundle> make_bundle(const std::vector<model::OverlayFile>& files, const B
   }
   Bundle bundle;
   for (const auto& [path, file] : by_path) {
-    const auto content = substitute(file->content, variables);
+    const auto content = model::substitute(file->content, variables);
     if (!content) {
       return fail({content.error().code, fmt::format("{}: {}", path, content.error().message), content.error().hint});
     }
@@ -146,12 +115,6 @@ Result<Bundle> make_bundle(const std::vector<model::OverlayFile>& files, const B
   bundle.tar.append(2 * kBlock, '\0');
   bundle.sha256 = sha256_of(bundle.tar);
   return bundle;
-}
-
-Status check_overlay(const std::vector<model::OverlayFile>& files) {
-  const auto bundle = make_bundle(files, {"node", "192.0.2.1", "52:54:00:00:00:00", "image:1"});
-  if (!bundle) return forward(bundle);
-  return {};
 }
 
 }  // namespace bridgehead::nodeimage

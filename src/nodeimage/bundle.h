@@ -5,21 +5,12 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
-#include "model/netboot.h"
+#include "model/overlay.h"
 
 namespace bridgehead::nodeimage {
-
-// What ${node}, ${address}, ${mac} and ${image} become. "$$" is a plain "$".
-struct BundleVariables {
-  std::string node;
-  std::string address;
-  std::string mac;
-  std::string image;
-};
 
 struct Bundle {
   std::string tar;
@@ -28,12 +19,6 @@ struct Bundle {
 
 // Later files replace earlier ones of the same path (profile first, then the node's own). Owner root, mtime 0, sorted
 // by path, no entries for directories: those that exist keep their modes.
-Result<Bundle> make_bundle(const std::vector<model::OverlayFile>& files, const BundleVariables& variables);
-
-// "$" followed by anything but "{" or "$" is itself.
-Result<std::string> substitute(std::string_view text, const BundleVariables& variables);
-
-// For the API, when a profile is saved: all that make_bundle() would refuse, whatever the node.
-Status check_overlay(const std::vector<model::OverlayFile>& files);
+Result<Bundle> make_bundle(const std::vector<model::OverlayFile>& files, const model::OverlayVariables& variables);
 
 }  // namespace bridgehead::nodeimage

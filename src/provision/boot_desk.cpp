@@ -285,11 +285,12 @@ BootAnswer BootDesk::plan(const Request& request) {
 }
 
 Result<std::pair<std::string, std::string>> BootDesk::bundle_of(const BootOrder& order) const {
-  if (order.profile.files.empty()) return std::pair<std::string, std::string>{};
   const auto& machine = *order.node.netboot;
+  auto files = order.profile.files;
+  files.insert(files.end(), machine.files.begin(), machine.files.end());
+  if (files.empty()) return std::pair<std::string, std::string>{};
   auto bundle = nodeimage::make_bundle(
-      order.profile.files,
-      {.node = order.node.name, .address = machine.address, .mac = machine.mac, .image = order.image.name});
+      files, {.node = order.node.name, .address = machine.address, .mac = machine.mac, .image = order.image.name});
   if (!bundle) return forward(bundle);
   return std::pair(std::move(bundle->tar), std::move(bundle->sha256));
 }

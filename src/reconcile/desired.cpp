@@ -1,6 +1,9 @@
 #include "reconcile/desired.h"
 
 #include <algorithm>
+#include <map>
+
+#include "reconcile/commands/netboot.h"
 
 namespace bridgehead::reconcile {
 
@@ -26,6 +29,20 @@ std::vector<model::Network> networks_for_node(const state::Inventory& inventory,
     if (!record->value.deleting) networks.push_back(record->value);
   }
   return networks;
+}
+
+std::vector<model::SecretFile> secret_files_for_node(const state::Inventory& inventory, const model::NodeId& node) {
+  const auto record = inventory.find<model::Node>(node);
+  if (!record || !record->value.netboot || record->value.netboot->approval != model::Approval::approved) return {};
+  const auto& machine = *record->value.netboot;
+  std::map<std::string, model::SecretFile> by_path;
+  if (const auto profile = find_profile(inventory, machine.profile)) {
+    for (const auto& file : profile->secret_files) by_path[file.path] = file;
+  }
+  for (const auto& file : machine.secret_files) by_path[file.path] = file;
+  std::vector<model::SecretFile> files;
+  for (auto& [path, file] : by_path) files.push_back(std::move(file));
+  return files;
 }
 
 }  // namespace bridgehead::reconcile

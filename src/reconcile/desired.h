@@ -12,5 +12,7 @@ namespace bridgehead::reconcile {
 bool pool_wanted_on(const model::Pool& pool, const model::NodeId& node);
 std::vector<model::Pool> pools_for_node(const state::Inventory& inventory, const model::NodeId& node);
 std::vector<model::Network> networks_for_node(const state::Inventory& inventory, const model::NodeId& node);
+// Its own and its profile's; none for a node that wasn't approved or doesn't boot over the network. In order of paths.
+std::vector<model::SecretFile> secret_files_for_node(const state::Inventory& inventory, const model::NodeId& node);
 
 }  // namespace bridgehead::reconcile

@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 8: check(read_add_pool(body)); break;
     case 9: check(read_create_network(body)); break;
     case 10:
-      check(read_update_node(body));
+      check(read_update_node(body, nullptr));
       check(read_create_token(body));
       break;
     case 11: check(read_create_join_token(body)); break;
@@ -50,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       check(read_approve_nodes(body));
       check(read_assign_nodes(body));
       break;
-    case 15: check(read_profile(body)); break;
+    case 15: check(read_profile(body, nullptr)); break;
     default: check(read_node_image(body));
   }
   return 0;

@@ -4,6 +4,7 @@
 #include "cli/boot_view.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
+#include "cli/commands/overlay_flags.h"
 #include "cli/progress.h"
 
 namespace bridgehead::cli {
@@ -72,6 +73,8 @@ std::vector<Column> node_details() {
           column("APPROVAL", "/netboot/approval"),
           column("IMAGE", "/netboot/image"),
           {"PROFILE", profile_of},
+          {"FILES", [](const auto& node) { return file_names(node, "/netboot/files"); }},
+          {"SECRET-FILES", [](const auto& node) { return file_names(node, "/netboot/secret_files"); }},
           column("BOOTED", "/boot/image"),
           column("ROOT", "/boot/root"),
           column("MAC", "/netboot/mac"),
@@ -166,18 +169,25 @@ void add_join_token(CLI::App& node, Context& context) {
 void add_node_set(CLI::App& node, Context& context) {
   struct Options {
     std::string node, name, schedulable;
+    OverlayFlags overlay;
   };
   const auto options = std::make_shared<Options>();
-  auto* set = node.add_subcommand("set", "Rename a node, or keep new guests away from it");
+  auto* set = node.add_subcommand("set", "Rename a node, keep new guests away from it, or lay files over its root");
   set->add_option("node", options->node, "Name or id")->required();
   set->add_option("--name", options->name, "New name");
   set->add_option("--schedulable", options->schedulable, "on or off: may it get new guests")
       ->check(CLI::IsMember({"on", "off"}));
+  add_overlay_flags(*set, options->overlay);
   on_chosen(*set, context, [options](ApiClient& api) -> Status {
     nlohmann::json body = nlohmann::json::object();
     if (!options->name.empty()) body["name"] = options->name;
     if (!options->schedulable.empty()) body["schedulable"] = options->schedulable == "on";
-    if (body.empty()) return fail(ErrorCode::invalid_argument, "nothing to change: give --name or --schedulable");
+    if (auto put = put_overlay(options->overlay, body); !put) return put;
+    if (body.empty()) {
+      return fail(ErrorCode::invalid_argument,
+                  "nothing to change: give --name, --schedulable, --file or --secret-file, or --no-files, "
+                  "--no-secret-files");
+    }
     const auto answer = api.patch("/nodes/" + path_segment(options->node), body);
     if (!answer) return forward(answer);
     return {};

@@ -1,11 +1,7 @@
 // profile: boot settings that nodes share.
-#include <sys/stat.h>
-
-#include "base/file.h"
-#include "base/units.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
-#include "cli/netboot_words.h"
+#include "cli/commands/overlay_flags.h"
 
 namespace bridgehead::cli {
 namespace {
@@ -14,35 +10,10 @@ struct SetOptions {
   std::string name;
   std::optional<std::string> root, method, on_failure, bridge, bond, overlay;
   std::optional<std::uint32_t> vlan;
-  std::vector<std::string> arguments, files;
-  bool no_arguments = false, no_files = false, dry_run = false;
+  std::vector<std::string> arguments;
+  OverlayFlags overlay_files;
+  bool no_arguments = false, dry_run = false;
 };
-
-// JSON carries text only; anything else would be changed on the way without a word.
-bool is_text(const std::string& content) {
-  try {
-    (void)nlohmann::json(content).dump();
-    return content.find('\0') == std::string::npos;
-  } catch (const nlohmann::json::type_error&) {
-    return false;
-  }
-}
-
-Result<nlohmann::json> overlay_file(const std::string& text) {
-  const auto spec = parse_overlay_spec(text);
-  if (!spec) return forward(spec);
-  const auto content = read_file(spec->local, 64_KiB);
-  if (!content) return forward(content);
-  if (!is_text(*content)) {
-    return fail_with_hint(ErrorCode::invalid_argument, fmt::format("--file: {} is not text in UTF-8", spec->local),
-                          "Put it into the node image instead.");
-  }
-  struct stat status {};
-  if (::stat(spec->local.c_str(), &status) != 0) return fail_errno(errno, "stat " + spec->local);
-  return nlohmann::json{{"path", spec->remote},
-                        {"content", *content},
-                        {"mode", spec->mode.value_or(fmt::format("{:04o}", status.st_mode & 0777U))}};
-}
 
 Result<nlohmann::json> set_body(const SetOptions& options) {
   nlohmann::json body = nlohmann::json::object();
@@ -57,13 +28,7 @@ Result<nlohmann::json> set_body(const SetOptions& options) {
   put("overlay", options.overlay);
   if (options.bond) body["bond_mode"] = *options.bond == "none" ? "" : *options.bond;
   if (!options.arguments.empty() || options.no_arguments) body["arguments"] = options.arguments;
-  if (options.files.empty() && !options.no_files) return body;
-  body["files"] = nlohmann::json::array();
-  for (const auto& file : options.files) {
-    const auto read = overlay_file(file);
-    if (!read) return forward(read);
-    body["files"].push_back(*read);
-  }
+  if (auto put_files = put_overlay(options.overlay_files, body); !put_files) return forward(put_files);
   return body;
 }
 
@@ -83,12 +48,8 @@ void add_profile_set(CLI::App& profile, Context& context) {
   set->add_option("--overlay", options->overlay, "Size of the writable layer in RAM: 50% (default), 512m, 2g");
   set->add_option("--argument", options->arguments, "Kernel argument (repeatable); all given replace those there are")
       ->allow_extra_args(false);
-  set->add_option("--file", options->files,
-                  "LOCAL:REMOTE[:MODE]: a text file laid over the root, ${node}, ${address}, ${mac} and ${image} "
-                  "replaced in it (repeatable); all given replace those there are")
-      ->allow_extra_args(false);
+  add_overlay_flags(*set, options->overlay_files);
   set->add_flag("--no-arguments", options->no_arguments, "Without kernel arguments");
-  set->add_flag("--no-files", options->no_files, "Without files");
   set->add_flag("--dry-run", options->dry_run, "Check everything; change nothing");
   on_chosen(*set, context, [&context, options](ApiClient& api) -> Status {
     const auto body = set_body(*options);
@@ -110,29 +71,25 @@ std::string or_none(const nlohmann::json& profile, std::string_view pointer) {
   return value.empty() || value == "0" ? "-" : value;
 }
 
-std::string file_names(const nlohmann::json& profile) {
-  std::string all;
-  for (const auto& file : profile.value("files", nlohmann::json::array())) {
-    all += fmt::format("{}{} ({})", all.empty() ? "" : ", ", text(file, "/path"), text(file, "/mode"));
-  }
-  return all;
-}
-
 }  // namespace
 
 void add_profile_commands(CLI::App& root, Context& context) {
-  const Noun words{.singular = "profile",
-                   .collection = "/profiles",
-                   .columns = {column("NAME", "/name"),
-                               column("ROOT", "/root"),
-                               column("METHOD", "/method"),
-                               column("ON-FAILURE", "/on_failure"),
-                               column("BRIDGE", "/bridge"),
-                               {"VLAN", [](const auto& profile) { return or_none(profile, "/vlan"); }},
-                               {"BOND", [](const auto& profile) { return or_none(profile, "/bond_mode"); }},
-                               column("OVERLAY", "/overlay"),
-                               column("ARGUMENTS", "/arguments")},
-                   .details = {{"FILES", file_names}, column("CREATED", "/created"), column("ID", "/id")}};
+  const Noun words{
+      .singular = "profile",
+      .collection = "/profiles",
+      .columns = {column("NAME", "/name"),
+                  column("ROOT", "/root"),
+                  column("METHOD", "/method"),
+                  column("ON-FAILURE", "/on_failure"),
+                  column("BRIDGE", "/bridge"),
+                  {"VLAN", [](const auto& profile) { return or_none(profile, "/vlan"); }},
+                  {"BOND", [](const auto& profile) { return or_none(profile, "/bond_mode"); }},
+                  column("OVERLAY", "/overlay"),
+                  column("ARGUMENTS", "/arguments")},
+      .details = {{"FILES", [](const auto& profile) { return file_names(profile, "/files"); }},
+                  {"SECRET-FILES", [](const auto& profile) { return file_names(profile, "/secret_files"); }},
+                  column("CREATED", "/created"),
+                  column("ID", "/id")}};
   auto& profile = add_noun(root, "profile", "How machines boot over the network; nodes share them");
   add_list(profile, context, words);
   add_show(profile, context, words);

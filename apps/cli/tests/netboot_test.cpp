@@ -175,18 +175,18 @@ TEST(NodeImages, GcSparesWhatIsUsedAndTheNewest) {
 }
 
 TEST(OverlaySpec, HasTwoPathsAndPerhapsAMode) {
-  const auto plain = parse_overlay_spec("motd:/etc/motd");
+  const auto plain = parse_overlay_spec("--file", "motd:/etc/motd");
   ASSERT_TRUE(plain);
   EXPECT_EQ(plain->local, "motd");
   EXPECT_EQ(plain->remote, "/etc/motd");
   EXPECT_FALSE(plain->mode);
-  const auto full = parse_overlay_spec("/a:b/c:/etc/x:0755");
+  const auto full = parse_overlay_spec("--file", "/a:b/c:/etc/x:0755");
   ASSERT_TRUE(full);
   EXPECT_EQ(full->local, "/a:b/c");
   EXPECT_EQ(full->remote, "/etc/x");
   EXPECT_EQ(full->mode, "0755");
   for (const char* wrong : {"", "motd", "/etc/motd", "motd:etc/motd", ":/etc/motd", "motd:0644"}) {
-    EXPECT_FALSE(parse_overlay_spec(wrong)) << wrong;
+    EXPECT_FALSE(parse_overlay_spec("--file", wrong)) << wrong;
   }
 }
 

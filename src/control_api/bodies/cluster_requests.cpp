@@ -1,3 +1,4 @@
+#include "control_api/bodies/overlay_files.h"
 #include "control_api/bodies/read_body.h"
 #include "control_api/bodies/requests.h"
 
@@ -57,10 +58,11 @@ Result<CreateNetwork> read_create_network(std::string_view body) {
   });
 }
 
-Result<UpdateNode> read_update_node(std::string_view body) {
-  return read_body<UpdateNode>(body, [](ObjectReader& reader, UpdateNode& request) {
+Result<UpdateNode> read_update_node(std::string_view body, const pki::SecretBox* secrets) {
+  return read_body<UpdateNode>(body, [secrets](ObjectReader& reader, UpdateNode& request) {
     reader.text("name", request.name);
     reader.flag("schedulable", request.schedulable);
+    read_overlay(reader, request.files, request.secret_files, secrets);
   });
 }
 

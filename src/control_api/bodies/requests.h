@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "base/result.h"
+#include "pki/secret_box.h"
 #include "reconcile/commands/commands.h"
 #include "reconcile/commands/netboot.h"
 
@@ -23,7 +24,7 @@ Result<std::string> read_snapshot_name(std::string_view body);
 Result<reconcile::ImportImage> read_import_image(std::string_view body);
 Result<reconcile::AddPool> read_add_pool(std::string_view body);
 Result<reconcile::CreateNetwork> read_create_network(std::string_view body);
-Result<reconcile::UpdateNode> read_update_node(std::string_view body);
+Result<reconcile::UpdateNode> read_update_node(std::string_view body, const pki::SecretBox* secrets);
 Result<reconcile::CreateToken> read_create_token(std::string_view body);
 
 struct JoinTokenRequest {
@@ -35,7 +36,9 @@ Result<JoinTokenRequest> read_create_join_token(std::string_view body);
 Result<reconcile::EnableNetboot> read_enable_netboot(std::string_view body);  // address may be ""
 Result<reconcile::ApproveNodes> read_approve_nodes(std::string_view body);
 Result<reconcile::AssignNodes> read_assign_nodes(std::string_view body);
-Result<reconcile::ProfileRequest> read_profile(std::string_view body);  // its name stands in the path
+// Its name stands in the path. The content of secret files is sealed as it is read and goes no further than here; where
+// `secrets` is null there can be none.
+Result<reconcile::ProfileRequest> read_profile(std::string_view body, const pki::SecretBox* secrets);
 
 struct NodeImageRequest {
   std::string base;

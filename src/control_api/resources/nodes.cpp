@@ -58,7 +58,7 @@ Result<http::Response> get_node(Services& services, const Call& call) {
 }
 
 Result<http::Response> patch_node(Services& services, const Call& call) {
-  const auto request = read_update_node(call.body);
+  const auto request = read_update_node(call.body, services.secrets);
   if (!request) return forward(request);
   const auto caller = caller_of(call);
   if (!caller) return forward(caller);

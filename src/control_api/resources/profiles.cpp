@@ -46,7 +46,7 @@ Result<http::Response> get_profile(Services& services, const Call& call) {
 }
 
 Result<http::Response> put_profile(Services& services, const Call& call) {
-  auto request = read_profile(call.body);
+  auto request = read_profile(call.body, services.secrets);
   if (!request) return forward(request);
   const auto caller = caller_of(call);
   if (!caller) return forward(caller);

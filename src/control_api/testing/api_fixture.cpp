@@ -53,7 +53,8 @@ void ApiFixture::start_server() {
                                                                .tunnels = tunnels,
                                                                .progress = progress,
                                                                .reconcile_metrics = metrics,
-                                                               .netboot = boots_machines ? &netboot : nullptr});
+                                                               .netboot = boots_machines ? &netboot : nullptr,
+                                                               .secrets = secret_box.get()});
   const auto started = server->start();
   ASSERT_TRUE(started) << started.error().describe();
 }

@@ -15,6 +15,7 @@
 #include "control_api/testing/fake_netboot.h"
 #include "control_api/testing/fake_tunnels.h"
 #include "control_api/testing/raw_client.h"
+#include "pki/secret_box.h"
 #include "reconcile/commands/commands.h"
 #include "reconcile/metrics.h"
 #include "reconcile/progress_board.h"
@@ -93,6 +94,8 @@ class ApiFixture : public ::testing::Test {
   FakeTunnels tunnels;
   FakeNetboot netboot;
   bool boots_machines = true;  // read by start_server()
+  std::unique_ptr<pki::SecretBox> secret_box =
+      std::move(*pki::SecretBox::open(directory.path() / "secrets.key", random));
   std::unique_ptr<Server> server;
 
   std::string admin, operator_, viewer;

@@ -135,6 +135,75 @@ TEST_F(NetbootApiTest, ProfilesAreChangedInPart) {
   EXPECT_EQ(send({.method = "DELETE", .path = path("/profiles/zz")}).status, 409) << "in use";
 }
 
+TEST_F(NetbootApiTest, ANodesFilesAreListedWithoutTheirContent) {
+  make_netboot_node("rack1-a", model::Approval::approved, "");
+  start_server();
+  const auto patch = [&](const nlohmann::json& body, const std::string& token = {}) {
+    return send({.method = "PATCH", .path = path("/nodes/rack1-a"), .body = body.dump(), .token = token});
+  };
+  const nlohmann::json body = {
+      {"files", {{{"path", "/etc/motd"}, {"content", "I am ${node}"}}}},
+      {"secret_files", {{{"path", "/etc/key"}, {"content", "aHVzaC1odXNo"}, {"mode", "0440"}}}}};
+  EXPECT_EQ(patch(body, viewer).status, 403);
+  const auto answer = patch(body, operator_);
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const auto files = nlohmann::json::parse(R"([{"path":"/etc/motd","mode":"0644","size":12}])");
+  const auto secrets =
+      nlohmann::json::parse(R"json([{"path":"/etc/key","mode":"0440","size":9,"content":"(set)"}])json");
+  EXPECT_EQ(answer.json()["node"]["netboot"]["files"], files);
+  const auto shown = get(path("/nodes/rack1-a")).json();
+  EXPECT_EQ(shown["netboot"]["files"], files);
+  EXPECT_EQ(shown["netboot"]["secret_files"], secrets);
+  const auto kept = inventory->find_by_name<model::Node>("rack1-a")->value.netboot->secret_files.at(0);
+  EXPECT_EQ(secret_box->unseal(kept.sealed, "/etc/key").value(), "hush-hush");
+
+  EXPECT_EQ(field_of(patch({{"files", {{{"path", "/etc/x"}, {"content", "${y}"}}}}})), "files");
+  EXPECT_EQ(field_of(patch({{"files", {{{"path", "/etc/key"}, {"content", ""}}}}})), "secret_files");
+  EXPECT_EQ(get(path("/nodes/rack1-a")).json()["netboot"]["files"], files) << "refusals change nothing";
+  EXPECT_EQ(patch({{"files", nlohmann::json::array()}}).json()["node"]["netboot"]["files"].size(), 0U);
+  EXPECT_EQ(send({.method = "PATCH", .path = path("/nodes/node1"), .body = R"({"files":[]})"}).status, 409);
+}
+
+TEST_F(NetbootApiTest, ASecretNeverComesBack) {
+  make_netboot_node("rack1-a", model::Approval::approved, "");
+  start_server();
+  const auto secret = [](const char* file, const char* content) {
+    return nlohmann::json{{"secret_files", {{{"path", file}, {"content", content}}}}};
+  };
+  EXPECT_EQ(send({.method = "PUT",
+                  .path = path("/profiles/p"),
+                  .body = secret("/etc/k", "aHVzaC1odXNo").dump(),
+                  .token = viewer})
+                .status,
+            403);
+  const auto dry = put("/profiles/p?dry_run=true", secret("/etc/k", "aHVzaC1odXNo"));
+  const auto set = put("/profiles/p", secret("/etc/k", "aHVzaC1odXNo"));
+  ASSERT_EQ(set.status, 200) << set.body;
+  EXPECT_EQ(set.json()["profile"]["secret_files"],
+            nlohmann::json::parse(R"json([{"path":"/etc/k","mode":"0600","size":9,"content":"(set)"}])json"));
+  const auto sealed = inventory->find_by_name<model::Profile>("p")->value.secret_files.at(0).sealed;
+  for (const auto& answer : {dry, set, get(path("/profiles/p")), get(path("/profiles")), get(path("/events")),
+                             get(path("/nodes")), get(path("/operations"))}) {
+    for (const std::string& never : {std::string("hush"), std::string("aHVzaC1odXNo"), sealed}) {
+      EXPECT_EQ(answer.body.find(never), std::string::npos) << answer.body;
+    }
+  }
+  for (const auto& entry : store->list("").value()) {
+    EXPECT_EQ(entry.value.find("aHVzaC1odXNo"), std::string::npos) << entry.key;
+    EXPECT_EQ(entry.value.find("hush-hush"), std::string::npos) << entry.key;
+  }
+  ASSERT_EQ(put("/profiles/p", {{"root", "ram"}}).json()["profile"]["secret_files"].size(), 1U)
+      << "what isn't given stays";
+
+  EXPECT_EQ(field_of(put("/profiles/p", secret("/etc/k", "no base64!"))), "secret_files[0].content");
+  EXPECT_EQ(field_of(put("/profiles/p", secret("/proc/k", ""))), "secret_files");
+  EXPECT_EQ(field_of(put("/profiles/p", {{"secret_files", {{{"path", "/etc/k"}}}}})), "secret_files[0].content");
+  const std::string too_large((64 << 10) / 3 * 4 + 8, 'A');
+  EXPECT_EQ(field_of(put("/profiles/p", secret("/etc/k", too_large.c_str()))), "secret_files[0].content");
+  EXPECT_EQ(put("/profiles/p", {{"secret_files", nlohmann::json::array()}}).json()["profile"]["secret_files"].size(),
+            0U);
+}
+
 TEST_F(NetbootApiTest, NodeImagesAreMadeByTheManagerOnly) {
   start_server();
   EXPECT_EQ(field_of(post(path("/node-images"), {{"role", "compute"}})), "base");

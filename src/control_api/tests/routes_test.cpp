@@ -110,11 +110,17 @@ void RoutesTest::walk_netboot() {
                                {"bond_mode", "802.3ad"},
                                {"overlay", "2g"},
                                {"arguments", {"quiet"}},
-                               {"files", {{{"path", "/etc/motd"}, {"content", "${node}\n"}, {"mode", "0600"}}}}});
+                               {"files", {{{"path", "/etc/motd"}, {"content", "${node}\n"}, {"mode", "0600"}}}},
+                               {"secret_files", {{{"path", "/etc/key"}, {"content", "AAEC"}}}}});
   EXPECT_EQ(profile.json()["profile"]["files"][0]["mode"], "0600");
   EXPECT_EQ(expect(200, "GET", "/profiles/big").json()["vlan"], 20);
   expect(200, "GET", "/profiles/default");
   expect(200, "DELETE", "/profiles/big");
+
+  expect(200, "PATCH", "/nodes/rack1-a",
+         {{"files", {{{"path", "/etc/motd"}, {"content", "${node}\n"}}}},
+          {"secret_files", {{{"path", "/etc/key"}, {"content", "AAEC"}, {"mode", "0400"}}}}});
+  expect(200, "GET", "/nodes/rack1-a");
 
   const auto built = expect(202, "POST", "/node-images", {{"base", "debian-13"}, {"role", "compute"}});
   EXPECT_THAT(built.headers, HasSubstr("Location: /api/v1/node-images/"));

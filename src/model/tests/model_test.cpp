@@ -4,6 +4,7 @@
 #include "model/codec.h"
 #include "model/enum_names.h"
 #include "model/names.h"
+#include "model/overlay.h"
 
 namespace bridgehead::model {
 namespace {
@@ -49,7 +50,58 @@ TEST(Codec, RoundTripsEveryField) {
   report.vms = {{vm.id, 7, 9, vm.status}};
   report.assignments = {
       {OperationId("x"), AssignmentState::failed, {"copy", 1, 2}, Error{ErrorCode::timeout, "m", "h"}, {}}};
+  report.secrets = {"digest", "why not"};
   EXPECT_EQ(decode<NodeReport>(encode(report)).value(), report);
+
+  Node node{.id = vm.node, .name = "n1", .netboot = Netboot{.mac = "52:54:00:00:00:01"}};
+  node.netboot->files = {{"/etc/motd", "hello", 0640}};
+  node.netboot->secret_files = {{"/etc/key", 0400, 12_B, "c2VhbGVk"}};
+  EXPECT_EQ(decode<Node>(encode(node)).value(), node);
+  Profile profile{.id = make_id<ProfileId>(*std::make_unique<SeededRandom>(2)), .name = "p"};
+  profile.secret_files = node.netboot->secret_files;
+  EXPECT_EQ(decode<Profile>(encode(profile)).value(), profile);
+}
+
+TEST(Overlay, HoldsPathsAndSizesInBounds) {
+  const auto refused = [](std::vector<OverlayFile> files) {
+    const auto checked = check_overlay(files);
+    return checked ? std::string() : checked.error().message;
+  };
+  EXPECT_EQ(refused({{"/etc/motd", "I am ${node}, $HOME, $${x}", 0644}, {"/etc/motd.d/x", "", 07777}}), "");
+  for (const char* path :
+       {"", "/", "etc/motd", "/etc/", "/etc//motd", "/etc/./motd", "/etc/../motd", "/etc/a\nb", "/etc/."}) {
+    EXPECT_NE(refused({{path, "", 0644}}).find("is not a clean absolute path"), std::string::npos) << path;
+  }
+  const std::string long_name(101, 'n');
+  EXPECT_NE(refused({{"/" + long_name, "", 0644}}), "");
+  EXPECT_EQ(refused({{"/" + std::string(150, 'd') + "/" + std::string(100, 'n'), "", 0644}}), "") << "ustar holds it";
+  EXPECT_NE(refused({{"/" + std::string(150, 'd') + "/" + long_name, "", 0644}}), "");
+  EXPECT_NE(refused({{"/etc/x", "", 010000}}).find("mode"), std::string::npos);
+  EXPECT_NE(refused({{"/etc/x", "${nod}", 0644}}).find("no variable '${nod}'"), std::string::npos);
+  EXPECT_NE(refused({{"/etc/x", "", 0644}, {"/etc/x", "", 0644}}).find("given twice"), std::string::npos);
+  EXPECT_NE(refused({{"/etc/x", "", 0644}, {"/etc/x/y", "", 0644}, {"/etc/x-", "", 0644}}).find("and hold /etc/x/y"),
+            std::string::npos);
+  EXPECT_NE(refused({{"/etc/x", std::string((64 << 10) + 1, 'x'), 0644}}).find("larger than"), std::string::npos);
+  std::vector<OverlayFile> many;
+  for (int n = 0; n < 65; ++n) many.push_back({fmt::format("/etc/{}", n), "", 0644});
+  EXPECT_NE(refused(many).find("more than 64"), std::string::npos);
+  many.resize(9);
+  for (auto& file : many) file.content.assign(64 << 10, 'x');
+  EXPECT_NE(refused(many).find("together"), std::string::npos);
+}
+
+TEST(Overlay, SecretsKeepAwayFromTheSystemsOwn) {
+  const auto good = [](const char* path) { return check_secrets({{path, 0600, 1_B, ""}}, {}).has_value(); };
+  for (const char* path : {"/etc/krb5.keytab", "/root/.ssh/id", "/procession/x", "/run/x", "/etc/bridgehead.d/x"}) {
+    EXPECT_TRUE(good(path)) << path;
+  }
+  for (const char* path : {"/proc/sys/kernel/core_pattern", "/sys/x", "/dev/sda", "/run/bridgehead/boot",
+                           "/etc/bridgehead", "/var/lib/bridgehead/agent/identity.json", "/etc/../proc/x", "x"}) {
+    EXPECT_FALSE(good(path)) << path;
+  }
+  EXPECT_FALSE(check_secrets({{"/etc/x", 04755, 1_B, ""}}, {})) << "nothing that runs as somebody else";
+  EXPECT_FALSE(check_secrets({{"/etc/x", 0600, 65_KiB, ""}}, {}));
+  EXPECT_FALSE(check_secrets({{"/etc/x", 0600, 1_B, ""}}, {{"/etc/x", "plain", 0644}})) << "which one would it be?";
 }
 
 TEST(Codec, RefusesWhatItDidNotWrite) {

@@ -12,7 +12,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const BundleVariables kNode{"n1", "10.20.0.101", "52:54:00:12:34:56", "debian-12:3"};
+const model::OverlayVariables kNode{"n1", "10.20.0.101", "52:54:00:12:34:56", "debian-12:3"};
 
 TEST(Bundle, IsReadByTar) {
   const std::string deep = "/etc/" + std::string(90, 'd') + "/" + std::string(80, 'e') + "/file";
@@ -51,7 +51,7 @@ TEST(Bundle, IsTheSameForTheSameFilesInAnyOrder) {
 
 TEST(Bundle, RefusesWhatItCantHold) {
   const auto error_of = [](const model::OverlayFile& file) {
-    const auto checked = check_overlay({file});
+    const auto checked = make_bundle({file}, kNode);
     EXPECT_FALSE(checked) << file.path;
     return checked ? std::string() : checked.error().describe();
   };
@@ -62,7 +62,7 @@ TEST(Bundle, RefusesWhatItCantHold) {
   EXPECT_THAT(error_of({"/", "", 0644}), HasSubstr("absolute"));
   EXPECT_THAT(error_of({"/etc/x", "", 010000}), HasSubstr("mode"));
   EXPECT_THAT(error_of({"/" + std::string(120, 'x'), "", 0644}), HasSubstr("too long"));
-  const auto both = check_overlay({{"/a", "", 0644}, {"/a/b", "", 0644}});
+  const auto both = make_bundle({{"/a", "", 0644}, {"/a/b", "", 0644}}, kNode);
   ASSERT_FALSE(both);
   EXPECT_THAT(both.error().message, HasSubstr("can't be a file and hold"));
 }

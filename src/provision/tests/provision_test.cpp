@@ -327,6 +327,31 @@ TEST_F(ProvisionTest, ProfileFilesComeAsABundle) {
   EXPECT_EQ(get("/boot/v1/bundle", {{"boot", std::string(64, 'f')}}).status, 404);
 }
 
+TEST_F(ProvisionTest, ANodesFilesWinAndSecretsStayOutOfTheBundle) {
+  enable(true);
+  add_image("debian-12:1");
+  get("/boot/v1/ipxe", {{"mac", kMac}});
+  const reconcile::Caller caller{.actor = "test"};
+  reconcile::ProfileRequest profile{.name = "default"};
+  profile.files = {{{.path = "/etc/a", .content = "profile's a"}, {.path = "/etc/b", .content = "profile's b"}}};
+  profile.secret_files = {{{.path = "/etc/profile-key", .sealed = "sealed-in-profile"}}};
+  ASSERT_TRUE(reconcile::set_profile(*commander_, caller, profile));
+  reconcile::UpdateNode own;
+  own.files = {{{.path = "/etc/b", .content = "${node}'s b"}, {.path = "/etc/c", .content = "its c"}}};
+  own.secret_files = {{{.path = "/etc/node-key", .sealed = "sealed-in-node"}}};
+  ASSERT_TRUE(reconcile::update_node(*commander_, caller, "node-525400aabb01", own));
+  const auto text = plan(value_of(get("/boot/v1/ipxe", {{"mac", kMac}}).body, "bh.boot")).body;
+  const auto url = value_of(text, "bundle.url");
+  const auto tar = get("/boot/v1/bundle", {{"boot", url.substr(url.find("boot=") + 5)}}).body;
+  EXPECT_EQ(pki::sha256_hex(tar), value_of(text, "bundle.sha256"));
+  for (const char* there : {"profile's a", "node-525400aabb01's b", "its c"}) {
+    EXPECT_NE(tar.find(there), std::string::npos) << there;
+  }
+  for (const char* not_there : {"profile's b", "profile-key", "node-key", "sealed"}) {
+    EXPECT_EQ((tar + text).find(not_there), std::string::npos) << not_there;
+  }
+}
+
 TEST_F(ProvisionTest, NonsenseIsRefusedAndChangesNothing) {
   const auto image = add_image("debian-12:1");
   for (const char* mac : {"", "zz", "52:54:00:aa:bb", "52:54:00:aa:bb:01\nbh.x=1", "../../etc"}) {

@@ -206,6 +206,9 @@ Result<Accepted<model::Network>> delete_network(Commander& commander, const Call
 struct UpdateNode {
   std::optional<std::string> name;
   std::optional<bool> schedulable;
+  // Of a node that boots over the network only: failed_precondition.
+  std::optional<std::vector<model::OverlayFile>> files;        // taken at its next boot
+  std::optional<std::vector<model::SecretFile>> secret_files;  // sealed already; taken at once
 };
 
 Result<model::Node> update_node(Commander& commander, const Caller& caller, const std::string& node,

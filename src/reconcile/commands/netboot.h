@@ -45,8 +45,9 @@ struct ProfileRequest {
   std::optional<std::string> overlay;
   std::optional<std::vector<std::string>> arguments;
   std::optional<std::vector<model::OverlayFile>> files;
+  std::optional<std::vector<model::SecretFile>> secret_files;  // sealed already
 };
-// Makes it, or changes what is given of one that is there. Nodes take it at their next boot.
+// Makes it, or changes what is given of one that is there. Nodes take it at their next boot, secret files at once.
 Result<model::Profile> set_profile(Commander& commander, const Caller& caller, const ProfileRequest& request);
 // failed_precondition while nodes use it.
 Result<model::Profile> delete_profile(Commander& commander, const Caller& caller, const std::string& profile);

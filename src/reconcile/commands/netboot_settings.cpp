@@ -128,15 +128,6 @@ bool is_kernel_argument(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127 && c != '"' && c != '\''; });
 }
 
-Status check_file(const model::OverlayFile& file) {
-  const std::filesystem::path path(file.path);
-  const bool clean = path.is_absolute() && path.has_filename() && path.lexically_normal() == path &&
-                     file.path.size() < 1000 && file.path.find('\0') == std::string::npos;
-  if (!clean) return wrong("files", "'{}' is not a clean absolute path of a file", validate::shown(file.path));
-  if (file.mode > 07777) return wrong("files", "{}: the mode must be at most 7777", file.path);
-  return {};
-}
-
 Status check_profile(const model::Profile& profile) {
   static constexpr std::array<std::string_view, 7> modes{"",        "balance-rr",  "active-backup", "balance-xor",
                                                          "802.3ad", "balance-tlb", "balance-alb"};
@@ -156,10 +147,7 @@ Status check_profile(const model::Profile& profile) {
                    validate::shown(argument));
     }
   }
-  for (const auto& file : profile.files) {
-    if (auto checked = check_file(file); !checked) return checked;
-  }
-  return {};
+  return validate::overlay(profile.files, profile.secret_files);
 }
 
 }  // namespace
@@ -242,6 +230,7 @@ Result<model::Profile> set_profile(Commander& commander, const Caller& caller, c
     profile.overlay = request.overlay.value_or(profile.overlay);
     profile.arguments = request.arguments.value_or(profile.arguments);
     profile.files = request.files.value_or(profile.files);
+    profile.secret_files = request.secret_files.value_or(profile.secret_files);
     if (auto checked = check_profile(profile); !checked) return forward(checked);
     put(draft, before, profile);
     draft.event(before ? "profile.updated" : "profile.created", "profile", profile.id.str(), profile.name,

@@ -79,6 +79,24 @@ Result<model::Operation> fill_cancel(Draft& draft, const std::string& id) {
   return operation;
 }
 
+Status put_files(Draft& draft, model::Node& node, const UpdateNode& request) {
+  if (!request.files && !request.secret_files) return {};
+  if (!node.netboot) {
+    return fail_with_hint(ErrorCode::failed_precondition,
+                          fmt::format("node '{}' doesn't boot over the network", node.name),
+                          "Its files are its own system's; the cluster lays none over them.");
+  }
+  auto& machine = *node.netboot;
+  if (request.files) machine.files = *request.files;
+  if (request.secret_files) machine.secret_files = *request.secret_files;
+  if (auto checked = validate::overlay(machine.files, machine.secret_files); !checked) return checked;
+  const auto what = !request.secret_files ? "other files at its next boot"
+                    : !request.files      ? "other secret files"
+                                          : "other secret files, and other files at its next boot";
+  draft.event("node.files", "node", node.id.str(), node.name, fmt::format("Node '{}' takes {}", node.name, what));
+  return {};
+}
+
 Status check_secret(const std::string& secret_sha256) {
   if (secret_sha256.empty()) return wrong("secret_sha256", "is missing");
   return validate::sha256(secret_sha256, "secret_sha256");
@@ -101,8 +119,11 @@ Result<model::Node> update_node(Commander& commander, const Caller& caller, cons
       node.name = *request.name;
     }
     node.schedulable = request.schedulable.value_or(node.schedulable);
+    const bool renamed_or_closed = node != (*record)->value;
+    if (auto put = put_files(draft, node, request); !put) return forward(put);
     if (node == (*record)->value) return node;
     draft.edit.update(*record, node);
+    if (!renamed_or_closed) return node;
     draft.event("node.updated", "node", node.id.str(), node.name,
                 fmt::format("Node '{}' is {} for new guests", node.name, node.schedulable ? "open" : "closed"));
     return node;

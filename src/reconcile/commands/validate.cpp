@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "model/names.h"
+#include "model/overlay.h"
 
 namespace bridgehead::reconcile::validate {
 namespace {
@@ -198,6 +199,13 @@ Result<Subnet> subnet(std::string_view text) {
   const auto first = result.address >> 24;
   if (first == 0 || first == 127 || first >= 224) return wrong("subnet", "hosts can't have addresses of {}", text);
   return result;
+}
+
+Status overlay(const std::vector<model::OverlayFile>& files, const std::vector<model::SecretFile>& secret_files) {
+  if (auto checked = model::check_overlay(files); !checked) return in_field("files", checked.error());
+  if (auto checked = model::check_secrets(secret_files, files); !checked)
+    return in_field("secret_files", checked.error());
+  return {};
 }
 
 }  // namespace bridgehead::reconcile::validate

@@ -4,6 +4,7 @@
 #include "base/ids.h"
 #include "base/testing/manual_clock.h"
 #include "reconcile/commands/netboot.h"
+#include "reconcile/desired.h"
 #include "state/memory_store.h"
 
 namespace bridgehead::reconcile {
@@ -139,6 +140,50 @@ TEST_F(NetbootCommandsTest, PatternsSelectNodesThatBootOverTheNetwork) {
   ASSERT_TRUE(approve_nodes(commander_, caller_, {.select = {{"*"}}}));
   EXPECT_EQ(node("rack2-01").netboot->approval, model::Approval::approved);
   EXPECT_FALSE(node("disk-01").netboot);
+}
+
+TEST_F(NetbootCommandsTest, ANodesOwnFilesWinOverItsProfiles) {
+  const auto at = add_node("rack1-a");
+  add_node("plain", false);
+  const auto secret = [](const char* path, const char* sealed) {
+    return model::SecretFile{.path = path, .size = 4_B, .sealed = sealed};
+  };
+  ASSERT_TRUE(set_profile(commander_, caller_,
+                          {.name = "p", .secret_files = {{secret("/etc/a", "p"), secret("/etc/b", "p")}}}));
+  ASSERT_TRUE(assign_nodes(commander_, caller_, {.select = {{"rack1-a"}}, .profile = "p"}));
+  const auto wanted = [&] {
+    std::string all;
+    for (const auto& file : secret_files_for_node(*inventory_, at.id)) all += file.path + "=" + file.sealed + " ";
+    return all;
+  };
+  EXPECT_EQ(wanted(), "") << "it wasn't let in";
+  ASSERT_TRUE(approve_nodes(commander_, caller_, {.select = {{"rack1-a"}}}));
+  EXPECT_EQ(wanted(), "/etc/a=p /etc/b=p ");
+  ASSERT_TRUE(update_node(commander_, caller_, "rack1-a",
+                          {.files = {{{"/etc/motd", "I am ${node}", 0644}}},
+                           .secret_files = {{secret("/etc/b", "n"), secret("/etc/c", "n")}}}));
+  EXPECT_EQ(wanted(), "/etc/a=p /etc/b=n /etc/c=n ");
+  EXPECT_EQ(node("rack1-a").netboot->files.size(), 1U);
+  ASSERT_TRUE(update_node(commander_, caller_, "rack1-a", {.schedulable = false}));
+  EXPECT_EQ(wanted(), "/etc/a=p /etc/b=n /etc/c=n ") << "what isn't given stays";
+  std::string told;
+  for (const auto& event : inventory_->events_since(0, 100)) told += event.message + "\n";
+  EXPECT_EQ(told.find("/etc/"), std::string::npos) << told;
+
+  const auto before = node("rack1-a");
+  const auto clash = update_node(commander_, caller_, "rack1-a", {.files = {{{"/etc/b", "plain", 0644}}}});
+  ASSERT_FALSE(clash);
+  EXPECT_TRUE(clash.error().message.starts_with("secret_files: /etc/b")) << clash.error().message;
+  const auto variable = update_node(commander_, caller_, "rack1-a", {.files = {{{"/etc/x", "${nobody}", 0644}}}});
+  ASSERT_FALSE(variable);
+  EXPECT_TRUE(variable.error().message.starts_with("files: /etc/x: there is no variable")) << variable.error().message;
+  EXPECT_EQ(node("rack1-a"), before);
+  const auto disk = update_node(commander_, caller_, "plain", {.files = {{{"/etc/x", "", 0644}}}});
+  ASSERT_FALSE(disk);
+  EXPECT_EQ(disk.error().code, ErrorCode::failed_precondition);
+
+  ASSERT_TRUE(approve_nodes(commander_, caller_, {.select = {{"rack1-a"}}, .approval = model::Approval::refused}));
+  EXPECT_EQ(wanted(), "");
 }
 
 TEST_F(NetbootCommandsTest, AnAddressIsReservedForOneNode) {
