@@ -14,6 +14,7 @@
 #include "manager/periodic.h"
 #include "pki/certificate.h"
 #include "pki/certificate_authority.h"
+#include "pki/secret_box.h"
 #include "provision/image_works.h"
 #include "provision/netboot_service.h"
 #include "reconcile/commands/commands.h"
@@ -56,6 +57,7 @@ struct Manager::State {
   std::unique_ptr<state::StateStore> store;
   std::unique_ptr<state::Inventory> inventory;
   std::unique_ptr<pki::CertificateAuthority> authority;
+  std::unique_ptr<pki::SecretBox> secrets;
   std::unique_ptr<agent_gateway::Gateway> gateway;
   std::unique_ptr<reconcile::Reconciler> reconciler;
   std::unique_ptr<reconcile::Commander> commander;
@@ -94,6 +96,9 @@ Status Manager::State::open_state() {
   auto ca = pki::CertificateAuthority::open(directory / "ca", clock, random);
   if (!ca) return forward(ca);
   authority = std::move(*ca);
+  auto box = pki::SecretBox::open(directory / "secrets.key", random);
+  if (!box) return forward(box);
+  secrets = std::move(*box);
   const auto made = ensure_admin_token(*inventory, clock, random, directory);
   if (!made) return forward(made);
   if (*made) {
@@ -117,7 +122,7 @@ Status Manager::State::start_gateway(const pki::Identity& identity) {
   settings.heartbeat = config.heartbeat;
   settings.stop_grace = std::chrono::seconds(2);
   gateway = std::make_unique<agent_gateway::Gateway>(
-      settings, agent_gateway::GatewayDependencies{*inventory, *authority, clock, random});
+      settings, agent_gateway::GatewayDependencies{*inventory, *authority, clock, random, secrets.get()});
   reconciler = std::make_unique<reconcile::Reconciler>(
       *inventory, *gateway, clock, random, reconcile::Options{.limits = config.limits, .heartbeat = config.heartbeat});
   if (auto set = gateway->set_identity(identity); !set) return set;
@@ -182,7 +187,8 @@ Status Manager::State::start_api(const pki::Identity& identity) {
                                                 .progress = reconciler->progress(),
                                                 .reconcile_metrics = reconciler->metrics(),
                                                 .extra_metrics = [this] { return gateway_metrics(*gateway); },
-                                                .netboot = netboot.get()});
+                                                .netboot = netboot.get(),
+                                                .secrets = secrets.get()});
   if (auto started = api->start(); !started) {
     auto error = started.error();
     if (error.hint.empty())

@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <set>
+
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/security/tls_certificate_provider.h>
@@ -11,6 +13,7 @@
 
 #include "agent_gateway/agent_service.h"
 #include "agent_gateway/messages.h"
+#include "agent_gateway/secret_courier.h"
 #include "base/file.h"
 #include "model/codec.h"
 #include "pki/certificate.h"
@@ -72,7 +75,14 @@ class Gateway::Impl {
                  [this](const model::NodeId& node, TunnelFailure failure) {
                    if (const auto tunnel = tunnels_.find(failure.tunnel, node)) tunnel->fail(std::move(failure.error));
                  },
-             .ended = [this](std::uint64_t number, const Error& error) { tunnels_.end_of_session(number, error); }}),
+             .ended = [this](std::uint64_t number, const Error& error) { tunnels_.end_of_session(number, error); },
+             .secrets_reported =
+                 [this](const Session& session, const model::SecretsOnNode& secrets) {
+                   duties_.submit([this, node = session.node(), number = session.number(), digest = secrets.digest] {
+                     courier_.reported(node, number, digest);
+                   });
+                 }}),
+        courier_(dependencies.inventory, dependencies.secrets, sessions_),
         service_({.manager_id = config_.manager_id,
                   .heartbeat = config_.heartbeat,
                   .session = {.queued_messages = config_.session_queue_messages, .first_report = config_.first_report}},
@@ -101,6 +111,7 @@ class Gateway::Impl {
   JoinDesk desk_;
   TunnelTable tunnels_;
   SessionRegistry sessions_;
+  SecretCourier courier_;  // the duties' alone
   AgentService service_;
   WorkerPool duties_{1};
   std::unique_ptr<state::StateStore::Watch> watch_;
@@ -156,9 +167,19 @@ Status Gateway::Impl::start(reconcile::AgentEvents& events) {
     return fail(ErrorCode::io_error, "can't listen for agents at {}", host_and_port(config_.address, config_.port));
   }
   watch_ = dependencies_.inventory.listen([this](state::Revision, const std::vector<model::Event>& change_events) {
-    const bool nodes =
-        std::ranges::any_of(change_events, [](const auto& event) { return event.object_kind == "node"; });
-    if (nodes) duties_.submit([this] { end_sessions_of_deleted_nodes(); });
+    std::set<model::NodeId> nodes;
+    bool profiles = false;
+    for (const auto& event : change_events) {
+      if (event.object_kind == "node") nodes.insert(model::NodeId(event.object));
+      profiles = profiles || event.object_kind == "profile";
+    }
+    if (nodes.empty() && !profiles) return;
+    duties_.submit([this, profiles, nodes = std::move(nodes)] {
+      if (!nodes.empty()) end_sessions_of_deleted_nodes();
+      for (const auto& node : nodes) courier_.look(node);
+      if (!profiles) return;
+      for (const auto& node : sessions_.connected_nodes()) courier_.look(node);
+    });
   });
   log::info(gateway_listening, "{}", host_and_port(config_.address, port()));
   return {};

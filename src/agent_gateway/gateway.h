@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "pki/certificate_authority.h"
+#include "pki/secret_box.h"
 #include "reconcile/agent_port.h"
 #include "state/inventory.h"
 
@@ -38,7 +39,8 @@ struct GatewayDependencies {
   state::Inventory& inventory;
   const pki::CertificateAuthority& authority;
   const Clock& clock;
-  RandomSource& random;  // fit for secrets
+  RandomSource& random;                     // fit for secrets
+  const pki::SecretBox* secrets = nullptr;  // null = nodes get no secret files
 };
 
 struct GatewayNumbers {

@@ -37,6 +37,12 @@ inline constexpr log::Message certificate_not_renewed{
     "CERTIFICATE_NOT_RENEWED",
     "A node asked for a new certificate and didn't get one; it tries again. Its old one still "
     "works until its end."};
+inline constexpr log::Message secrets_sent{
+    "SECRETS_SENT", "A node was sent the secret files that it should have; it wasn't known to have them."};
+inline constexpr log::Message secret_unreadable{
+    "SECRET_UNREADABLE",
+    "A secret file can't be opened with the manager's secrets.key, so the node gets no secret files and doesn't become "
+    "ready. Put the key of the backup back, or set the file again (bh profile set, bh node set: --secret-file)."};
 inline constexpr log::Message tunnel_refused{
     "TUNNEL_REFUSED", "An agent opened a tunnel that it wasn't asked for, or that has ended meanwhile."};
 

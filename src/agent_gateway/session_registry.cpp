@@ -67,6 +67,7 @@ void SessionRegistry::session_opened(const std::shared_ptr<Session>& session, mo
       if (!replaced) ++connected_;
     }
     if (replaced) replaced->end({grpc::StatusCode::ABORTED, "another stream of this node came"}, true);
+    callbacks_.secrets_reported(*session, report.secrets);
     events_->on_report(session->node(), std::move(report));
   }
   log::info(agent_connected, "node {} at {}", session->node(), session->peer());
@@ -82,7 +83,11 @@ void SessionRegistry::session_message(Session& session, AgentMessage message) {
   }
   const auto slot_of_node = slot(session.node());
   const std::lock_guard deliver_lock(slot_of_node->events);
-  if (is_current(*slot_of_node, session)) deliver(session.node(), std::move(message), *events_);
+  if (!is_current(*slot_of_node, session)) return;
+  if (const auto* report = std::get_if<model::NodeReport>(&message)) {
+    callbacks_.secrets_reported(session, report->secrets);
+  }
+  deliver(session.node(), std::move(message), *events_);
 }
 
 void SessionRegistry::session_ended(Session& session) {

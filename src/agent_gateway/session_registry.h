@@ -17,6 +17,8 @@ class SessionRegistry final : public SessionHost {
   struct Callbacks {
     std::function<void(const model::NodeId&, TunnelFailure)> tunnel_failed;
     std::function<void(std::uint64_t session_number, Error)> ended;  // its tunnels can't live on
+    // Of the node's present stream; returns quickly.
+    std::function<void(const Session&, const model::SecretsOnNode&)> secrets_reported;
   };
   explicit SessionRegistry(Callbacks callbacks) : callbacks_(std::move(callbacks)) {}
 

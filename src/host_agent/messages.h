@@ -41,6 +41,11 @@ inline constexpr log::Message hypervisor_ready{"HYPERVISOR_READY", "Guests can b
 inline constexpr log::Message guest_autostarted{"GUEST_AUTOSTARTED", "A guest was started after this node's reboot."};
 inline constexpr log::Message guest_autostart_failed{"GUEST_AUTOSTART_FAILED",
                                                      "A guest could not be started after this node's reboot, and why."};
+inline constexpr log::Message secrets_written{"SECRETS_WRITTEN",
+                                              "The secret files that the manager sent are in their places."};
+inline constexpr log::Message secrets_not_written{
+    "SECRETS_NOT_WRITTEN",
+    "A secret file can't be written, and why. The node isn't ready meanwhile; it is tried again every minute."};
 inline constexpr log::Message tunnel_failed{"TUNNEL_FAILED",
                                             "A console, VNC, upload or download could not be carried, and why."};
 

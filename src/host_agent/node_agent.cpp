@@ -9,8 +9,14 @@
 #include "host_agent/housekeeper.h"
 #include "host_agent/messages.h"
 #include "host_agent/remembered.h"
+#include "host_agent/secret_files.h"
 
 namespace bridgehead::host_agent {
+namespace {
+
+constexpr char kSecretsLane[] = "secret files";
+
+}  // namespace
 
 // Members in the order of their making; stop() ends them in the other direction.
 struct NodeAgent::State {
@@ -19,6 +25,7 @@ struct NodeAgent::State {
         parts(std::move(parts_)),
         journal(std::move(journal_)),
         files(config.state_dir),
+        secrets(*journal, config.files_root, config.state_dir),
         events(parts.hypervisor),
         pools(
             parts.open_pool, [this](const model::OperationId& id) { return journal->is_unfinished(id); }, config.pools),
@@ -74,11 +81,13 @@ struct NodeAgent::State {
   void remove_gone(const model::Network& network);
   void autostart(const std::vector<hypervisor::GuestInfo>& infos);
   void undo_leftovers();
+  void take_secrets(SecretSet set);
 
   NodeAgentConfig config;
   NodeAgentParts parts;
   std::unique_ptr<Journal> journal;
   GuestFiles files;
+  SecretFiles secrets;
   GuestEvents events;
   PoolRegistry pools;
   UploadRendezvous uploads;
@@ -100,7 +109,8 @@ SessionHandlers NodeAgent::State::session_handlers() {
           .assign = [this](const model::Assignment& assignment) { executor.assign(assignment); },
           .cancel = [this](const model::OperationId& operation) { executor.cancel(operation); },
           .acknowledge = [this](const model::OperationId& operation) { executor.acknowledge(operation); },
-          .open_tunnel = [this](const TunnelOrder& order) { tunnels.open(order); }};
+          .open_tunnel = [this](const TunnelOrder& order) { tunnels.open(order); },
+          .secrets = [this](SecretSet set) { take_secrets(std::move(set)); }};
 }
 
 // On a worker, which may wait: without the trial's answer a guest would get the slow CPU for good.
@@ -117,7 +127,8 @@ model::NodeReport NodeAgent::State::report() {
           .load = read_host_load(config.host_root),
           .vms = watcher.all(),
           .pools = pools.statuses(),
-          .assignments = executor.reports()};
+          .assignments = executor.reports(),
+          .secrets = secrets.report()};
 }
 
 void NodeAgent::State::on_welcome(const WelcomeMessage& welcome) {
@@ -194,7 +205,18 @@ void NodeAgent::State::autostart(const std::vector<hypervisor::GuestInfo>& infos
   }
 }
 
+// In a lane: sets are written in the order they come.
+void NodeAgent::State::take_secrets(SecretSet set) {
+  executor.run_in_lane(kSecretsLane, [this, set = std::move(set)]() mutable {
+    secrets.apply(std::move(set));
+    session.send_report();
+  });
+}
+
 void NodeAgent::State::undo_leftovers() {
+  executor.run_in_lane(kSecretsLane, [this] {
+    if (secrets.retry()) session.send_report();
+  });
   use({.gone_networks = remembered(*journal).gone_networks});
   for (const auto& [vm, creation] : journal->creations()) {
     if (journal->is_unfinished(creation.operation)) continue;

@@ -23,7 +23,8 @@ namespace bridgehead::host_agent {
 
 struct NodeAgentConfig {
   std::filesystem::path state_dir;
-  std::filesystem::path host_root = "/";  // where /proc, /sys and /etc are read
+  std::filesystem::path host_root = "/";   // where /proc, /sys and /etc are read
+  std::filesystem::path files_root = "/";  // secret files lie below it
   std::vector<std::filesystem::path> import_directories;
   std::string version;
   ExecutorOptions executor;

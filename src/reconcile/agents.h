@@ -17,6 +17,7 @@ class Agents {
     bool connected = false;
     std::uint64_t session = 0;  // grows with each report; what was sent on an earlier one may be lost
     Monotonic last_heard{};
+    model::SecretsOnNode secrets;  // as it reported last
   };
 
   // One assignment on one node.

@@ -20,7 +20,7 @@ void Core::take_in(std::deque<Message> messages) {
   std::set<model::NodeId> reported;
   for (auto& message : messages) {
     if (auto* report = std::get_if<NodeReported>(&message)) {
-      agents_.note_connected(report->node, now_);
+      agents_.note_connected(report->node, now_).secrets = report->report.secrets;
       reported.insert(report->node);
       for (const auto& pool : inventory_.all<model::Pool>()) {
         const auto found = report->report.pools.find(pool->value.id);
@@ -130,7 +130,8 @@ void Core::judge(const model::NodeId& id) {
   if (!record || !agents_.connected(id)) return;
   lost_.erase(id);
   const auto found = orphans_.find(id);
-  auto verdict = judge_node(inventory_, record->value, found == orphans_.end() ? 0 : found->second.size());
+  auto verdict = judge_node(inventory_, record->value, found == orphans_.end() ? 0 : found->second.size(),
+                            agents_.node(id)->secrets);
   inventory_.note_node_state(id, verdict.state, std::move(verdict.message));
 }
 

@@ -4,6 +4,7 @@
 
 #include "model/enum_names.h"
 #include "model/json.h"
+#include "reconcile/desired.h"
 #include "reconcile/operations/records.h"
 
 namespace bridgehead::reconcile {
@@ -238,7 +239,13 @@ Changes observe_pool(const Moment& moment, const model::PoolId& id, const PoolRe
   return changes;
 }
 
-NodeVerdict judge_node(const state::Inventory& inventory, const model::Node& node, std::size_t orphans) {
+NodeVerdict judge_node(const state::Inventory& inventory, const model::Node& node, std::size_t orphans,
+                       const model::SecretsOnNode& secrets) {
+  if (!secrets.message.empty()) return {model::NodeState::not_ready, "its secret files: " + secrets.message};
+  // Others that are on their way to a node that has some don't make it less ready.
+  if (secrets.digest.empty() && !secret_files_for_node(inventory, node.id).empty()) {
+    return {model::NodeState::not_ready, "it waits for its secret files"};
+  }
   if (!node.facts.hypervisor_message.empty()) {
     return {model::NodeState::not_ready, "guests can't run here: " + node.facts.hypervisor_message};
   }

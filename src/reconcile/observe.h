@@ -56,7 +56,8 @@ struct NodeVerdict {
   std::string message;
 };
 // Of a node that can be reached.
-NodeVerdict judge_node(const state::Inventory& inventory, const model::Node& node, std::size_t orphans);
+NodeVerdict judge_node(const state::Inventory& inventory, const model::Node& node, std::size_t orphans,
+                       const model::SecretsOnNode& secrets);
 
 // Did the node's kernel start after the guest entered this phase? ("unknown" keeps the time of the phase before it.)
 bool restarted_since(const model::VmStatus& status, Timestamp booted);

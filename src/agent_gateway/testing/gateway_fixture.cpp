@@ -67,12 +67,14 @@ GatewayFixture::GatewayFixture(const std::function<void(GatewayConfig&)>& adjust
     : directory(std::move(TemporaryDirectory::create("gateway-test").value())),
       store(state::make_memory_store()),
       inventory(state::Inventory::open(*store, clock).value()),
-      authority(pki::CertificateAuthority::open(directory.path() / "ca", clock, random).value()) {
+      authority(pki::CertificateAuthority::open(directory.path() / "ca", clock, random).value()),
+      secrets(pki::SecretBox::open(directory.path() / "secrets.key", random).value()) {
   GatewayConfig config{
       .address = "127.0.0.1", .port = 0, .tls_directory = directory.path() / "tls", .manager_id = "test"};
   config.identity_poll = std::chrono::seconds(1);
   if (adjust) adjust(config);
-  gateway = std::make_unique<Gateway>(config, GatewayDependencies{*inventory, *authority, clock, random});
+  gateway =
+      std::make_unique<Gateway>(config, GatewayDependencies{*inventory, *authority, clock, random, secrets.get()});
   const auto identity = authority->issue_server({"bridgehead-manager"}, {"127.0.0.1"}, std::chrono::hours(1)).value();
   require(gateway->set_identity(identity).has_value(), "set_identity");
   const auto started = gateway->start(events);

@@ -75,6 +75,7 @@ class GatewayFixture {
   std::unique_ptr<state::StateStore> store;
   std::unique_ptr<state::Inventory> inventory;
   std::unique_ptr<pki::CertificateAuthority> authority;
+  std::unique_ptr<pki::SecretBox> secrets;
   RecordingEvents events;
   std::unique_ptr<Gateway> gateway;
 };

@@ -36,6 +36,14 @@ Result<WelcomeMessage> welcome_from_wire(const agent::v1::Welcome& welcome) {
   return message;
 }
 
+SecretSet secrets_from_wire(const agent::v1::SecretFiles& files) {
+  SecretSet set{.digest = files.digest()};
+  for (const auto& file : files.files()) {
+    set.files.push_back({.path = file.path(), .mode = file.mode(), .content = file.content()});
+  }
+  return set;
+}
+
 Result<TunnelOrder> tunnel_from_wire(const agent::v1::OpenTunnel& open) {
   using Wire = agent::v1::OpenTunnel;
   TunnelOrder order{.id = model::TunnelId(open.tunnel_id()),

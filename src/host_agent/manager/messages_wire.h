@@ -13,6 +13,7 @@ namespace bridgehead::host_agent {
 agent::v1::AgentMessage to_wire(const Outgoing& message);
 
 Result<WelcomeMessage> welcome_from_wire(const agent::v1::Welcome& welcome);
+SecretSet secrets_from_wire(const agent::v1::SecretFiles& files);
 Result<TunnelOrder> tunnel_from_wire(const agent::v1::OpenTunnel& open);
 
 }  // namespace bridgehead::host_agent

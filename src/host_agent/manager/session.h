@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "host_agent/manager/identity.h"
+#include "host_agent/secret_files.h"
 #include "host_agent/tunnels.h"
 #include "model/assignment.h"
 
@@ -43,6 +44,7 @@ struct SessionHandlers {
   std::function<void(const model::OperationId&)> cancel;
   std::function<void(const model::OperationId&)> acknowledge;
   std::function<void(const TunnelOrder&)> open_tunnel;
+  std::function<void(SecretSet)> secrets;
 };
 
 class Session {

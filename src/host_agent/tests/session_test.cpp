@@ -147,7 +147,7 @@ class AgentTest : public JoinTest {
     ASSERT_TRUE(join(manager_.join_token()));
   }
   std::unique_ptr<NodeAgent> start() {
-    NodeAgentConfig config{.state_dir = directory_.path(), .version = "1.0"};
+    NodeAgentConfig config{.state_dir = directory_.path(), .files_root = files_root_.path(), .version = "1.0"};
     config.session.shortest_wait = std::chrono::milliseconds(10);
     config.session.longest_wait = std::chrono::milliseconds(50);
     config.tasks = host_.timings;
@@ -184,6 +184,16 @@ class AgentTest : public JoinTest {
     return found;
   }
 
+  // Under the manager's lock: the newest report's.
+  std::optional<model::SecretsOnNode> told_secrets() {
+    std::optional<model::SecretsOnNode> told;
+    for (const auto& message : manager_.received) {
+      if (message.has_report()) told = model::decode<model::NodeReport>(message.report())->secrets;
+    }
+    return told;
+  }
+
+  TemporaryDirectory files_root_ = std::move(*TemporaryDirectory::create());
   Host host_;
   SeededRandom random_{9};
   std::shared_ptr<CrashPoint> never_ = std::make_shared<CrashPoint>(0);
@@ -211,6 +221,30 @@ TEST_F(AgentTest, TheFirstMessageIsTheWholeReportThenHeartbeats) {
       return pool != later->pools.end() && pool->second.ready;
     });
   }));
+}
+
+TEST_F(AgentTest, SecretFilesAreWrittenThenTold) {
+  auto agent = start();
+  agent::v1::ManagerMessage message;
+  auto& set = *message.mutable_secret_files();
+  set.set_digest("d1");
+  auto& file = *set.add_files();
+  file.set_path("/etc/key");
+  file.set_mode(0440);
+  file.set_content(std::string("a\0b", 3));
+  manager_.send(message);
+  ASSERT_TRUE(manager_.wait([&] { return told_secrets() == model::SecretsOnNode{.digest = "d1"}; }));
+  EXPECT_EQ(read_file(files_root_.path() / "etc/key").value(), std::string("a\0b", 3));
+  agent = nullptr;
+  manager_.wait([&] {
+    manager_.received.clear();
+    return true;
+  });
+  agent = start();
+  ASSERT_TRUE(manager_.wait([&] { return told_secrets() == model::SecretsOnNode{.digest = "d1"}; }));
+  file.set_path("/proc/key");
+  manager_.send(message);
+  ASSERT_TRUE(manager_.wait([&] { return told_secrets() && !told_secrets()->message.empty(); }));
 }
 
 TEST_F(AgentTest, ANetworkThatWasDeletedMeanwhileIsRemoved) {

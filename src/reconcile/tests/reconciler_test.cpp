@@ -80,6 +80,38 @@ class ReconcilerTest : public ::testing::Test {
   std::unique_ptr<Reconciler> reconciler;
 };
 
+TEST_F(ReconcilerTest, ANodeIsReadyWithItsSecretFilesOnly) {
+  const auto id = add_node("n1");
+  const auto change = [&](auto how) {
+    const auto record = inventory->find<model::Node>(id);
+    auto node = record->value;
+    how(node);
+    auto edit = inventory->edit();
+    edit.update(record, node);
+    ASSERT_TRUE(inventory->commit(std::move(edit)));
+  };
+  change([](model::Node& node) {
+    node.netboot = model::Netboot{.approval = model::Approval::approved};
+    node.netboot->secret_files = {{.path = "/etc/key", .sealed = "x"}};
+  });
+  const auto is = [&](model::NodeState state, const std::string& message) {
+    return eventually([&] {
+      const auto node = inventory->find<model::Node>(id);
+      return node->value.state == state && node->value.message == message;
+    });
+  };
+  port.connect(id);
+  auto said = report();
+  reconciler->on_report(id, said);
+  EXPECT_TRUE(is(model::NodeState::not_ready, "it waits for its secret files"));
+  said.secrets = {.digest = "d1"};
+  reconciler->on_report(id, said);
+  EXPECT_TRUE(is(model::NodeState::ready, ""));
+  said.secrets = {.digest = "", .message = "write /etc/key: no space"};
+  reconciler->on_report(id, said);
+  EXPECT_TRUE(is(model::NodeState::not_ready, "its secret files: write /etc/key: no space"));
+}
+
 TEST_F(ReconcilerTest, CarriesAPoolAndAnImportThroughAndCountsThem) {
   const auto node = add_node("n1");
   port.connect(node);
