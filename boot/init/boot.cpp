@@ -3,6 +3,7 @@
 #include <sys/reboot.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "handover.h"
 #include "hardware.h"
 #include "http_client.h"
@@ -31,16 +32,16 @@ void restart(Journal& journal, std::string_view why, std::chrono::seconds after)
 
 void run_shell(Journal& journal) {
   journal.say("a shell; leave it with 'exit' to try again");
-  auto shell = start(Command{"/bin/busybox", {"sh"}, -1, true});
+  // busybox's, or in dracut's initramfs the distribution's.
+  auto shell = start(Command{exists("/bin/sh") ? "/bin/sh" : "/bin/busybox", {"sh"}, -1, true});
   if (!shell) return journal.complain(shell.error());
   wait_for(*shell, Deadline(std::chrono::hours(24 * 365)));
 }
 
-Boot::Boot(Journal& journal, CommandLine line, OnFailure policy, Arguments arguments)
+Boot::Boot(Journal& journal, CommandLine line, OnFailure policy)
     : journal_(journal),
       line_(std::move(line)),
       policy_(policy),
-      arguments_(std::move(arguments)),
       loader_(journal, line_.module_parameters),
       manager_(journal, line_.server, line_.boot),
       network_(journal, loader_, line_) {}
@@ -109,40 +110,45 @@ Result<BootPlan> Boot::wait_for_plan() {
   }
 }
 
-// From the plan to the root's init; comes back only with a failure.
-Status Boot::enter(const BootPlan& plan) {
+// From the plan to a root that waits for its init.
+Result<std::string> Boot::make_root(const BootPlan& plan) {
   if (!plan.hostname.empty() && ::sethostname(plan.hostname.data(), plan.hostname.size()) != 0) {
     return fail_errno(concat("set the host name ", plan.hostname));
   }
   RootContext context{journal_, loader_, manager_, uplink_->lease.address.address, line_.wait, holdings_};
-  if (auto done = mount_root(plan, context); !done) return done;
-  if (auto done = mount_overlay(plan, context); !done) return done;
+  if (auto done = mount_root(plan, context); !done) return fail(done.error());
+  if (auto done = mount_overlay(plan, context); !done) return fail(done.error());
   const auto mounted = uptime();
   auto init = find_init(line_.init);
   if (!init) return fail(init.error());
   journal_.say(concat("the root is mounted, ", mounted, " s after the kernel's start"));
   manager_.report("root", concat("mounted ", mounted, " s after the kernel's start"));
-  if (auto done = lay_bundle(plan, context); !done) return done;
-  if (auto done = write_handover(plan, *uplink_, line_); !done) return done;
+  if (auto done = lay_bundle(plan, context); !done) return fail(done.error());
+  if (auto done = write_handover(plan, *uplink_, line_); !done) return fail(done.error());
+  make_mount_points();
   manager_.report("handover", concat(*init, ", ", uptime(), " s after the kernel's start"));
-  const auto failure = switch_root(*init, arguments_.init, arguments_.environment);
+  return init;
+}
+
+void Boot::hand_over(const std::string& init, const Arguments& arguments) {
+  const auto failure = switch_root(init, arguments.init, arguments.environment);
   journal_.complain(failure);
   manager_.report("failed", failure.describe());
   restart(journal_, "the initramfs is gone", std::chrono::seconds(20));
 }
 
-Status Boot::attempt() {
+Result<std::string> Boot::attempt() {
   if (!uplink_ || unanswered_ >= unanswered_limit) {
     uplink_.reset();
     unanswered_ = 0;
-    if (auto connected = connect(); !connected) return connected;
+    if (auto connected = connect(); !connected) return fail(connected.error());
   }
   auto plan = wait_for_plan();
   if (!plan) {
     ++unanswered_;
     return fail(plan.error());
   }
-  return enter(*plan);
+  return make_root(*plan);
 }
 
 void Boot::after(const Failure& failure) {
@@ -158,11 +164,12 @@ void Boot::after(const Failure& failure) {
   pause_for(retry_after);
 }
 
-void Boot::run() {
+std::string Boot::prepare_root() {
   loader_.load_always();
   for (;;) {
-    auto done = attempt();
-    after(done.error());
+    auto init = attempt();
+    if (init) return std::move(*init);
+    after(init.error());
   }
 }
 

@@ -1,4 +1,4 @@
-// The whole boot, from the command line to the root's init, with what happens when a step fails. Process 1's only
+// The whole boot, from the command line to the root's init, with what happens when a step fails. The program's only
 // thread.
 #pragma once
 
@@ -22,21 +22,24 @@ struct Arguments {
 
 class Boot {
  public:
-  Boot(Journal& journal, CommandLine line, OnFailure policy, Arguments arguments);
-  [[noreturn]] void run();
+  Boot(Journal& journal, CommandLine line, OnFailure policy);
+  Boot(const Boot&) = delete;  // its parts refer to each other
+  // Ends when the root is ready at new_root, for its init, whose path it returns.
+  std::string prepare_root();
+  // Process 1 becomes the root's init.
+  [[noreturn]] void hand_over(const std::string& init, const Arguments& arguments);
 
  private:
-  Status attempt();
+  Result<std::string> attempt();
   Status connect();
   Result<BootPlan> wait_for_plan();
-  Status enter(const BootPlan& plan);
+  Result<std::string> make_root(const BootPlan& plan);
   void report_arrival();
   void after(const Failure& failure);
 
   Journal& journal_;
   CommandLine line_;
   OnFailure policy_;
-  Arguments arguments_;
   ModuleLoader loader_;
   Manager manager_;
   Network network_;
@@ -48,7 +51,7 @@ class Boot {
 
 // Says why, waits so that it can be read, and restarts the machine.
 [[noreturn]] void restart(Journal& journal, std::string_view why, std::chrono::seconds after);
-// busybox's shell on the console, until it is left.
+// A shell on the console, until it is left.
 void run_shell(Journal& journal);
 
 }  // namespace bridgehead::init

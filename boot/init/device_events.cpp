@@ -13,11 +13,12 @@ namespace bridgehead::init {
 namespace {
 
 constexpr std::uint32_t kernel_uevents = 1;
+constexpr std::uint32_t udev_events = 2;  // once udev is done with a device
 
 }  // namespace
 
 Result<DeviceEvents> DeviceEvents::open(ModuleLoader& loader) {
-  auto devices = NetlinkSocket::open(NETLINK_KOBJECT_UEVENT, kernel_uevents);
+  auto devices = NetlinkSocket::open(NETLINK_KOBJECT_UEVENT, kernel_uevents | udev_events);
   if (!devices) return fail(devices.error());
   auto links = NetlinkSocket::open(NETLINK_ROUTE, RTMGRP_LINK);
   if (!links) return fail(links.error());

@@ -62,7 +62,7 @@ Result<Lease> ask_dhcp(const std::string& interface, const std::string& hostname
   make_directories("/run/bridgehead");
   Command client{
       "/bin/busybox",
-      {"udhcpc", "-f", "-q", "-n", "-i", interface, "-s", "/init", "-t", "4", "-T", "2", "-V", "bridgehead"}};
+      {"udhcpc", "-f", "-q", "-n", "-i", interface, "-s", own_program(), "-t", "4", "-T", "2", "-V", "bridgehead"}};
   if (!hostname.empty()) {
     client.arguments.emplace_back("-x");
     client.arguments.push_back(concat("hostname:", hostname));

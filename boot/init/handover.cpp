@@ -20,6 +20,7 @@ namespace {
 
 constexpr auto writable_directory = "/run/bridgehead/writable";
 constexpr auto bundle_file = "/run/bridgehead/bundle.tar";
+constexpr std::array<const char*, 4> kernel_file_systems{"dev", "proc", "sys", "run"};
 constexpr std::uint64_t largest_bundle = 64 * 1024 * 1024;
 constexpr std::array<const char*, 6> usual_inits{
     "/sbin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/usr/sbin/init", "/etc/init", "/bin/init"};
@@ -130,14 +131,17 @@ Result<std::string> find_init(const std::string& wanted) {
   return fail("find the root's init", "neither /sbin/init nor systemd is in the root", "is the image a whole system?");
 }
 
+void make_mount_points() {
+  auto tree = RootTree::open(new_root);
+  if (!tree) return;
+  for (const std::string name : kernel_file_systems) static_cast<void>(tree->make_directory(name));
+}
+
 Failure switch_root(const std::string& init, const std::vector<std::string>& arguments,
                     const std::vector<std::string>& environment) {
   struct stat old_root {};
   ::stat("/", &old_root);
-  if (auto tree = RootTree::open(new_root)) {
-    for (const std::string name : {"dev", "proc", "sys", "run"}) static_cast<void>(tree->make_directory(name));
-  }
-  for (const std::string name : {"dev", "proc", "sys", "run"}) {
+  for (const std::string name : kernel_file_systems) {
     const auto target = concat(new_root, "/", name);
     if (::mount(concat("/", name).c_str(), target.c_str(), nullptr, MS_MOVE, nullptr) != 0) {
       return cannot_switch(fail_errno(concat("move /", name)).value().why);

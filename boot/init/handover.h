@@ -31,6 +31,8 @@ Status write_handover(const BootPlan& plan, const Uplink& uplink, const CommandL
 
 // The root's init: the command line's, or the first of the usual ones.
 Result<std::string> find_init(const std::string& wanted);
+// The directories that whoever moves into the root expects there.
+void make_mount_points();
 // Moves /dev, /proc, /sys and /run, empties the initramfs, and becomes `init`. Returns only where that fails, and then
 // there is no way back.
 Failure switch_root(const std::string& init, const std::vector<std::string>& arguments,

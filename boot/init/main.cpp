@@ -1,5 +1,5 @@
-// Process 1 of the initramfs, and by its other names what it starts: the NBD client, udhcpc's script, the kernel's
-// modprobe.
+// Process 1 of our initramfs, or what prepares the root in dracut's; and by its other names what it starts: the NBD
+// client, udhcpc's script, the kernel's modprobe.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -75,20 +75,15 @@ void open_console() {
   if (console > 2) ::close(console);
 }
 
-[[noreturn]] void run_as_init(Arguments arguments) {
+void prepare_process() {
   ::umask(022);
-  mount_base();
-  open_console();
   for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) ::signal(number, on_fault);
   ::signal(SIGPIPE, SIG_IGN);
   std::set_new_handler(on_no_memory);
   block_signals();
-  // The kernel asks for modules by /sbin/modprobe; with the initramfs that link goes away.
-  ::mkdir("/sbin", 0755);
-  if (::symlink("/init", "/sbin/modprobe") != 0) {
-    // The builder has put one there.
-  }
-  Journal journal(STDOUT_FILENO);
+}
+
+Boot make_boot(Journal& journal) {
   journal.say(concat("initramfs, ", uptime(), " s after the kernel's start"));
   const auto text = read_value("/proc/cmdline");
   const auto policy = on_failure(text);
@@ -98,7 +93,33 @@ void open_console() {
     if (policy == OnFailure::shell) run_shell(journal);
     restart(journal, "nothing can be booted this way", std::chrono::seconds(60));
   }
-  Boot(journal, std::move(*line), policy, std::move(arguments)).run();
+  return Boot(journal, std::move(*line), policy);
+}
+
+[[noreturn]] void run_as_init(const Arguments& arguments) {
+  mount_base();
+  open_console();
+  prepare_process();
+  // The kernel asks for modules by /sbin/modprobe; with the initramfs that link goes away.
+  ::mkdir("/sbin", 0755);
+  if (::symlink("/init", "/sbin/modprobe") != 0) {
+    // The builder has put one there.
+  }
+  Journal journal(STDOUT_FILENO);
+  auto boot = make_boot(journal);
+  boot.hand_over(boot.prepare_root(), arguments);
+}
+
+// In dracut's initramfs (boot/dracut): everything up to a root at /sysroot, which dracut then enters by itself.
+int run_for_dracut() {
+  open_console();
+  prepare_process();
+  // systemd ends what belongs to its units in the initramfs; the NBD client has to live on. Versions 2 and 1.
+  for (const auto group : {"/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/systemd/cgroup.procs"})
+    write_value(group, "0");
+  Journal journal(STDOUT_FILENO);
+  make_boot(journal).prepare_root();
+  return 0;
 }
 
 std::vector<std::string> strings(char** pointers) {
@@ -116,7 +137,9 @@ int main(int count, char** arguments) {
   if (name.ends_with("/modprobe")) return run_as_modprobe(count, arguments);
   if (is_dhcp_script_call(count, arguments)) return run_as_dhcp_script(arguments[1]);
   if (::getpid() == 1) run_as_init({strings(arguments + 1), strings(environ)});
+  if (count == 2 && arguments[1] == std::string_view("mount-root")) return run_for_dracut();
   constexpr std::string_view usage =
-      "bridgehead-init: the init of Bridgehead's initramfs; runs as process 1 of a booting machine\n";
+      "bridgehead-init: the init of Bridgehead's initramfs; runs as process 1 of a booting machine, or in dracut's "
+      "initramfs as 'bridgehead-init mount-root'\n";
   return ::write(STDERR_FILENO, usage.data(), usage.size()) < 0 ? 1 : 2;
 }

@@ -11,10 +11,13 @@
 
 #include "command_line.h"
 #include "files.h"
+#include "process.h"
 #include "text.h"
 
 namespace bridgehead::init {
 namespace {
+
+constexpr std::chrono::seconds modprobe_limit{30};
 
 // Modaliases of all devices below, each once.
 void collect_modaliases(const std::string& directory, std::set<std::string>& found) {
@@ -36,7 +39,11 @@ ModuleLoader::ModuleLoader(Journal& journal, std::map<std::string, std::string> 
   utsname kernel{};
   ::uname(&kernel);
   directory_ = concat("/lib/modules/", kernel.release, "/");
-  if (auto text = read_file("/lib/modules.bridgehead")) list_ = ModuleList::parse(*text);
+  if (auto text = read_file("/lib/modules.bridgehead")) {
+    list_ = ModuleList::parse(*text);
+  } else {
+    by_kmod_ = link_base_name("/sbin/modprobe") == "kmod";  // else it is us
+  }
 }
 
 bool ModuleLoader::insert(const std::string& name) {
@@ -59,7 +66,15 @@ void ModuleLoader::load_always() {
   for (const auto& name : list_.always()) load(name);
 }
 
+void ModuleLoader::ask_modprobe(const std::string& name) {
+  if (!tried_.insert(name).second) return;
+  auto child = start(Command{"/sbin/modprobe", {"modprobe", "-q", name}});
+  if (!child) return journal_.complain(child.error());
+  wait_for(*child, Deadline(modprobe_limit));
+}
+
 bool ModuleLoader::load(std::string_view name) {
+  if (by_kmod_) ask_modprobe(std::string(name));
   bool loaded = false;
   for (const auto& module : list_.load_order(name)) loaded |= insert(module);
   return loaded;

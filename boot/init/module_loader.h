@@ -1,4 +1,5 @@
-// Loads kernel modules from the initramfs, without kmod. One thread.
+// Loads kernel modules from the initramfs, without kmod where the initramfs is ours. In dracut's, which has no list of
+// ours, kmod's modprobe loads what is asked for by name, and udev what devices need. One thread.
 #pragma once
 
 #include <map>
@@ -26,11 +27,13 @@ class ModuleLoader {
 
  private:
   bool insert(const std::string& name);
+  void ask_modprobe(const std::string& name);
 
   Journal& journal_;
   std::map<std::string, std::string> parameters_;
   std::string directory_;
   ModuleList list_;
+  bool by_kmod_ = false;
   std::set<std::string> tried_;
 };
 

@@ -13,6 +13,9 @@ constexpr auto bond_name = "bond0";
 
 bool is_nic(const Link& link) { return link.ethernet && link.kind.empty() && link.name != "lo"; }
 
+// Where udev runs (in dracut's initramfs), a NIC that it hasn't looked at yet may still get another name.
+bool named(const Link& link) { return !exists("/run/udev/control") || exists(concat("/run/udev/data/n", link.index)); }
+
 const Link* find_by_mac(const std::vector<Link>& nics, const Mac& mac) {
   const auto found = std::find_if(nics.begin(), nics.end(), [&](const Link& link) { return link.mac == mac; });
   return found == nics.end() ? nullptr : &*found;
@@ -59,7 +62,7 @@ Status Network::open() {
 Result<std::optional<Network::Nics>> Network::usable_nics() {
   auto links = links_->list();
   if (!links) return fail(links.error());
-  std::erase_if(*links, [](const Link& link) { return !is_nic(link); });
+  std::erase_if(*links, [](const Link& link) { return !is_nic(link) || !named(link); });
   Nics chosen;
   std::vector<Mac> macs = wanted_.bond ? wanted_.bond->ports : std::vector<Mac>{};
   if (macs.empty() && wanted_.mac) macs = {*wanted_.mac};

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -50,6 +51,12 @@ void restore_signals() {
   const auto set = child_signal();
   ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
   for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGPIPE}) ::signal(number, SIG_DFL);
+}
+
+std::string own_program() {
+  std::array<char, 256> path{};
+  const auto length = ::readlink("/proc/self/exe", path.data(), path.size());
+  return length < 0 ? std::string("/init") : std::string(path.data(), static_cast<std::size_t>(length));
 }
 
 void execute(const std::string& path, const std::vector<std::string>& arguments,

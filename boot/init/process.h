@@ -17,6 +17,8 @@ void block_signals();
 // Before exec: the new program gets the signals as the kernel gave them to us.
 void restore_signals();
 
+// This program's file, by which it starts itself under other names.
+std::string own_program();
 // Replaces this process; `environment` as "NAME=value". Returns only where it fails.
 void execute(const std::string& path, const std::vector<std::string>& arguments,
              const std::vector<std::string>& environment);
