@@ -35,9 +35,11 @@ Result<nodeimage::InitramfsMaker> initramfs_maker(const Options& options, const 
                             "Name the static bridgehead-init and a static busybox.");
     }
   }
-  return [request](const fs::path& tree, const fs::path& output) mutable -> Result<nodeimage::InitramfsSummary> {
+  return [request, given = options.initramfs](const fs::path& tree,
+                                              const fs::path& output) mutable -> Result<nodeimage::InitramfsSummary> {
     request.tree = tree;
-    const auto report = netboot::build_initramfs(request, output);
+    const auto report =
+        given.empty() ? netboot::build_initramfs(request, output) : netboot::take_initramfs(request, given, output);
     if (!report) return forward(report);
     return nodeimage::InitramfsSummary{report->kernel_version, report->kernel, report->warnings,
                                        netboot::to_json(*report)};

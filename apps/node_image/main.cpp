@@ -47,6 +47,8 @@ void add_others(CLI::App& app, Options& options) {
       ->type_name("PATH");
   import->add_option("--ref", options.reference, "Which image of an OCI layout that has several")->type_name("NAME");
   import->add_option("--sha256", options.sha256, "What the tar must hash to")->type_name("HEX");
+  import->add_option("--initramfs", options.initramfs, "A file in it, made by dracut with our module, instead of ours")
+      ->type_name("PATH");
   add_output(*import, options);
   auto* diff = app.add_subcommand("diff", "What differs between two images: packages, files");
   diff->add_option("from", options.first)->required()->type_name("DIR");

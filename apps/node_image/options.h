@@ -14,6 +14,7 @@ struct Options {
   std::filesystem::path source;  // import
   std::string reference;
   std::string sha256;
+  std::string initramfs;  // a file of the source
   std::filesystem::path output;
   std::vector<std::filesystem::path> debs;
   std::vector<std::filesystem::path> recipe_directories;

@@ -138,9 +138,10 @@ void ImageWorks::carry_out(const state::Record<model::Operation>& record, const 
   finish(operation.id, made ? std::nullopt : std::optional(made.error()), made ? &*made : nullptr);
 }
 
-nodeimage::InitramfsMaker ImageWorks::initramfs_maker(const std::string& role) const {
-  return [this, role](const std::filesystem::path& tree,
-                      const std::filesystem::path& output) -> Result<nodeimage::InitramfsSummary> {
+// `given`: a file of the tree to take instead of making one; "" = ours.
+nodeimage::InitramfsMaker ImageWorks::initramfs_maker(const std::string& role, const std::string& given) const {
+  return [this, role, given](const std::filesystem::path& tree,
+                             const std::filesystem::path& output) -> Result<nodeimage::InitramfsSummary> {
     netboot::InitramfsRequest request;
     request.tree = tree;
     request.init = tools_.init;
@@ -149,7 +150,8 @@ nodeimage::InitramfsMaker ImageWorks::initramfs_maker(const std::string& role) c
     request.vlan = true;
     request.bond = true;
     request.role = role;
-    const auto report = netboot::build_initramfs(request, output);
+    const auto report =
+        given.empty() ? netboot::build_initramfs(request, output) : netboot::take_initramfs(request, given, output);
     if (!report) return forward(report);
     return nodeimage::InitramfsSummary{.kernel_version = report->kernel_version,
                                        .kernel = report->kernel,
@@ -180,7 +182,7 @@ Result<nodeimage::Manifest> ImageWorks::make(const model::Operation& operation, 
     staged = builder_.build(*recipe, options, progress, stop);
   } else {
     nodeimage::ImportOptions options{.role = image.role, .keep_tree = tools_.keep_trees};
-    options.initramfs = initramfs_maker(image.role);
+    options.initramfs = initramfs_maker(image.role, operation.parameters.value("initramfs", std::string()));
     staged = builder_.import(operation.parameters.value("path", std::string()), options, progress, stop);
   }
   if (!staged) return forward(staged);

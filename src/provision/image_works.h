@@ -41,7 +41,7 @@ class ImageWorks {
   void carry_out(const state::Record<model::Operation>& operation, const std::stop_token& stop);
   Result<nodeimage::Manifest> make(const model::Operation& operation, const model::NodeImage& image,
                                    const ProgressSink& progress, const std::stop_token& stop);
-  nodeimage::InitramfsMaker initramfs_maker(const std::string& role) const;
+  nodeimage::InitramfsMaker initramfs_maker(const std::string& role, const std::string& given = {}) const;
   Status begin(const state::Record<model::Operation>& operation);
   void finish(const model::OperationId& id, const std::optional<Error>& error, const nodeimage::Manifest* made);
   void remove(const model::Operation& operation);

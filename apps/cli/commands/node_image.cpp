@@ -39,7 +39,7 @@ void add_build(CLI::App& image, Context& context) {
 
 void add_node_image_import(CLI::App& image, Context& context) {
   struct Options {
-    std::string path, name, role = "compute";
+    std::string path, name, role = "compute", initramfs;
     ChangeFlags flags;
   };
   const auto options = std::make_shared<Options>();
@@ -48,13 +48,16 @@ void add_node_image_import(CLI::App& image, Context& context) {
   import->add_option("path", options->path, "Directory or tar on the manager's machine")->required();
   import->add_option("--name", options->name, "Its name, such as rocky-9 (default: the file's)");
   add_role(*import, options->role);
+  import->add_option("--initramfs", options->initramfs,
+                     "A file in it, made by dracut with our module, instead of our own initramfs");
   add_change_flags(*import, options->flags);
   on_chosen(*import, context, [&context, options](ApiClient& api) -> Status {
     std::error_code error;
     const auto path = std::filesystem::absolute(options->path, error);
     if (error) return fail(ErrorCode::invalid_argument, "{}: {}", options->path, error.message());
     const auto base = options->name.empty() ? image_base_of(path.lexically_normal()) : options->name;
-    const nlohmann::json body = {{"base", base}, {"path", path.lexically_normal().string()}, {"role", options->role}};
+    nlohmann::json body = {{"base", base}, {"path", path.lexically_normal().string()}, {"role", options->role}};
+    if (!options->initramfs.empty()) body["initramfs"] = options->initramfs;
     return make_image(context, api, body, options->flags);
   });
 }

@@ -59,6 +59,7 @@ Result<NodeImageRequest> read_node_image(std::string_view body) {
     reader.require("base");
     reader.text("path", request.path);
     reader.text("role", request.role);
+    reader.text("initramfs", request.initramfs);
   });
 }
 

@@ -44,6 +44,7 @@ struct NodeImageRequest {
   std::string base;
   std::optional<std::string> path;  // none = build it
   std::string role = "compute";
+  std::string initramfs;  // with a path
 };
 Result<NodeImageRequest> read_node_image(std::string_view body);
 // For actions that take nothing: an empty body or {}.

@@ -10,8 +10,14 @@ namespace {
 
 Result<reconcile::Accepted<model::NodeImage>> make_node_image(Services& services, const reconcile::Caller& caller,
                                                               const NodeImageRequest& request) {
-  if (!request.path) return build_node_image(services.commander, caller, {request.base, request.role});
-  return import_node_image(services.commander, caller, {request.base, *request.path, request.role});
+  if (request.path) {
+    return import_node_image(services.commander, caller,
+                             {request.base, *request.path, request.role, request.initramfs});
+  }
+  if (!request.initramfs.empty()) {
+    return fail(ErrorCode::invalid_argument, "initramfs: is for imports; what is built gets one of ours");
+  }
+  return build_node_image(services.commander, caller, {request.base, request.role});
 }
 
 Result<model::NodeImage> ready_node_image(const Services& services, const std::string& reference) {

@@ -211,6 +211,7 @@ TEST_F(NetbootApiTest, NodeImagesAreMadeByTheManagerOnly) {
   EXPECT_EQ(field_of(post(path("/node-images"), {{"base", "debian-12"}, {"role", "x"}})), "role");
   EXPECT_EQ(field_of(post(path("/node-images"), {{"base", "rocky"}, {"path", "rocky.tar"}})), "path");
   EXPECT_EQ(field_of(post(path("/node-images"), {{"base", "rocky"}, {"path", ""}})), "path");
+  EXPECT_EQ(field_of(post(path("/node-images"), {{"base", "debian-12"}, {"initramfs", "boot/x.img"}})), "initramfs");
   EXPECT_EQ(post(path("/node-images?dry_run=true"), {{"base", "debian-12"}}).json()["node_image"]["name"],
             "debian-12:1");
   EXPECT_EQ(get(path("/node-images")).json()["items"].size(), 0U);

@@ -125,8 +125,11 @@ void RoutesTest::walk_netboot() {
   const auto built = expect(202, "POST", "/node-images", {{"base", "debian-13"}, {"role", "compute"}});
   EXPECT_THAT(built.headers, HasSubstr("Location: /api/v1/node-images/"));
   finish_operation(built.json()["operation"]["id"], model::OperationState::succeeded);
-  const auto imported = expect(202, "POST", "/node-images", {{"base", "rocky-9"}, {"path", "/srv/rocky9.tar"}}).json();
+  const auto imported = expect(202, "POST", "/node-images",
+                               {{"base", "rocky-9"}, {"path", "/srv/rocky9.tar"}, {"initramfs", "boot/i.img"}})
+                            .json();
   EXPECT_EQ(imported["operation"]["parameters"]["path"], "/srv/rocky9.tar");
+  EXPECT_EQ(imported["operation"]["parameters"]["initramfs"], "boot/i.img");
   finish_operation(imported["operation"]["id"], model::OperationState::failed);
   EXPECT_EQ(expect(200, "GET", "/node-images").json()["items"].size(), 4U);
   EXPECT_EQ(expect(200, "GET", "/node-images/debian-12").json()["version"], 2);

@@ -106,6 +106,13 @@ struct InitramfsReport {
 // Writes `output` atomically, mode 0644; when it fails, what was there stays.
 Result<InitramfsReport> build_initramfs(const InitramfsRequest& request, const std::filesystem::path& output);
 
+// Instead of making one: `file` of the tree, which dracut has made there with our module in it (boot/dracut), copied to
+// `output` as it is. Its kernel is the request's, else the one whose version stands in the file's name, else the
+// newest; init, busybox and what else is for making one aren't looked at. failed_precondition, too, where
+// bridgehead-init isn't in it.
+Result<InitramfsReport> take_initramfs(InitramfsRequest request, const std::string& file,
+                                       const std::filesystem::path& output);
+
 // For --json and the manifest of a node image.
 nlohmann::json to_json(const InitramfsReport& report);
 

@@ -62,6 +62,7 @@ struct ImportNodeImage {
   std::string base;
   std::string path;  // on the manager's machine: a directory, a tar, an OCI layout
   std::string role = "compute";
+  std::string initramfs;  // a file in it, made by dracut with our module; "" = ours is made
 };
 // The next version of `base` is made on the manager's machine.
 Result<Accepted<model::NodeImage>> build_node_image(Commander& commander, const Caller& caller,

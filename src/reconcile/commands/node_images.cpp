@@ -146,9 +146,11 @@ Result<Accepted<model::NodeImage>> import_node_image(Commander& commander, const
   if (auto checked = validate::name("node image", request.base, "base"); !checked) return forward(checked);
   if (auto checked = check_role(request.role); !checked) return forward(checked);
   if (!request.path.starts_with('/')) return wrong("path", "must be absolute, on the manager's machine");
+  nlohmann::json parameters = {{"path", request.path}};
+  if (!request.initramfs.empty()) parameters["initramfs"] = request.initramfs;
   return run_operation<model::NodeImage>(commander, caller, [&](Draft& draft) {
     return make_image(draft, request.base, request.role, request.path, model::operation_kind::node_image_import,
-                      {{"path", request.path}});
+                      parameters);
   });
 }
 
