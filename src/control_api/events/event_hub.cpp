@@ -115,9 +115,9 @@ void EventHub::run() {
       for (const auto& waiter : waiters_) until = std::min(until, waiter.deadline);
       std::unique_lock lock(mutex_);
       wake_.wait_until(lock, until, [this] { return inbox_.changed || stopping_; });
+      if (stopping_) break;  // who has just come is answered below, with the others
       inbox = std::exchange(inbox_, {});
       stream_count_ = streams_.size() + inbox.newcomers.size();
-      if (stopping_) break;
     }
     pass(std::move(inbox));
     std::unique_lock lock(mutex_);
