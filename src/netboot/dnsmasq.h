@@ -96,14 +96,30 @@ enum class SightingKind {
   refused,  // NAK, no address left, ignored
 };
 
+// Who asks by DHCP, by what it calls itself.
+enum class Asker {
+  firmware,  // of a machine that boots over the network: PXE or UEFI HTTP Boot
+  loader,    // iPXE, from the NIC's ROM or loaded by the firmware
+  other,     // our initramfs, a system that runs, or not known
+};
+
 struct Sighting {
   SightingKind kind = SightingKind::discover;
   std::string mac;      // "" for TFTP, which knows only the address
   std::string address;  // "" if the line has none
   std::string detail;   // tftp: the file; refused: why; ack: the host name
+  Asker asker = Asker::other;
   bool operator==(const Sighting&) const = default;
 };
 
-std::optional<Sighting> parse_dnsmasq_line(std::string_view line);
+// Reads a log line by line, since dnsmasq tells in lines of their own who sent a message. One thread.
+class SightingReader {
+ public:
+  std::optional<Sighting> read(std::string_view line);
+
+ private:
+  std::string transaction_;  // of the DHCP message that the log is at
+  Asker asker_ = Asker::other;
+};
 
 }  // namespace bridgehead::netboot

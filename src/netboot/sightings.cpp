@@ -1,4 +1,6 @@
 // What dnsmasq's log says of machines. Lines as dnsmasq 2.90 writes them, for instance:
+//   dnsmasq-dhcp: 3817 vendor class: PXEClient:Arch:00000:UNDI:002001
+//   dnsmasq-dhcp: 3817 user class: iPXE
 //   dnsmasq-dhcp: 3817 DHCPACK(prov0) 10.20.0.101 52:54:00:12:34:56 rack1-1
 //   dnsmasq-tftp: sent /srv/tftp/undionly.kpxe to 10.20.0.101
 #include <algorithm>
@@ -90,18 +92,38 @@ std::optional<Sighting> parse_tftp(std::string_view text) {
   return std::nullopt;
 }
 
+// Debian's iPXE says both; firmware says only the first.
+std::optional<Asker> asker_of(std::string_view text) {
+  constexpr std::string_view kVendorClass = "vendor class: ";
+  constexpr std::string_view kUserClass = "user class: ";
+  if (text.starts_with(kUserClass) && text.substr(kUserClass.size()).find("iPXE") != std::string_view::npos)
+    return Asker::loader;
+  if (!text.starts_with(kVendorClass)) return std::nullopt;
+  text.remove_prefix(kVendorClass.size());
+  return text.starts_with("PXEClient") || text.starts_with("HTTPClient") ? Asker::firmware : Asker::other;
+}
+
 }  // namespace
 
-std::optional<Sighting> parse_dnsmasq_line(std::string_view line) {
+std::optional<Sighting> SightingReader::read(std::string_view line) {
   const auto colon = line.find(": ");
   if (colon == std::string_view::npos) return std::nullopt;
   // "dnsmasq-dhcp" or "dnsmasq-dhcp[123]", after a date if there is one.
   auto program = line.substr(0, colon);
   program = program.substr(program.rfind(' ') == std::string_view::npos ? 0 : program.rfind(' ') + 1);
   program = program.substr(0, program.find('['));
-  if (program == "dnsmasq-dhcp") return parse_dhcp(line.substr(colon + 2));
-  if (program == "dnsmasq-tftp") return parse_tftp(line.substr(colon + 2));
-  return std::nullopt;
+  auto text = line.substr(colon + 2);
+  if (program == "dnsmasq-tftp") return parse_tftp(text);
+  if (program != "dnsmasq-dhcp") return std::nullopt;
+  auto sighting = parse_dhcp(text);
+  const auto transaction = next_word(text);
+  if (transaction != transaction_) {
+    transaction_ = transaction;
+    asker_ = Asker::other;
+  }
+  if (const auto asker = asker_of(rest_of(text))) asker_ = *asker;
+  if (sighting) sighting->asker = asker_;
+  return sighting;
 }
 
 }  // namespace bridgehead::netboot

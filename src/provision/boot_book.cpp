@@ -11,12 +11,12 @@ namespace bridgehead::provision {
 namespace {
 
 constexpr std::size_t kMostEvents = 100;
-constexpr std::size_t kMostStrangers = 4096;
+constexpr std::size_t kMostAsked = 16'384;
 constexpr std::size_t kMostNewMachines = 16'384;
 constexpr std::size_t kMostLogLines = 400;
 constexpr std::size_t kLongestLine = 400;
 constexpr std::chrono::hours kJoinTokenLife{1};
-// A firmware that retries DHCP for a minute is still in the same boot.
+// Where nobody saw a DHCP exchange, a loader that asks again within this time is still in the same boot.
 constexpr std::chrono::seconds kQuiet{90};
 
 std::string printable(std::string_view text, std::size_t longest) {
@@ -44,14 +44,20 @@ std::string newest_image(const state::Inventory& inventory) {
   return newest ? newest->value.name : std::string();
 }
 
-}  // namespace
-
-bool is_over(const model::Boot& boot, Timestamp now) {
-  if (boot.events.empty()) return true;
-  const auto& last = boot.events.back();
-  if (last.step == model::BootStep::ready) return true;
-  return last.step != model::BootStep::kernel && now - last.time > kQuiet;
+bool all_are(const model::Boot& boot, std::initializer_list<model::BootStep> steps) {
+  return std::all_of(boot.events.begin(), boot.events.end(), [&](const auto& event) {
+    return std::find(steps.begin(), steps.end(), event.step) != steps.end();
+  });
 }
+
+// Whether a loader that asks for its script now is in the boot whose story this is. A boot that DHCP began lasts until
+// DHCP begins another, however long the loader takes or somebody looks at its menu.
+bool goes_on(const model::Boot& boot, Timestamp now) {
+  if (boot.events.empty() || !all_are(boot, {model::BootStep::dhcp, model::BootStep::bootstrap})) return false;
+  return boot.events.front().step == model::BootStep::dhcp || now - boot.events.back().time <= kQuiet;
+}
+
+}  // namespace
 
 BootBook::BootBook(state::Inventory& inventory, const Clock& clock, RandomSource& random)
     : inventory_(inventory), clock_(clock), random_(random) {
@@ -176,20 +182,14 @@ Result<std::string> BootBook::begin(const model::NodeId& node, const std::string
     // The address was given before the loader asked for its script: both belong to one boot.
     if (before) {
       by_token_.erase(before->value.token_sha256);
-      const auto& events = before->value.events;
-      const bool same = std::all_of(events.begin(), events.end(), [&](const auto& event) {
-        return event.step == model::BootStep::dhcp || event.step == model::BootStep::bootstrap;
-      });
-      if (same && !events.empty() && now - events.back().time <= kQuiet) {
-        boot.events = events;
+      if (goes_on(before->value, now)) {
+        boot.events = before->value.events;
         boot.started = before->value.started;
       }
     }
-    if (const auto seen = strangers_.find(record->value.netboot->mac); seen != strangers_.end()) {
-      if (!before && now - seen->second.time <= kQuiet) {
-        boot.events.push_back(seen->second);
-        boot.started = seen->second.time;
-      }
+    if (const auto asked = asked_.find(record->value.netboot->mac); asked != asked_.end() && !before) {
+      boot.events.push_back(asked->second.first);
+      boot.started = asked->second.first.time;
     }
     model::BootEvent told{.step = model::BootStep::bootstrap, .message = discovery ? "discovery" : image, .time = now};
     boot.events.push_back(told);
@@ -202,7 +202,7 @@ Result<std::string> BootBook::begin(const model::NodeId& node, const std::string
     return {};
   });
   if (!committed) return forward(committed);
-  if (const auto record = inventory_.find<model::Node>(node)) strangers_.erase(record->value.netboot->mac);
+  if (const auto record = inventory_.find<model::Node>(node)) asked_.erase(record->value.netboot->mac);
   by_token_[pki::sha256_hex(secret)] = node;
   return secret;
 }
@@ -241,37 +241,36 @@ Status BootBook::change_boot(const model::NodeId& node, const std::function<void
   return committed ? Status() : forward(committed);
 }
 
-Status BootBook::got_address(const std::string& mac, const std::string& address) {
-  if (const auto node = find(mac)) return sighted(node->value.id, model::BootStep::dhcp, address);
-  const std::lock_guard lock(mutex_);
-  if (strangers_.size() >= kMostStrangers) strangers_.clear();
-  strangers_[mac] = {.step = model::BootStep::dhcp, .message = printable(address, 64), .time = clock_.now()};
-  return {};
-}
-
-Status BootBook::sighted(const model::NodeId& node, model::BootStep step, const std::string& message) {
-  const auto now = clock_.now();
-  const model::BootEvent event{.step = step, .message = printable(message, kLongestLine), .time = now};
-  const auto before = inventory_.find<model::Boot>(node);
-  const bool fresh = !before || is_over(before->value, now);
-  if (!fresh) {
-    const auto& events = before->value.events;
-    const auto last = events.back().step;
-    const bool early = last == model::BootStep::dhcp || last == model::BootStep::bootstrap;
-    if (!early || std::find_if(events.begin(), events.end(), [&](const auto& e) {
-                    return e.step == step && e.message == event.message;
-                  }) != events.end()) {
-      return {};  // our own initramfs asks by DHCP too; loaders ask again and again
-    }
+Status BootBook::got_address(const std::string& mac, const std::string& address, netboot::Asker asker) {
+  using enum netboot::Asker;
+  if (asker == other) return {};
+  const model::BootEvent event{
+      .step = model::BootStep::dhcp, .message = printable(address, kLongestLine), .time = clock_.now()};
+  const auto node = find(mac);
+  const auto before = node ? inventory_.find<model::Boot>(node->value.id) : nullptr;
+  // The firmware asks first, then once the loader that it has loaded; a firmware that is a loader only asks as one.
+  bool first = asker == firmware;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto last = asked_.find(mac);
+    if (last != asked_.end() && last->second.asker == loader) first = true;
+    if (!node && last == asked_.end()) first = true;
+    if (asked_.size() >= kMostAsked) asked_.clear();
+    auto& asked = asked_[mac];
+    asked.asker = asker;
+    if (first) asked.first = event;
   }
+  if (!node) return {};
+  if (!before || before->value.events.empty() || !all_are(before->value, {model::BootStep::dhcp})) first = true;
+  if (!first && before->value.events.back().message == event.message) return {};
   return change_boot(
-      node,
+      node->value.id,
       [&](model::Boot& boot) {
-        if (fresh) {
+        if (first) {
           by_token_.erase(boot.token_sha256);
           boot = {};
-          boot.id = node;
-          boot.started = now;
+          boot.id = node->value.id;
+          boot.started = event.time;
         }
         boot.events.push_back(event);
       },

@@ -4,7 +4,6 @@
 // (too many machines that nobody lets in), those of the store.
 #pragma once
 
-#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 #include "base/random.h"
 #include "model/netboot.h"
 #include "model/node.h"
+#include "netboot/dnsmasq.h"
 #include "state/inventory.h"
 
 namespace bridgehead::provision {
@@ -42,10 +42,10 @@ class BootBook {
   // The boot that this token is of; null = none.
   state::Record<model::Boot> boot_of(std::string_view token);
 
-  // A machine got an address: opens a new story when the last one is over. One that nobody knows yet is remembered for
-  // the moment when it asks for its script.
-  Status got_address(const std::string& mac, const std::string& address);
-  Status sighted(const model::NodeId& node, model::BootStep step, const std::string& message);
+  // A machine got an address, which opens a new story where it begins a boot. What else asks by DHCP (a node that
+  // renews its lease, a system on the machine's disk) is no boot. A machine that nobody knows yet is remembered for the
+  // moment when it asks for its script.
+  Status got_address(const std::string& mac, const std::string& address, netboot::Asker asker);
   Status note(const model::NodeId& node, model::BootStep step, const std::string& message);
   Status add_log(const model::NodeId& node, std::string_view text);
   Status set_hardware(const model::NodeId& node, const model::Hardware& hardware);
@@ -67,10 +67,12 @@ class BootBook {
   std::mutex mutex_;  // guards the indexes, and makes changes of boots take turns
   std::unordered_map<std::string, model::NodeId> by_mac_;
   std::unordered_map<std::string, model::NodeId> by_token_;  // by its hash
-  std::map<std::string, model::BootEvent> strangers_;        // by MAC: the address that DHCP gave them
+  // By MAC, until the script is asked for: the address with which the boot began, and who has asked last.
+  struct Asked {
+    model::BootEvent first;
+    netboot::Asker asker = netboot::Asker::other;
+  };
+  std::unordered_map<std::string, Asked> asked_;
 };
-
-// Whether this boot is over: its machine may start another one.
-bool is_over(const model::Boot& boot, Timestamp now);
 
 }  // namespace bridgehead::provision

@@ -87,12 +87,12 @@ void NetbootService::take_events(const std::vector<model::Event>& events) {
 }
 
 void NetbootService::heard(std::string_view line) {
-  const auto sighting = netboot::parse_dnsmasq_line(line);
+  const std::lock_guard lock(mutex_);
+  const auto sighting = sightings_.read(line);
   if (!sighting || sighting->mac.empty()) return;
   if (sighting->kind != netboot::SightingKind::ack) return;
-  const std::lock_guard lock(mutex_);
   to_note_.emplace_back([this, sighting = *sighting] {
-    const auto noted = book_.got_address(sighting.mac, sighting.address);
+    const auto noted = book_.got_address(sighting.mac, sighting.address, sighting.asker);
     if (!noted) log::warning(boot_not_recorded, "{}: {}", sighting.mac, noted.error().describe());
   });
   wake_.notify_all();

@@ -93,6 +93,7 @@ class NetbootService final : public reconcile::NetbootPort {
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable_any wake_;
   bool look_ = true;
+  netboot::SightingReader sightings_;
   std::vector<std::function<void()>> to_note_;  // steps of boots, told by events and dnsmasq
   std::map<std::string, Part> parts_;
   std::vector<std::string> foreign_dhcp_;

@@ -35,7 +35,7 @@ void check_request(std::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   check_request(bytes);
-  (void)parse_dnsmasq_line(bytes);
+  (void)SightingReader().read(bytes);
   (void)canonical_mac(bytes);
   (void)decode_dhcp(bytes);
   if (const auto payload = client_payload(bytes)) (void)decode_dhcp(payload->bytes);

@@ -37,7 +37,7 @@ class DnsmasqRootTest : public ::testing::Test {
     service.on_line = [this](std::string_view line) {
       const std::lock_guard lock(mutex);
       lines += std::string(line) + "\n";
-      if (auto sighting = parse_dnsmasq_line(line)) sightings.push_back(*sighting);
+      if (auto sighting = reader.read(line)) sightings.push_back(*sighting);
     };
     const auto started = supervisor.start(service);
     ASSERT_TRUE(started) << started.error().describe();
@@ -54,10 +54,11 @@ class DnsmasqRootTest : public ::testing::Test {
     segment.as_client([&] { lease = get_lease(firmware, patience); });
     return lease;
   }
-  bool saw(SightingKind kind, const std::string& mac, const std::string& address) {
+  bool saw(SightingKind kind, const std::string& mac, const std::string& address,
+           std::optional<Asker> asker = std::nullopt) {
     const std::lock_guard lock(mutex);
     return std::any_of(sightings.begin(), sightings.end(), [&](const Sighting& one) {
-      return one.kind == kind && one.mac == mac && one.address == address;
+      return one.kind == kind && one.mac == mac && one.address == address && one.asker == asker.value_or(one.asker);
     });
   }
   std::string log() {
@@ -70,6 +71,7 @@ class DnsmasqRootTest : public ::testing::Test {
   SystemClock clock;
   std::mutex mutex;
   std::string lines;
+  SightingReader reader;
   std::vector<Sighting> sightings;
   DnsmasqPlan plan;
   std::vector<Reservation> reservations;
@@ -119,6 +121,9 @@ TEST_F(DnsmasqRootTest, AnswersByArchitectureAndMethod) {
               unknown->address.starts_with("10.20.3."))
       << unknown->address;
   EXPECT_TRUE(eventually([&] { return saw(SightingKind::ack, "52:54:00:00:00:01", "10.20.0.101"); })) << log();
+  EXPECT_TRUE(saw(SightingKind::ack, "52:54:00:00:00:01", "10.20.0.101", Asker::firmware)) << log();
+  EXPECT_TRUE(saw(SightingKind::ack, "52:54:00:00:00:01", "10.20.0.101", Asker::loader)) << log();
+  EXPECT_FALSE(saw(SightingKind::ack, "52:54:00:00:00:01", "10.20.0.101", Asker::other)) << log();
   EXPECT_TRUE(saw(SightingKind::discover, "52:54:00:00:00:99", ""));
 }
 

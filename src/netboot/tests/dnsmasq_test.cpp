@@ -117,7 +117,7 @@ TEST(Dnsmasq, Command) {
 
 TEST(Dnsmasq, LogLines) {
   const auto expect = [](std::string_view line, Sighting wanted) {
-    const auto got = parse_dnsmasq_line(line);
+    const auto got = SightingReader().read(line);
     ASSERT_TRUE(got) << line;
     EXPECT_EQ(*got, wanted) << line << " -> " << got->mac << " " << got->address << " '" << got->detail << "'";
   };
@@ -146,8 +146,28 @@ TEST(Dnsmasq, LogLines) {
   for (const char* line : {"", "dnsmasq: started", "dnsmasq-dhcp: 1 tags: bios, ipxe", "dnsmasq-dhcp: (",
                            "dnsmasq-dhcp: X(", "dnsmasq-tftp: sent to", "dnsmasq-tftp: sent  to 10.20.0.101x",
                            "dnsmasq-tftp: sent to 1.2.3.4", "dnsmasq-dhcp: 1 DHCPACK(prov0) 10.20.0.101 nonsense"}) {
-    EXPECT_FALSE(parse_dnsmasq_line(line)) << line;
+    EXPECT_FALSE(SightingReader().read(line)) << line;
   }
+}
+
+TEST(Dnsmasq, LogTellsWhoAsks) {
+  SightingReader reader;
+  const auto asker = [&](const std::vector<std::string>& lines) {
+    std::optional<Sighting> last;
+    for (const auto& line : lines) last = reader.read("dnsmasq-dhcp: " + line);
+    EXPECT_TRUE(last && last->kind == SightingKind::ack) << lines.back();
+    return last ? last->asker : Asker::other;
+  };
+  const std::string ack = " DHCPACK(prov0) 10.20.0.101 52:54:00:12:34:56";
+  EXPECT_EQ(asker({"7 vendor class: PXEClient:Arch:00007:UNDI:003016",
+                   "7 DHCPREQUEST(prov0) 10.20.0.101 52:54:00:12:34:56", "7 tags: efi, prov0", "7" + ack}),
+            Asker::firmware);
+  EXPECT_EQ(asker({"8 vendor class: HTTPClient:Arch:00016:UNDI:003001", "8" + ack}), Asker::firmware);
+  EXPECT_EQ(asker({"9 vendor class: PXEClient:Arch:00000:UNDI:002001", "9 user class: iPXE", "9" + ack}),
+            Asker::loader);
+  EXPECT_EQ(asker({"10" + ack}), Asker::other) << "nothing is taken over from the message before";
+  EXPECT_EQ(asker({"11 vendor class: PXEClient:Arch:00000", "11 vendor class: bridgehead", "11" + ack}), Asker::other);
+  EXPECT_EQ(asker({"12 vendor class: PXEClient:Arch:00000", "13" + ack}), Asker::other);
 }
 
 }  // namespace

@@ -257,32 +257,92 @@ TEST_F(ProvisionTest, TheStoryOfABootSurvivesTheManager) {
   EXPECT_EQ(steps(), std::vector<std::string>{"bootstrap debian-12:1"});
 }
 
-TEST_F(ProvisionTest, SightingsOfDhcpOpenABootAndDoNotDisturbOne) {
+using netboot::Asker;
+using Steps = std::vector<std::string>;
+
+TEST_F(ProvisionTest, DhcpOpensABootAndDoesNotDisturbOne) {
   enable(true);
   add_image("debian-12:1");
   const auto token = value_of(get("/boot/v1/ipxe", {{"mac", kMac}}).body, "bh.boot");
   const auto id = node().id;
   post("/boot/v1/progress", {{"boot", token}, {"step", "kernel"}});
-  ASSERT_TRUE(book_->sighted(id, model::BootStep::dhcp, "10.77.0.101"));
+  const auto got_address = [&](Asker asker) { EXPECT_TRUE(book_->got_address(kMac, "10.77.0.101", asker)); };
+  clock_.advance(std::chrono::minutes(10));
+  got_address(Asker::other);
   EXPECT_EQ(steps().back(), "kernel") << "our own initramfs asks by DHCP, too";
   ASSERT_TRUE(book_->note(id, model::BootStep::agent, ""));
   ASSERT_TRUE(book_->note(id, model::BootStep::ready, ""));
   ASSERT_TRUE(book_->note(id, model::BootStep::ready, ""));
-  EXPECT_EQ(steps().back(), "ready");
-  ASSERT_TRUE(book_->sighted(id, model::BootStep::dhcp, "10.77.0.101"));
-  EXPECT_EQ(steps(), std::vector<std::string>{"dhcp 10.77.0.101"}) << "powered on again";
-  get("/boot/v1/ipxe", {{"mac", kMac}});
-  EXPECT_EQ(steps(), (std::vector<std::string>{"dhcp 10.77.0.101", "bootstrap debian-12:1"}));
+  clock_.advance(std::chrono::hours(6));
+  got_address(Asker::other);
+  EXPECT_EQ(steps().back(), "ready") << "a node that renews its lease";
+  for (const auto asker : {Asker::firmware, Asker::loader}) {
+    got_address(asker);
+    EXPECT_EQ(steps(), Steps{"dhcp 10.77.0.101"}) << "powered on again";
+    get("/boot/v1/ipxe", {{"mac", kMac}});
+    EXPECT_EQ(steps(), (Steps{"dhcp 10.77.0.101", "bootstrap debian-12:1"}));
+  }
 }
 
 TEST_F(ProvisionTest, TheFirstBootOfAStrangerBeginsWithItsAddress) {
   enable(true);
   add_image("debian-12:1");
-  ASSERT_TRUE(book_->got_address(kMac, "10.77.0.101"));
+  ASSERT_TRUE(book_->got_address(kMac, "10.77.0.101", Asker::other));
+  ASSERT_TRUE(book_->got_address(kMac, "10.77.0.102", Asker::firmware));
+  const auto begun = clock_.now();
+  clock_.advance(std::chrono::minutes(4));
+  ASSERT_TRUE(book_->got_address(kMac, "10.77.0.102", Asker::loader));
   EXPECT_TRUE(inventory_->all<model::Node>().empty()) << "an address alone makes no node";
-  clock_.advance(std::chrono::seconds(3));
+  clock_.advance(std::chrono::minutes(4));
   get("/boot/v1/ipxe", {{"mac", kMac}});
-  EXPECT_EQ(steps(), (std::vector<std::string>{"dhcp 10.77.0.101", "bootstrap debian-12:1"}));
+  EXPECT_EQ(steps(), (Steps{"dhcp 10.77.0.102", "bootstrap debian-12:1"})) << "a slow loader loses nothing";
+  EXPECT_EQ(inventory_->find<model::Boot>(node().id)->value.started, begun);
+}
+
+TEST_F(ProvisionTest, ASlowLoaderLosesNoStep) {
+  enable(true);
+  const auto older = add_image("debian-12:1");
+  add_image("debian-12:2");
+  get("/boot/v1/ipxe", {{"mac", kMac}});
+  clock_.advance(std::chrono::hours(1));
+  const auto begun = clock_.now();
+  for (const auto asker : {Asker::firmware, Asker::loader}) {
+    ASSERT_TRUE(book_->got_address(kMac, "10.77.0.101", asker));
+    clock_.advance(std::chrono::minutes(5));
+  }
+  restart();  // what it has learned is in the records
+  get("/boot/v1/ipxe", {{"mac", kMac}});
+  clock_.advance(std::chrono::minutes(20));  // somebody looks at the menu
+  get("/boot/v1/ipxe", {{"mac", kMac}, {"image", older.id.str()}});
+  EXPECT_EQ(steps(), (Steps{"dhcp 10.77.0.101", "bootstrap debian-12:2", "bootstrap debian-12:1"}));
+  EXPECT_EQ(inventory_->find<model::Boot>(node().id)->value.started, begun);
+}
+
+TEST_F(ProvisionTest, APowerCycleInTheLoaderBeginsANewStory) {
+  enable(true);
+  add_image("debian-12:1");
+  get("/boot/v1/ipxe", {{"mac", kMac}});
+  for (const auto asker : {Asker::firmware, Asker::loader}) {
+    for (int i = 0; i < 2; ++i) {
+      clock_.advance(std::chrono::seconds(20));
+      ASSERT_TRUE(book_->got_address(kMac, "10.77.0.101", asker));
+    }
+    const auto boot = inventory_->find<model::Boot>(node().id)->value;
+    EXPECT_EQ(steps(), Steps{"dhcp 10.77.0.101"});
+    EXPECT_EQ(boot.started, clock_.now()) << "the second one: it came no further before";
+  }
+}
+
+TEST_F(ProvisionTest, BootsBesideAnotherDhcpServerAreToldApartByTime) {
+  enable(true);
+  add_image("debian-12:1");
+  get("/boot/v1/ipxe", {{"mac", kMac}});
+  clock_.advance(std::chrono::seconds(30));
+  get("/boot/v1/ipxe", {{"mac", kMac}});
+  EXPECT_EQ(steps(), (Steps{"bootstrap debian-12:1", "bootstrap debian-12:1"})) << "the loader asks again";
+  clock_.advance(std::chrono::minutes(5));
+  get("/boot/v1/ipxe", {{"mac", kMac}});
+  EXPECT_EQ(steps(), Steps{"bootstrap debian-12:1"}) << "the machine was powered on again";
 }
 
 TEST_F(ProvisionTest, RootsByEachTransport) {
