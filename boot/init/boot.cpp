@@ -1,5 +1,6 @@
 #include "boot.h"
 
+#include <signal.h>
 #include <sys/reboot.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include "handover.h"
 #include "hardware.h"
 #include "http_client.h"
+#include "lease_daemon.h"
 #include "process.h"
 #include "text.h"
 
@@ -60,7 +62,21 @@ void Boot::report_arrival() {
   }
 }
 
+// From now on, since a machine may wait for its approval for longer than its lease lasts.
+void Boot::keep_lease() {
+  if (line_.static_address && !uplink_->by_dhcp) return;
+  auto daemon =
+      start_lease_daemon({uplink_->interface, {uplink_->lease.address.address, uplink_->mac, line_.hostname}});
+  if (daemon) {
+    lease_daemon_ = *daemon;
+  } else {
+    journal_.complain(daemon.error());  // the address is good for now
+  }
+}
+
 Status Boot::connect() {
+  if (lease_daemon_ > 0) ::kill(lease_daemon_, SIGKILL);
+  lease_daemon_ = 0;
   auto uplink = network_.connect([&](Deadline deadline) {
     while (!deadline.passed()) {
       if (host_answers(manager_.server().server, deadline.at_most(std::chrono::seconds(3)))) return true;
@@ -72,6 +88,7 @@ Status Boot::connect() {
   uplink_ = std::move(*uplink);
   journal_.say(concat(uplink_->interface, " has ", uplink_->lease.address.text(), ", ", uptime(),
                       " s after the kernel's start"));
+  keep_lease();
   manager_.set_identity({uplink_->mac.text(), smbios_uuid(), smbios_serial()});
   report_arrival();
   return {};

@@ -32,6 +32,7 @@ class Boot {
  private:
   Result<std::string> attempt();
   Status connect();
+  void keep_lease();
   Result<BootPlan> wait_for_plan();
   Result<std::string> make_root(const BootPlan& plan);
   void report_arrival();
@@ -44,6 +45,7 @@ class Boot {
   Manager manager_;
   Network network_;
   std::optional<Uplink> uplink_;
+  pid_t lease_daemon_ = 0;
   RootHoldings holdings_;
   std::string arrival_reported_for_;  // the boot's id
   int unanswered_ = 0;                // failures in a row to get a plan

@@ -73,6 +73,9 @@ Status read_network(std::string_view key, std::string_view value, CommandLine& l
   } else if (key == "bh.address") {
     line.address = HostAddress::parse(value);
     if (!line.address) return bad_argument(key, value, "an IPv4 address with its prefix length");
+  } else if (key == "bh.lease") {
+    if (value != "dhcp" && value != "static") return bad_argument(key, value, "dhcp or static");
+    line.static_address = value == "static";
   } else if (key == "bh.gateway") {
     line.gateway = Ipv4::parse(value);
     if (!line.gateway) return bad_argument(key, value, "an IPv4 address");

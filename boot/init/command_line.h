@@ -27,6 +27,7 @@ struct CommandLine {
   std::string boot;    // 64 hex digits, or empty: the plan brings it
   std::optional<Mac> mac;
   std::optional<HostAddress> address;
+  bool static_address = false;  // it is no DHCP server's lease
   std::optional<Ipv4> gateway;
   std::string bridge = "br0";
   std::uint16_t vlan = 0;  // 0: none

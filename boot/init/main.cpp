@@ -1,5 +1,5 @@
 // Process 1 of our initramfs, or what prepares the root in dracut's; and by its other names what it starts: the NBD
-// client, udhcpc's script, the kernel's modprobe.
+// client, the keeper of the DHCP lease, udhcpc's script, the kernel's modprobe.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -16,6 +16,7 @@
 #include "boot.h"
 #include "dhcp.h"
 #include "files.h"
+#include "lease_daemon.h"
 #include "module_loader.h"
 #include "nbd_daemon.h"
 #include "process.h"
@@ -24,8 +25,6 @@
 namespace {
 
 using namespace bridgehead::init;  // NOLINT(google-build-using-namespace)
-
-constexpr int daemon_ready_fd = 3;
 
 // The machine would stand still in a kernel panic; it restarts, so that it can be read what happened.
 // Async-signal-safe.
@@ -133,7 +132,8 @@ std::vector<std::string> strings(char** pointers) {
 int main(int count, char** arguments) {
   if (count < 1) return 2;
   const std::string_view name = arguments[0];
-  if (name == nbd_daemon_name) return run_nbd_daemon(strings(arguments), daemon_ready_fd);
+  if (name == nbd_daemon_name) return run_nbd_daemon(strings(arguments));
+  if (name == lease_daemon_name) return run_lease_daemon(strings(arguments));
   if (name.ends_with("/modprobe")) return run_as_modprobe(count, arguments);
   if (is_dhcp_script_call(count, arguments)) return run_as_dhcp_script(arguments[1]);
   if (::getpid() == 1) run_as_init({strings(arguments + 1), strings(environ)});

@@ -1,18 +1,11 @@
 #include "nbd_daemon.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 
-#include "files.h"
-#include "journal.h"
+#include "daemon.h"
 #include "nbd_kernel.h"
-#include "process.h"
 #include "text.h"
 
 namespace bridgehead::init {
@@ -21,22 +14,11 @@ namespace {
 constexpr std::chrono::seconds connect_limit{4};
 constexpr std::chrono::milliseconds first_pause{100};
 constexpr std::chrono::milliseconds longest_pause{3000};
-constexpr int ready_fd = 3;
-
-// What must not happen to a process that the root depends on: be paged out, killed for memory, or ended by a signal.
-void become_permanent() {
-  ::prctl(PR_SET_NAME, "bridgehead-nbd");
-  ::setsid();
-  if (::chdir("/") != 0) return;
-  write_value("/proc/self/oom_score_adj", "-1000");
-  ::mlockall(MCL_CURRENT | MCL_FUTURE);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2, SIGQUIT}) ::signal(number, SIG_IGN);
-}
 
 class Daemon {
  public:
-  Daemon(NbdDuty duty, NbdKernel events, NbdKernel control, int log)
-      : duty_(std::move(duty)), events_(std::move(events)), control_(std::move(control)), log_(log) {}
+  Daemon(NbdDuty duty, NbdKernel events, NbdKernel control)
+      : duty_(std::move(duty)), events_(std::move(events)), control_(std::move(control)) {}
 
   [[noreturn]] void run() {
     for (;;) {
@@ -48,10 +30,7 @@ class Daemon {
   }
 
  private:
-  void say(std::string_view text) {
-    const auto line = concat("bridgehead-nbd: ", text, "\n");
-    if (::write(log_, line.data(), line.size()) < 0) return;  // nobody else to tell
-  }
+  static void say(std::string_view text) { log_line("bridgehead-nbd", text, Severity::warning); }
 
   // Every server in turn until one works. The root has nothing else, so there is no end to it.
   void reconnect() {
@@ -89,7 +68,6 @@ class Daemon {
   NbdDuty duty_;
   NbdKernel events_;
   NbdKernel control_;
-  int log_;
 };
 
 }  // namespace
@@ -118,43 +96,17 @@ std::optional<NbdDuty> nbd_duty(const std::vector<std::string>& arguments) {
 }
 
 Result<pid_t> start_nbd_daemon(const NbdDuty& duty) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("start the NBD client");
-  const Fd reader(ends[0]);
-  Fd writer(ends[1]);
-  const auto arguments = to_arguments(duty);
-  auto child = start([&] {
-    restore_signals();
-    const Fd null(::open("/dev/null", O_RDONLY));
-    const Fd log(::open("/dev/kmsg", O_WRONLY));
-    // First out of the way of the numbers that are given away now.
-    const int ready = ::fcntl(writer.get(), F_DUPFD, 10);
-    ::dup2(null.get(), 0);
-    ::dup2(log.get(), 1);
-    ::dup2(log.get(), 2);
-    ::dup2(ready, ready_fd);
-    ::close_range(ready_fd + 1, ~0U, 0);
-    execute("/proc/self/exe", arguments, {});
-    return 127;
-  });
-  if (!child) return child;
-  writer.reset();
-  pollfd waiting{reader.get(), POLLIN, 0};
-  char byte = 0;
-  if (::poll(&waiting, 1, 10000) == 1 && ::read(reader.get(), &byte, 1) == 1) return child;
-  ::kill(*child, SIGKILL);
-  return fail("start the NBD client", "it doesn't listen for dead connections", "look at the kernel's messages above");
+  return start_daemon(to_arguments(duty), "it doesn't listen for dead connections");
 }
 
-int run_nbd_daemon(const std::vector<std::string>& arguments, int ready) {
-  become_permanent();
+int run_nbd_daemon(const std::vector<std::string>& arguments) {
+  become_permanent("bridgehead-nbd");
   auto duty = nbd_duty(arguments);
   auto events = NbdKernel::open();
   auto control = NbdKernel::open();
   if (!duty || !events || !control || !events->listen_for_dead_links()) return 1;
-  if (::write(ready, "1", 1) != 1) return 1;
-  ::close(ready);
-  Daemon(std::move(*duty), std::move(*events), std::move(*control), STDOUT_FILENO).run();
+  if (!tell_ready()) return 1;
+  Daemon(std::move(*duty), std::move(*events), std::move(*control)).run();
 }
 
 }  // namespace bridgehead::init

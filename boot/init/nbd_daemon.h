@@ -1,5 +1,5 @@
 // The part of the NBD client that lives as long as the node: when a connection dies, it opens another, to the next
-// server, and gives it to the kernel. Runs as "@bridgehead-nbd": systemd leaves alone what begins with '@'.
+// server, and gives it to the kernel. Runs as "@bridgehead-nbd" (daemon.h).
 #pragma once
 
 #include <sys/types.h>
@@ -30,7 +30,7 @@ std::optional<NbdDuty> nbd_duty(const std::vector<std::string>& arguments);
 
 // Returns when the daemon listens: no dead link is missed from then on.
 Result<pid_t> start_nbd_daemon(const NbdDuty& duty);
-// The daemon itself; returns only where it can't work. `ready` is closed when it listens.
-int run_nbd_daemon(const std::vector<std::string>& arguments, int ready);
+// The daemon itself; returns only where it can't work.
+int run_nbd_daemon(const std::vector<std::string>& arguments);
 
 }  // namespace bridgehead::init

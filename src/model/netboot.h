@@ -64,6 +64,10 @@ struct SecretFile {
 };
 
 // Boot settings shared by nodes.
+// The one kernel argument of Bridgehead's own that a profile may give: only people know that an address is nobody's
+// lease (docs/boot-protocol.md).
+inline constexpr char kStaticAddress[] = "bh.lease=static";
+
 struct Profile {
   ProfileId id;
   std::string name;

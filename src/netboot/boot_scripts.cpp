@@ -98,7 +98,7 @@ Status check_bond(const std::string& bond) {
 
 Status check_argument(const std::string& argument) {
   if (argument.empty()) return fail(ErrorCode::invalid_argument, "an empty kernel argument");
-  if (argument.starts_with("bh.")) {
+  if (argument.starts_with("bh.") && argument != model::kStaticAddress) {
     return fail(ErrorCode::invalid_argument, "the kernel argument '{}' is Bridgehead's own", printable(argument));
   }
   return check_characters("kernel argument", argument, "-_.,:=/@%+~*[]()^!?", 512);

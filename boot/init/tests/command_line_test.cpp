@@ -59,7 +59,14 @@ TEST(CommandLine, NothingButTheServerIsNeeded) {
   EXPECT_EQ(line->server, "http://10.20.0.1:7480");
   EXPECT_EQ(line->bridge, "br0");
   EXPECT_FALSE(line->mac);
+  EXPECT_FALSE(line->static_address) << "an address is a lease, unless somebody knows better";
   EXPECT_EQ(line->wait, seconds(30));
+}
+
+TEST(CommandLine, AddressesMayBeStatic) {
+  EXPECT_TRUE(parse_command_line(with_server + "bh.lease=static")->static_address);
+  EXPECT_FALSE(parse_command_line(with_server + "bh.lease=dhcp")->static_address);
+  EXPECT_FALSE(parse_command_line(with_server + "bh.lease=mine"));
 }
 
 TEST(CommandLine, NamesTheArgumentThatIsWrong) {

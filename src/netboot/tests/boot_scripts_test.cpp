@@ -48,6 +48,16 @@ TEST(BootScripts, KernelCommandLine) {
             "bh.failure=shell");
 }
 
+TEST(BootScripts, AProfileMaySayThatAddressesAreStatic) {
+  auto line = full_line();
+  line.arguments = {"bh.lease=static"};
+  const auto text = kernel_command_line(line);
+  ASSERT_TRUE(text) << text.error().describe();
+  EXPECT_TRUE(text->ends_with(" bh.lease=static")) << *text;
+  line.arguments = {"bh.lease=static bh.boot=x"};
+  EXPECT_FALSE(kernel_command_line(line));
+}
+
 TEST(BootScripts, KernelCommandLineRefusesWhatCouldMeanSomethingElse) {
   const auto refused = [](const std::function<void(KernelCommandLine&)>& change) {
     auto line = full_line();

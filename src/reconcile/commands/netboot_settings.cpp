@@ -124,7 +124,7 @@ bool is_overlay_size(std::string_view text) {  // tmpfs(5): a number with k, m, 
 }
 
 bool is_kernel_argument(std::string_view text) {
-  return !text.empty() && text.size() <= 200 && !text.starts_with("bh.") &&
+  return !text.empty() && text.size() <= 200 && (!text.starts_with("bh.") || text == model::kStaticAddress) &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127 && c != '"' && c != '\''; });
 }
 

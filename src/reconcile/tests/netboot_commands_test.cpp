@@ -99,6 +99,7 @@ TEST_F(NetbootCommandsTest, ProfilesKeepWhatIsNotGiven) {
   EXPECT_EQ(changed->arguments, std::vector<std::string>{"quiet"});
   EXPECT_FALSE(set_profile(commander_, caller_, {.name = "gpu", .arguments = {{"a b"}}}));
   EXPECT_FALSE(set_profile(commander_, caller_, {.name = "gpu", .arguments = {{"bh.server=http://evil"}}}));
+  EXPECT_TRUE(set_profile(commander_, caller_, {.name = "own", .arguments = {{"bh.lease=static"}}}));
   EXPECT_FALSE(set_profile(commander_, caller_, {.name = "gpu", .bond_mode = "fast"}));
   EXPECT_FALSE(set_profile(commander_, caller_, {.name = "gpu", .overlay = "100%"}));
   EXPECT_FALSE(set_profile(commander_, caller_, {.name = "gpu", .files = {{{.path = "/etc/../shadow"}}}}));
