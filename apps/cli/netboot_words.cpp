@@ -57,6 +57,26 @@ std::vector<std::string> superfluous_images(const nlohmann::json& images, const 
   return result;
 }
 
+std::string missing_driver(const nlohmann::json& node, const nlohmann::json& image) {
+  const auto drivers = image.value("nic_drivers", std::vector<std::string>{});
+  const auto mac = text(node, "/netboot/mac");
+  const auto* nics = find(node, "/netboot/hardware/nics");
+  if (drivers.empty() || mac.empty() || nics == nullptr || !nics->is_array()) return {};
+  for (const auto& nic : *nics) {  // "eth0 52:54:00:12:34:56 virtio_net 10000 Mbit/s"
+    const auto line = text(nic, "");
+    const auto at = line.find(" " + mac + " ");
+    if (at == std::string::npos) continue;
+    const auto start = at + mac.size() + 2;
+    const auto driver = line.substr(start, line.find(' ', start) - start);
+    if (driver.empty() || std::find(drivers.begin(), drivers.end(), driver) != drivers.end()) return {};
+    return fmt::format(
+        "its NIC {0} needs the driver {1}, which isn't in the initramfs of {2}: bh node-image build {3} --nic-drivers "
+        "servers,{1}",
+        mac, driver, text(image, "/name"), text(image, "/base"));
+  }
+  return {};
+}
+
 Result<OverlaySpec> parse_overlay_spec(std::string_view flag, const std::string& text) {
   OverlaySpec spec;
   std::string rest = text;

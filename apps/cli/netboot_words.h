@@ -21,6 +21,10 @@ std::string image_base_of(const std::string& path);
 std::vector<std::string> superfluous_images(const nlohmann::json& images, const nlohmann::json& nodes,
                                             std::size_t keep);
 
+// Why a machine will not come up with this image's initramfs: "its NIC ... needs the driver ice, ..."; "" where nothing
+// speaks against it, or too little is known. From GET /nodes/... and GET /node-images/....
+std::string missing_driver(const nlohmann::json& node, const nlohmann::json& image);
+
 struct OverlaySpec {
   std::string local;
   std::string remote;               // absolute

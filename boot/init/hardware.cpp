@@ -27,6 +27,12 @@ std::string pci_address(const std::string& device) {
   return found;
 }
 
+// By its module, as images and `bh node-image build --nic-drivers` name it; some drivers call themselves otherwise.
+std::string driver_of(const std::string& device) {
+  auto module = link_base_name(concat(device, "/driver/module"));
+  return module.empty() ? link_base_name(concat(device, "/driver")) : module;
+}
+
 std::string nics_json() {
   std::string json;
   for (const auto& name : list_directory("/sys/class/net")) {
@@ -36,7 +42,7 @@ std::string nics_json() {
     const bool link = read_value(concat(place, "/carrier")) == "1";
     json += concat(json.empty() ? "" : ",", "{\"name\":", json_string(name),
                    ",\"mac\":", json_string(read_value(concat(place, "/address"))),
-                   ",\"driver\":", json_string(link_base_name(concat(place, "/device/driver"))),
+                   ",\"driver\":", json_string(driver_of(concat(place, "/device"))),
                    ",\"pci\":", json_string(pci_address(concat(place, "/device"))),
                    ",\"link\":", link ? "true" : "false", ",\"speed_mbit\":", speed > 10'000'000 ? 0 : speed, "}");
   }

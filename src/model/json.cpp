@@ -134,8 +134,8 @@ BRIDGEHEAD_FIELDS(Pressure, cpu, memory, io)
 BRIDGEHEAD_FIELDS(NodeLoad, load1, memory_available, pressure, uptime_seconds)
 BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, certificate_serial, previous_certificate_serial, created, state,
                   message, last_seen, load, netboot)
-BRIDGEHEAD_FIELDS(NodeImage, id, name, base, version, role, source, state, message, os, kernel_version, transports,
-                  kernel_size, initramfs_size, root_size, root_sha256, created)
+BRIDGEHEAD_FIELDS(NodeImage, id, name, base, version, role, source, state, message, os, kernel_version, nic_drivers,
+                  transports, kernel_size, initramfs_size, root_size, root_sha256, created)
 BRIDGEHEAD_FIELDS(OverlayFile, path, content, mode)
 BRIDGEHEAD_FIELDS(SecretFile, path, mode, size, sealed)
 BRIDGEHEAD_FIELDS(Profile, id, name, root, method, on_failure, bridge, vlan, bond_mode, overlay, arguments, files,

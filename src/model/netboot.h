@@ -35,6 +35,7 @@ struct NodeImage {
   std::string message;  // why it failed
   std::string os;       // PRETTY_NAME of the tree
   std::string kernel_version;
+  std::vector<std::string> nic_drivers;   // in its initramfs, as the kernel names them; sorted
   std::vector<RootTransport> transports;  // nfs only where the tree was kept
   Bytes kernel_size;
   Bytes initramfs_size;
@@ -63,11 +64,11 @@ struct SecretFile {
   bool operator==(const SecretFile&) const = default;
 };
 
-// Boot settings shared by nodes.
 // The one kernel argument of Bridgehead's own that a profile may give: only people know that an address is nobody's
 // lease (docs/boot-protocol.md).
 inline constexpr char kStaticAddress[] = "bh.lease=static";
 
+// Boot settings shared by nodes.
 struct Profile {
   ProfileId id;
   std::string name;

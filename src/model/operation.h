@@ -59,7 +59,7 @@ inline constexpr char pool_add[] = "pool.add";
 inline constexpr char pool_remove[] = "pool.remove";
 inline constexpr char network_create[] = "network.create";
 inline constexpr char network_delete[] = "network.delete";
-inline constexpr char node_image_build[] = "node_image.build";    // parameters: {"recipe": s}
+inline constexpr char node_image_build[] = "node_image.build";    // parameters: {"recipe": s, "nic_drivers": s}
 inline constexpr char node_image_import[] = "node_image.import";  // parameters: {"path": s}
 inline constexpr char node_image_delete[] = "node_image.delete";
 

@@ -114,6 +114,13 @@ model::NodeImage to_model(const Manifest& manifest) {
   for (const auto& note : manifest.notes) image.message += (image.message.empty() ? "" : " ") + note;
   image.os = manifest.os;
   image.kernel_version = manifest.kernel_version;
+  // The initramfs's report is another module's; what isn't in it is left empty.
+  if (const auto drivers = manifest.initramfs.find("nic_drivers");
+      manifest.initramfs.is_object() && drivers != manifest.initramfs.end() && drivers->is_array()) {
+    for (const auto& name : *drivers) {
+      if (name.is_string()) image.nic_drivers.push_back(name.get<std::string>());
+    }
+  }
   image.transports = {model::RootTransport::nbd, model::RootTransport::ram};
   if (manifest.has_tree) image.transports.push_back(model::RootTransport::nfs);
   image.kernel_size = digest(kKernelFile).size;

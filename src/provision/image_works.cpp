@@ -1,6 +1,5 @@
 #include "provision/image_works.h"
 
-#include "netboot/initramfs/initramfs.h"
 #include "nodeimage/recipe.h"
 #include "provision/messages.h"
 
@@ -139,9 +138,10 @@ void ImageWorks::carry_out(const state::Record<model::Operation>& record, const 
 }
 
 // `given`: a file of the tree to take instead of making one; "" = ours.
-nodeimage::InitramfsMaker ImageWorks::initramfs_maker(const std::string& role, const std::string& given) const {
-  return [this, role, given](const std::filesystem::path& tree,
-                             const std::filesystem::path& output) -> Result<nodeimage::InitramfsSummary> {
+nodeimage::InitramfsMaker ImageWorks::initramfs_maker(const std::string& role, const netboot::NicDrivers& nics,
+                                                      const std::string& given) const {
+  return [this, role, nics, given](const std::filesystem::path& tree,
+                                   const std::filesystem::path& output) -> Result<nodeimage::InitramfsSummary> {
     netboot::InitramfsRequest request;
     request.tree = tree;
     request.init = tools_.init;
@@ -150,6 +150,7 @@ nodeimage::InitramfsMaker ImageWorks::initramfs_maker(const std::string& role, c
     request.vlan = true;
     request.bond = true;
     request.role = role;
+    request.nics = nics;
     const auto report =
         given.empty() ? netboot::build_initramfs(request, output) : netboot::take_initramfs(request, given, output);
     if (!report) return forward(report);
@@ -169,11 +170,13 @@ Result<nodeimage::Manifest> ImageWorks::make(const model::Operation& operation, 
           "Install them (busybox-static, bridgehead-manager), or name them in manager.toml: [netboot] init, busybox.");
     }
   }
+  const auto nics = netboot::parse_nic_drivers(operation.parameters.value("nic_drivers", "servers"));
+  if (!nics) return forward(nics);
   Result<nodeimage::StagedImage> staged = fail(ErrorCode::internal, "nothing was made");
   if (operation.kind == kind::node_image_build) {
     auto recipe = nodeimage::find_recipe(operation.parameters.value("recipe", image.base), image.role, tools_.recipes);
     if (!recipe) return forward(recipe);
-    nodeimage::MakeOptions options{.keep_tree = tools_.keep_trees, .initramfs = initramfs_maker(image.role)};
+    nodeimage::MakeOptions options{.keep_tree = tools_.keep_trees, .initramfs = initramfs_maker(image.role, *nics)};
     if (!std::filesystem::exists(tools_.agent_package)) {
       return fail_with_hint(ErrorCode::failed_precondition, "there is no package of the agent to put into the image",
                             "Name it in manager.toml: [netboot] agent_package.");
@@ -182,7 +185,7 @@ Result<nodeimage::Manifest> ImageWorks::make(const model::Operation& operation, 
     staged = builder_.build(*recipe, options, progress, stop);
   } else {
     nodeimage::ImportOptions options{.role = image.role, .keep_tree = tools_.keep_trees};
-    options.initramfs = initramfs_maker(image.role, operation.parameters.value("initramfs", std::string()));
+    options.initramfs = initramfs_maker(image.role, *nics, operation.parameters.value("initramfs", std::string()));
     staged = builder_.import(operation.parameters.value("path", std::string()), options, progress, stop);
   }
   if (!staged) return forward(staged);

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/command.h"
+#include "netboot/initramfs/initramfs.h"
 #include "nodeimage/builder.h"
 #include "nodeimage/store.h"
 #include "reconcile/progress_board.h"
@@ -41,7 +42,8 @@ class ImageWorks {
   void carry_out(const state::Record<model::Operation>& operation, const std::stop_token& stop);
   Result<nodeimage::Manifest> make(const model::Operation& operation, const model::NodeImage& image,
                                    const ProgressSink& progress, const std::stop_token& stop);
-  nodeimage::InitramfsMaker initramfs_maker(const std::string& role, const std::string& given = {}) const;
+  nodeimage::InitramfsMaker initramfs_maker(const std::string& role, const netboot::NicDrivers& nics,
+                                            const std::string& given = {}) const;
   Status begin(const state::Record<model::Operation>& operation);
   void finish(const model::OperationId& id, const std::optional<Error>& error, const nodeimage::Manifest* made);
   void remove(const model::Operation& operation);

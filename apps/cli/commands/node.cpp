@@ -5,6 +5,7 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
 #include "cli/commands/overlay_flags.h"
+#include "cli/netboot_words.h"
 #include "cli/progress.h"
 
 namespace bridgehead::cli {
@@ -72,6 +73,7 @@ std::vector<Column> node_details() {
           column("ID", "/id"),
           column("APPROVAL", "/netboot/approval"),
           column("IMAGE", "/netboot/image"),
+          column("WARNING", "/netboot/warning"),
           {"PROFILE", profile_of},
           {"FILES", [](const auto& node) { return file_names(node, "/netboot/files"); }},
           {"SECRET-FILES", [](const auto& node) { return file_names(node, "/netboot/secret_files"); }},
@@ -100,6 +102,11 @@ void add_show_node(CLI::App& node, Context& context, std::vector<Column> fields)
       const auto boot = api.get(fmt::format("/nodes/{}/boot", path_segment(text(*answer, "/id"))));
       if (!boot) return forward(boot);
       (*answer)["boot"].update(*boot);
+    }
+    if (const auto name_of_image = text(*answer, "/netboot/image"); !name_of_image.empty()) {
+      const auto image = api.get("/node-images/" + path_segment(name_of_image));
+      const auto warning = image ? missing_driver(*answer, *image) : std::string();
+      if (!warning.empty()) (*answer)["netboot"]["warning"] = warning;
     }
     if (auto printed = context.print_object(*answer, fields); !printed) return printed;
     if (booted && context.format() == OutputFormat::table) {

@@ -11,6 +11,11 @@ void add_role(CLI::App& command, std::string& role) {
   command.add_option("--role", role, "compute (default) or storage")->check(CLI::IsMember({"compute", "storage"}));
 }
 
+void add_nic_drivers(CLI::App& command, std::string& drivers) {
+  command.add_option("--nic-drivers", drivers,
+                     "In the initramfs: servers (default), all, or names as lsmod has them; servers,ice is both");
+}
+
 Status make_image(Context& context, ApiClient& api, const nlohmann::json& body, const ChangeFlags& flags) {
   const auto answer = api.post("/node-images" + flags.query(), body);
   if (!answer) return forward(answer);
@@ -24,22 +29,25 @@ Status make_image(Context& context, ApiClient& api, const nlohmann::json& body, 
 
 void add_build(CLI::App& image, Context& context) {
   struct Options {
-    std::string base, role = "compute";
+    std::string base, role = "compute", nic_drivers = "servers";
     ChangeFlags flags;
   };
   const auto options = std::make_shared<Options>();
   auto* build = image.add_subcommand("build", "Build the next version by a recipe, on the manager's machine");
   build->add_option("recipe", options->base, "Its name, such as debian-12")->required();
   add_role(*build, options->role);
+  add_nic_drivers(*build, options->nic_drivers);
   add_change_flags(*build, options->flags);
   on_chosen(*build, context, [&context, options](ApiClient& api) {
-    return make_image(context, api, {{"base", options->base}, {"role", options->role}}, options->flags);
+    const nlohmann::json body = {
+        {"base", options->base}, {"role", options->role}, {"nic_drivers", options->nic_drivers}};
+    return make_image(context, api, body, options->flags);
   });
 }
 
 void add_node_image_import(CLI::App& image, Context& context) {
   struct Options {
-    std::string path, name, role = "compute", initramfs;
+    std::string path, name, role = "compute", initramfs, nic_drivers = "servers";
     ChangeFlags flags;
   };
   const auto options = std::make_shared<Options>();
@@ -50,13 +58,17 @@ void add_node_image_import(CLI::App& image, Context& context) {
   add_role(*import, options->role);
   import->add_option("--initramfs", options->initramfs,
                      "A file in it, made by dracut with our module, instead of our own initramfs");
+  add_nic_drivers(*import, options->nic_drivers);
   add_change_flags(*import, options->flags);
   on_chosen(*import, context, [&context, options](ApiClient& api) -> Status {
     std::error_code error;
     const auto path = std::filesystem::absolute(options->path, error);
     if (error) return fail(ErrorCode::invalid_argument, "{}: {}", options->path, error.message());
     const auto base = options->name.empty() ? image_base_of(path.lexically_normal()) : options->name;
-    nlohmann::json body = {{"base", base}, {"path", path.lexically_normal().string()}, {"role", options->role}};
+    nlohmann::json body = {{"base", base},
+                           {"path", path.lexically_normal().string()},
+                           {"role", options->role},
+                           {"nic_drivers", options->nic_drivers}};
     if (!options->initramfs.empty()) body["initramfs"] = options->initramfs;
     return make_image(context, api, body, options->flags);
   });
@@ -135,8 +147,8 @@ void add_node_image_commands(CLI::App& root, Context& context) {
                   column("KERNEL", "/kernel_version"), bytes_column("ROOT", "/root_size"),
                   column("TRANSPORTS", "/transports"), age_column("AGE", "/created"), column("MESSAGE", "/message")},
       .details = {bytes_column("VMLINUZ", "/kernel_size"), bytes_column("INITRAMFS", "/initramfs_size"),
-                  column("SOURCE", "/source"), column("SHA256", "/root_sha256"), column("CREATED", "/created"),
-                  column("ID", "/id")}};
+                  column("NIC DRIVERS", "/nic_drivers"), column("SOURCE", "/source"), column("SHA256", "/root_sha256"),
+                  column("CREATED", "/created"), column("ID", "/id")}};
   auto& image = add_noun(root, "node-image", "Kernel, initramfs and root that machines boot over the network");
   add_list(image, context, words);
   add_show(image, context, words);

@@ -2,6 +2,7 @@
 #include "cli/boot_view.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
+#include "cli/netboot_words.h"
 
 namespace bridgehead::cli {
 namespace {
@@ -97,12 +98,23 @@ void add_assign(CLI::App& node, Context& context) {
     }
     const auto answer = api.post(fmt::format("/netboot/assign{}", options->dry_run ? "?dry_run=true" : ""), body);
     if (!answer) return forward(answer);
-    print_nodes(context, answer->value("nodes", nlohmann::json::array()), *answer, [](const auto& one) {
+    const auto images = api.get("/node-images");
+    if (!images) return forward(images);
+    const auto warning_of = [&](const nlohmann::json& one) {
+      for (const auto& image : images->at("items")) {
+        if (text(image, "/name") != text(one, "/netboot/image")) continue;
+        const auto missing = missing_driver(one, image);
+        return missing.empty() ? missing : "\n  warning: " + missing;
+      }
+      return std::string();
+    };
+    print_nodes(context, answer->value("nodes", nlohmann::json::array()), *answer, [&](const auto& one) {
       const auto image = text(one, "/netboot/image");
       const auto profile = text(one, "/netboot/profile");
       const auto address = text(one, "/netboot/address");
-      return fmt::format("{} boots {} with profile {}{}{}", text(one, "/name"), image.empty() ? "no image" : image,
-                         profile.empty() ? "default" : profile, address.empty() ? "" : " at ", address);
+      return fmt::format("{} boots {} with profile {}{}{}{}", text(one, "/name"), image.empty() ? "no image" : image,
+                         profile.empty() ? "default" : profile, address.empty() ? "" : " at ", address,
+                         warning_of(one));
     });
     return {};
   });

@@ -155,6 +155,25 @@ TEST(NodeImages, AreNamedAfterTheirFile) {
   EXPECT_EQ(image_base_of("/srv/oci-dir/"), "oci-dir");
 }
 
+TEST(NodeImages, TheDriverOfTheNicThatBootsIsLookedFor) {
+  const nlohmann::json node = {
+      {"netboot",
+       {{"mac", "52:54:00:00:00:02"},
+        {"hardware", {{"nics", {"eth0 52:54:00:00:00:01 tg3", "eth1 52:54:00:00:00:02 ice 25000 Mbit/s"}}}}}}};
+  nlohmann::json image = {{"name", "deb:3"}, {"base", "deb"}, {"nic_drivers", {"igb", "tg3"}}};
+  EXPECT_EQ(
+      missing_driver(node, image),
+      "its NIC 52:54:00:00:00:02 needs the driver ice, which isn't in the initramfs of deb:3: bh node-image build "
+      "deb --nic-drivers servers,ice");
+  image["nic_drivers"].push_back("ice");
+  EXPECT_EQ(missing_driver(node, image), "");
+  EXPECT_EQ(missing_driver(node, {{"name", "old:1"}, {"nic_drivers", nlohmann::json::array()}}), "") << "not known";
+  EXPECT_EQ(missing_driver({{"netboot", nullptr}}, image), "");
+  const nlohmann::json unknown = {
+      {"netboot", {{"mac", "m"}, {"hardware", {{"nics", {"eth0 m  1000 Mbit/s", "eth1 x y"}}}}}}};
+  EXPECT_EQ(missing_driver(unknown, image), "") << "a NIC that told no driver";
+}
+
 TEST(NodeImages, GcSparesWhatIsUsedAndTheNewest) {
   const auto image = [](const std::string& base, int version, const std::string& state) {
     return nlohmann::json{

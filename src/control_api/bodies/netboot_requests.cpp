@@ -60,6 +60,7 @@ Result<NodeImageRequest> read_node_image(std::string_view body) {
     reader.text("path", request.path);
     reader.text("role", request.role);
     reader.text("initramfs", request.initramfs);
+    reader.text("nic_drivers", request.nic_drivers);
   });
 }
 

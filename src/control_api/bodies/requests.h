@@ -45,6 +45,7 @@ struct NodeImageRequest {
   std::optional<std::string> path;  // none = build it
   std::string role = "compute";
   std::string initramfs;  // with a path
+  std::string nic_drivers = "servers";
 };
 Result<NodeImageRequest> read_node_image(std::string_view body);
 // For actions that take nothing: an empty body or {}.

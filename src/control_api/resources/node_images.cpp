@@ -12,12 +12,16 @@ Result<reconcile::Accepted<model::NodeImage>> make_node_image(Services& services
                                                               const NodeImageRequest& request) {
   if (request.path) {
     return import_node_image(services.commander, caller,
-                             {request.base, *request.path, request.role, request.initramfs});
+                             {.base = request.base,
+                              .path = *request.path,
+                              .role = request.role,
+                              .nic_drivers = request.nic_drivers,
+                              .initramfs = request.initramfs});
   }
   if (!request.initramfs.empty()) {
     return fail(ErrorCode::invalid_argument, "initramfs: is for imports; what is built gets one of ours");
   }
-  return build_node_image(services.commander, caller, {request.base, request.role});
+  return build_node_image(services.commander, caller, {request.base, request.role, request.nic_drivers});
 }
 
 Result<model::NodeImage> ready_node_image(const Services& services, const std::string& reference) {

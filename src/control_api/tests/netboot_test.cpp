@@ -212,6 +212,11 @@ TEST_F(NetbootApiTest, NodeImagesAreMadeByTheManagerOnly) {
   EXPECT_EQ(field_of(post(path("/node-images"), {{"base", "rocky"}, {"path", "rocky.tar"}})), "path");
   EXPECT_EQ(field_of(post(path("/node-images"), {{"base", "rocky"}, {"path", ""}})), "path");
   EXPECT_EQ(field_of(post(path("/node-images"), {{"base", "debian-12"}, {"initramfs", "boot/x.img"}})), "initramfs");
+  for (const char* drivers : {"", "../ice", "servers,", "a,,b", "a b"}) {
+    EXPECT_EQ(field_of(post(path("/node-images"), {{"base", "debian-12"}, {"nic_drivers", drivers}})), "nic_drivers");
+  }
+  EXPECT_EQ(post(path("/node-images?dry_run=true"), {{"base", "debian-12"}, {"nic_drivers", "servers,ice"}}).status,
+            200);
   EXPECT_EQ(post(path("/node-images?dry_run=true"), {{"base", "debian-12"}}).json()["node_image"]["name"],
             "debian-12:1");
   EXPECT_EQ(get(path("/node-images")).json()["items"].size(), 0U);

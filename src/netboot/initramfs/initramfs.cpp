@@ -70,6 +70,16 @@ Status choose_modules(ModuleSet& set, const ModuleIndex& index, const InitramfsR
   return {};
 }
 
+// With those that others bring along: a NIC by mlx4_en calls its driver mlx4_core.
+std::vector<std::string> drivers_in(const ModuleIndex& index, const ModuleSet& chosen, const NicDrivers& wanted) {
+  const auto asked = available_nic_drivers(index, wanted);
+  std::set<std::string> names(asked.begin(), asked.end());
+  for (const auto& [name, module] : chosen.modules()) {
+    if (is_ethernet_driver(module.path)) names.insert(name);
+  }
+  return {names.begin(), names.end()};
+}
+
 std::vector<std::string> left_out_drivers(const ModuleIndex& index, const ModuleSet& chosen) {
   std::set<std::string> names(server_drivers().begin(), server_drivers().end());
   names.insert(other_server_drivers().begin(), other_server_drivers().end());
@@ -171,7 +181,7 @@ Result<InitramfsReport> build_initramfs(const InitramfsRequest& request, const s
   if (!firmware) return forward(firmware);
 
   auto report = describe(*source, checked, modules, *firmware);
-  report.nic_drivers = available_nic_drivers(source->index, request.nics);
+  report.nic_drivers = drivers_in(source->index, modules, request.nics);
   report.left_out = left_out_drivers(source->index, modules);
   const auto unpacked = archive(source->kernel.version, std::move(*programs), modules, *firmware);
   report.unpacked_size = Bytes(unpacked.size());

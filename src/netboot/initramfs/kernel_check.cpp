@@ -98,7 +98,7 @@ void examine_nics(KernelExaminer& examiner, const Kernel& kernel, const ModuleIn
     if (index.find(name) != nullptr || index.built_in(name)) continue;
     examiner.add(Severity::error, "driver " + module_name(name),
                  fmt::format("kernel {} has no NIC driver {}", kernel.version, module_name(name)),
-                 package_hint(kernel));
+                 package_hint(kernel) + " Or correct its name: as lsmod shows it.");
   }
   if (wanted.kind != NicDrivers::Kind::named && available_nic_drivers(index, wanted).empty()) {
     examiner.add(Severity::error, "NIC drivers",
@@ -125,9 +125,9 @@ void examine_unpacking(KernelExaminer& examiner, const Kernel& kernel) {
   }
 }
 
-bool is_ethernet_driver(const std::string& path) { return path.find("/net/ethernet/") != std::string::npos; }
-
 }  // namespace
+
+bool is_ethernet_driver(const std::string& path) { return path.find("/net/ethernet/") != std::string::npos; }
 
 std::vector<std::string> available_nic_drivers(const ModuleIndex& index, const NicDrivers& wanted) {
   std::set<std::string> drivers;

@@ -10,6 +10,7 @@ namespace bridgehead::netboot {
 KernelCheck check(const Kernel& kernel, const ModuleIndex& index, const InitramfsRequest& request);
 
 // The NIC drivers of the request that the kernel has, as modules or built in; sorted.
+bool is_ethernet_driver(const std::string& path);
 std::vector<std::string> available_nic_drivers(const ModuleIndex& index, const NicDrivers& wanted);
 
 // The best that the kernel unpacks; without its configuration xz, which all distributions' kernels do.

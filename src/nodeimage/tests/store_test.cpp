@@ -93,6 +93,10 @@ TEST_F(Store, PublishesImmutableImagesUnderGrowingVersions) {
   const auto model = to_model(first);
   EXPECT_EQ(model.root_sha256, sha256_of("one"));
   EXPECT_EQ(model.state, model::NodeImageState::ready);
+  EXPECT_TRUE(model.nic_drivers.empty()) << "an image of before they were told";
+  auto told = first;
+  told.initramfs = {{"nic_drivers", {"igb", "virtio_net", 7}}};
+  EXPECT_EQ(to_model(told).nic_drivers, (std::vector<std::string>{"igb", "virtio_net"}));
 }
 
 TEST_F(Store, VersionsAreNeverGivenTwice) {

@@ -57,11 +57,13 @@ Result<model::Profile> find_profile(const state::Inventory& inventory, const std
 struct BuildNodeImage {
   std::string base;  // "debian-12": the recipe's name
   std::string role = "compute";
+  std::string nic_drivers = "servers";  // "servers", "all", names; with commas between
 };
 struct ImportNodeImage {
   std::string base;
   std::string path;  // on the manager's machine: a directory, a tar, an OCI layout
   std::string role = "compute";
+  std::string nic_drivers = "servers";
   std::string initramfs;  // a file in it, made by dracut with our module; "" = ours is made
 };
 // The next version of `base` is made on the manager's machine.

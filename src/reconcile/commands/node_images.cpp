@@ -53,6 +53,17 @@ Status check_role(const std::string& role) {
   return wrong("role", "'{}' is neither compute nor storage", validate::shown(role));
 }
 
+// Whether the kernel has them is known when the image is made.
+Status check_nic_drivers(const std::string& drivers) {
+  constexpr std::string_view kUsed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-,";
+  const bool good = !drivers.empty() && drivers.size() <= 500 &&
+                    drivers.find_first_not_of(kUsed) == std::string::npos && drivers.front() != ',' &&
+                    drivers.back() != ',' && drivers.find(",,") == std::string::npos;
+  if (good) return {};
+  return wrong("nic_drivers", "'{}' must be 'servers', 'all' or names of drivers, with commas between: servers,ice",
+               validate::shown(drivers));
+}
+
 Result<Accepted<model::NodeImage>> fill_delete_image(Draft& draft, const std::string& reference) {
   const auto record = resolve<model::NodeImage>(draft.inventory, reference);
   if (!record) return forward(record);
@@ -135,9 +146,11 @@ Result<Accepted<model::NodeImage>> build_node_image(Commander& commander, const 
                                                     const BuildNodeImage& request) {
   if (auto checked = validate::name("node image", request.base, "base"); !checked) return forward(checked);
   if (auto checked = check_role(request.role); !checked) return forward(checked);
+  if (auto checked = check_nic_drivers(request.nic_drivers); !checked) return forward(checked);
   return run_operation<model::NodeImage>(commander, caller, [&](Draft& draft) {
     return make_image(draft, request.base, request.role, fmt::format("recipe {} {}", request.base, request.role),
-                      model::operation_kind::node_image_build, {{"recipe", request.base}});
+                      model::operation_kind::node_image_build,
+                      {{"recipe", request.base}, {"nic_drivers", request.nic_drivers}});
   });
 }
 
@@ -145,8 +158,9 @@ Result<Accepted<model::NodeImage>> import_node_image(Commander& commander, const
                                                      const ImportNodeImage& request) {
   if (auto checked = validate::name("node image", request.base, "base"); !checked) return forward(checked);
   if (auto checked = check_role(request.role); !checked) return forward(checked);
+  if (auto checked = check_nic_drivers(request.nic_drivers); !checked) return forward(checked);
   if (!request.path.starts_with('/')) return wrong("path", "must be absolute, on the manager's machine");
-  nlohmann::json parameters = {{"path", request.path}};
+  nlohmann::json parameters = {{"path", request.path}, {"nic_drivers", request.nic_drivers}};
   if (!request.initramfs.empty()) parameters["initramfs"] = request.initramfs;
   return run_operation<model::NodeImage>(commander, caller, [&](Draft& draft) {
     return make_image(draft, request.base, request.role, request.path, model::operation_kind::node_image_import,

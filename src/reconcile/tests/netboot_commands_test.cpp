@@ -203,7 +203,10 @@ TEST_F(NetbootCommandsTest, VersionsAreNeverGivenTwice) {
   EXPECT_EQ(first->object.name, "debian-12:1");
   EXPECT_EQ(first->operation.kind, model::operation_kind::node_image_build);
   EXPECT_FALSE(build_node_image(commander_, caller_, {.base = "debian-12"})) << "one at a time";
-  EXPECT_TRUE(build_node_image(commander_, caller_, {.base = "rocky-9"}));
+  EXPECT_EQ(first->operation.parameters.at("nic_drivers"), "servers");
+  const auto fat = build_node_image(commander_, caller_, {.base = "rocky-9", .nic_drivers = "servers,ice"});
+  ASSERT_TRUE(fat) << fat.error().describe();
+  EXPECT_EQ(fat->operation.parameters.at("nic_drivers"), "servers,ice");
   EXPECT_FALSE(build_node_image(commander_, caller_, {.base = "debian-12", .role = "web"}));
   EXPECT_FALSE(import_node_image(commander_, caller_, {.base = "x", .path = "relative.tar"}));
   // The first failed and was deleted: its number is gone all the same.

@@ -168,8 +168,9 @@ TEST_F(InitramfsTest, DriversThatAskModprobeForOthersBringThem) {
   tree->file(base + "ethernet/broadcom/tg3.ko", fake_module({"depends=libphy"}));
   tree->file(base + "phy/libphy.ko", fake_module({}));
   tree->file(base + "phy/broadcom.ko", fake_module({"depends=libphy"}));
-  request.nics = {NicDrivers::Kind::named, {"mlx4_core", "tg3"}};
+  request.nics = {NicDrivers::Kind::named, {"mlx4_en", "tg3"}};
   const auto index = index_of(build());
+  EXPECT_THAT(report.nic_drivers, ElementsAre("mlx4_core", "mlx4_en", "tg3")) << "a NIC tells the name of the first";
   EXPECT_THAT(index, HasSubstr("\nalias pci:v000015B3d00001003sv*sd*bc*sc*i* mlx4_core\n"));
   EXPECT_THAT(index, HasSubstr("\nalias pci:v000015B3d00001003sv*sd*bc*sc*i* mlx4_en\n"));
   EXPECT_THAT(index, HasSubstr("\nmodule mlx4_en kernel/drivers/net/ethernet/mellanox/mlx4_en.ko mlx4_core\n"));
