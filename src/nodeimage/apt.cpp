@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "nodeimage/apt_trouble.h"
 #include "nodeimage/digest.h"
 
 namespace bridgehead::nodeimage {
@@ -19,6 +20,7 @@ constexpr log::Message apt_offline{
     "versions may be missed. Check the network and the apt sources of this machine."};
 
 constexpr std::string_view kDebianKeys = "/usr/share/keyrings/debian-archive-keyring.gpg";
+constexpr int kAptFailed = 100;
 constexpr std::string_view kStandInPackage = "bridgehead-no-initramfs";
 
 std::vector<std::string> split(std::string_view text, char separator) {
@@ -178,7 +180,7 @@ std::vector<std::string> parse_simulation(std::string_view text) {
 
 Result<std::vector<std::string>> planned_packages(CommandRunner& runner, const Recipe& recipe, const AptSetup& setup,
                                                   const std::vector<fs::path>& debs, const fs::path& state,
-                                                  std::stop_token stop) {
+                                                  const fs::path& failure_log, std::stop_token stop) {
   for (const auto* part : {"etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/apt/lists/partial",
                            "var/cache/apt/archives/partial", "var/lib/dpkg"}) {
     if (auto made = make_directories(state / part); !made) return forward(made);
@@ -190,10 +192,15 @@ Result<std::vector<std::string>> planned_packages(CommandRunner& runner, const R
 
   auto update = private_root(state, setup);
   update.insert(update.end(), {"update", "-q", "--error-on=any"});
-  if (const auto updated = runner.run({.program = "apt-get", .arguments = update, .timeout = 300s}, stop); !updated) {
-    if (updated.error().code == ErrorCode::cancelled) return forward(updated);
-    log::warning(apt_offline, "{}", updated.error().message);
-  }
+  // 100: apt's own failures, with the reason in both streams.
+  const std::vector<int> codes{0, kAptFailed};
+  std::string unfetched;
+  const auto updated =
+      runner.run({.program = "apt-get", .arguments = update, .timeout = 300s, .success_codes = codes}, stop);
+  if (!updated && updated.error().code == ErrorCode::cancelled) return forward(updated);
+  if (!updated) unfetched = updated.error().message + "\n";
+  if (updated && updated->exit_code == kAptFailed) unfetched = updated->out + updated->err;
+  if (!unfetched.empty()) log::warning(apt_offline, "{}", apt_trouble(unfetched));
   auto simulate = private_root(state, setup);
   simulate.insert(simulate.end(), {"install", "--simulate", "-q"});
   if (recipe.variant != "custom") simulate.push_back("?essential");
@@ -202,11 +209,12 @@ Result<std::vector<std::string>> planned_packages(CommandRunner& runner, const R
   if (!recipe.kernel.empty()) simulate.push_back(recipe.kernel);
   simulate.insert(simulate.end(), recipe.packages.begin(), recipe.packages.end());
   for (const auto& deb : debs) simulate.push_back(fs::absolute(deb));
-  const auto planned = runner.run({.program = "apt-get", .arguments = simulate, .timeout = 120s}, stop);
-  if (!planned) {
-    return fail_with_hint(planned.error().code,
-                          fmt::format("apt can't install what the recipe names: {}", planned.error().message),
-                          "Check the package names, and that apt-get update works on this machine.");
+  const auto planned =
+      runner.run({.program = "apt-get", .arguments = simulate, .timeout = 120s, .success_codes = codes}, stop);
+  if (!planned) return forward(planned);
+  if (planned->exit_code == kAptFailed) {
+    return fail(apt_failure("apt can't install what the recipe names", {ErrorCode::invalid_argument, "it failed", {}},
+                            unfetched + planned->out + planned->err, failure_log));
   }
   return parse_simulation(planned->out);
 }

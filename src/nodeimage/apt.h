@@ -25,10 +25,12 @@ Result<AptSetup> apt_setup(CommandRunner& runner, const Recipe& recipe, std::sto
 std::string plain_sources(const std::string& suite);
 
 // All packages by name, from `variant` up, "name version", sorted: what apt-get would install into an empty root now.
-// `state` keeps the package lists for the next time. Without network, what was known last is taken.
+// `state` keeps the package lists for the next time. Without network, what was known last is taken. Where it fails,
+// what apt has said is in `failure_log`.
 Result<std::vector<std::string>> planned_packages(CommandRunner& runner, const Recipe& recipe, const AptSetup& setup,
                                                   const std::vector<std::filesystem::path>& debs,
-                                                  const std::filesystem::path& state, std::stop_token stop = {});
+                                                  const std::filesystem::path& state,
+                                                  const std::filesystem::path& failure_log, std::stop_token stop = {});
 // For tests: "Inst name (version Debian:12 [amd64])" lines to "name version".
 std::vector<std::string> parse_simulation(std::string_view text);
 

@@ -111,6 +111,10 @@ fs::path default_cache() {
   return {};
 }
 
+fs::path BuilderPaths::failure_log(const std::string& recipe) const {
+  return (cache.empty() ? work : cache) / fmt::format("failed-{}.log", recipe);
+}
+
 ImageBuilder::ImageBuilder(CommandRunner& runner, BuilderPaths paths) : runner_(&runner), paths_(std::move(paths)) {}
 
 Status ImageBuilder::sweep() {
@@ -144,7 +148,7 @@ Result<std::string> ImageBuilder::cache_key(const Recipe& recipe, const std::vec
     if (!locked) return forward(locked);
     lock.emplace(std::move(*locked));
   }
-  const auto planned = planned_packages(*runner_, recipe, *setup, all, state, stop);
+  const auto planned = planned_packages(*runner_, recipe, *setup, all, state, paths_.failure_log(recipe.name), stop);
   if (!planned) return forward(planned);
   key.add("planned", *planned);
   return key.key();
@@ -154,11 +158,10 @@ namespace {
 
 // Everything that the cache keeps, in a fresh directory.
 Status make_cached_parts(CommandRunner& runner, const Recipe& recipe, const std::vector<fs::path>& debs,
-                         const fs::path& work, const fs::path& entry, const ProgressSink& progress,
+                         const DebianTree& place, const fs::path& entry, const ProgressSink& progress,
                          std::stop_token stop) {
   const auto setup = apt_setup(runner, recipe, stop);
   if (!setup) return forward(setup);
-  const DebianTree place{work};
   if (auto made = make_debian_tree(runner, recipe, *setup, debs, place, progress, stop); !made) return made;
   if (auto made = make_directories(entry, 0700); !made) return made;
   Manifest manifest;
@@ -238,7 +241,8 @@ Result<StagedImage> ImageBuilder::build(const Recipe& recipe, const MakeOptions&
     if (!made) return forward(made);
     work.emplace(std::move(*made));
     const fs::path entry = work->path() / "entry";
-    if (auto done = make_cached_parts(*runner_, recipe, debs, work->path(), entry, progress, stop); !done) {
+    const DebianTree place{work->path(), paths_.failure_log(recipe.name)};
+    if (auto done = make_cached_parts(*runner_, recipe, debs, place, entry, progress, stop); !done) {
       return forward(done);
     }
     auto put = use_cache ? cache.put(key, entry) : [&]() -> Result<CachedTree> {

@@ -3,7 +3,8 @@
 // crash left is removed by sweep(). Needs root. One ImageBuilder may be used by several threads at once.
 // Errors: invalid_argument, not_found (recipe's files, sources), failed_precondition (a program is missing, not root;
 // the tree lacks what a node needs: the message says what), data_corrupt (hostile or damaged archives),
-// resource_exhausted (limits, disk), cancelled, and those of programs, with the end of their log.
+// resource_exhausted (limits, disk), cancelled, and those of programs. Where packages are the trouble, the hint names a
+// file with all that apt has said.
 #pragma once
 
 #include <filesystem>
@@ -45,6 +46,8 @@ class StagedImage {
 struct BuilderPaths {
   std::filesystem::path work;   // on the store's file system: <store>/tmp; a few GiB free
   std::filesystem::path cache;  // of built trees; "" = none. default_cache() for programs
+  // Of a recipe: what apt has said when its last build failed.
+  std::filesystem::path failure_log(const std::string& recipe) const;
 };
 
 // $XDG_CACHE_HOME/bridgehead/node-images, or below $HOME/.cache; empty where neither is set.

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/file.h"
+#include "nodeimage/apt_trouble.h"
 #include "nodeimage/customize.h"
 #include "nodeimage/watcher.h"
 
@@ -39,22 +40,6 @@ Progress progress_of_log(const fs::path& log) {
     if (text->find(line.text) != std::string::npos) now = {std::string(line.phase), line.percent, 100};
   }
   return now;
-}
-
-// The errors in mmdebstrap's log, or its end.
-std::string end_of_log(const fs::path& log) {
-  const auto text = read_file(log, 64_MiB);
-  if (!text) return {};
-  std::string tail;
-  std::size_t start = 0;
-  while (start < text->size()) {
-    const std::size_t end = std::min(text->find('\n', start), text->size());
-    const std::string_view line = std::string_view(*text).substr(start, end - start);
-    if (line.starts_with("E: ") || line.starts_with("dpkg: error")) tail += std::string(line) + "; ";
-    start = end + 1;
-  }
-  if (tail.empty()) tail = *text;
-  return tail.size() > 1500 ? tail.substr(tail.size() - 1500) : tail;
 }
 
 }  // namespace
@@ -124,10 +109,8 @@ Status make_debian_tree(CommandRunner& runner, const Recipe& recipe, const AptSe
     if (!built) {
       if (built.error().code == ErrorCode::cancelled || built.error().code == ErrorCode::not_found)
         return forward(built);
-      const std::string why = end_of_log(place.log());
-      return fail_with_hint(built.error().code,
-                            fmt::format("mmdebstrap failed: {}", why.empty() ? built.error().message : why),
-                            "Check the recipe's packages and the apt sources of this machine.");
+      return fail(apt_failure("mmdebstrap failed", built.error(), read_file(place.log(), 64_MiB).value_or(""),
+                              place.failure_log));
     }
   }
   if (progress) progress({std::string(kPhaseCustomize), 0, 100});

@@ -26,6 +26,7 @@ inline constexpr std::string_view kPhaseCustomize = "customize";
 
 struct DebianTree {
   std::filesystem::path work;  // an empty directory on a file system with room; the tree is <work>/tree afterwards
+  std::filesystem::path failure_log;  // mmdebstrap's output, where it fails
   std::filesystem::path tree() const { return work / "tree"; }
   std::filesystem::path log() const { return work / "mmdebstrap.log"; }
 };

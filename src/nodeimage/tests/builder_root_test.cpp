@@ -163,7 +163,11 @@ TEST_F(Builder, FailsCleanly) {
   missing.packages.push_back("no-such-package-anywhere");
   const auto unknown = builder.build(missing, {.initramfs = make_initramfs});
   ASSERT_FALSE(unknown);
-  EXPECT_THAT(unknown.error().message, HasSubstr("no-such-package-anywhere"));
+  EXPECT_EQ(unknown.error().message,
+            "apt can't install what the recipe names: no apt source has the package no-such-package-anywhere");
+  const auto log = BuilderPaths{work(), cache()}.failure_log("tiny");
+  EXPECT_THAT(unknown.error().hint, HasSubstr(log.native()));
+  EXPECT_THAT(slurp(log), HasSubstr("Unable to locate package no-such-package-anywhere"));
 
   const auto no_deb = builder.build(recipe(), {.debs = {"/nowhere/agent.deb"}, .initramfs = make_initramfs});
   ASSERT_FALSE(no_deb);
