@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "nodeimage/builder.h"
 #include "nodeimage/store.h"
+#include "signed_repository.h"
 
 namespace bridgehead::nodeimage {
 namespace {
@@ -24,7 +25,7 @@ constexpr std::string_view kRecipe = R"TOML(
 name = "tiny"
 role = "compute"
 variant = "essential"
-packages = ["passwd", "systemd"]
+packages = ["passwd", "systemd", "vendor-client"]
 exclude = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/lib/udev/hwdb.d/*"]
 keep = ["/usr/share/doc/bash/copyright"]
 enable = ["serial-getty@ttyS0.service"]
@@ -58,13 +59,14 @@ class Builder : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-    fs::create_directories(directory_->path());
+    vendor_.emplace(runner_, directory_->path() / "vendor", "vendor-client");
   }
   fs::path work() const { return directory_->path() / "work"; }
   fs::path cache() const { return directory_->path() / "cache"; }
   Recipe recipe() const {
     auto parsed = parse_recipe(kRecipe, "tiny.toml", "/");
     EXPECT_TRUE(parsed) << parsed.error().describe();
+    parsed->sources.push_back({vendor_->line(), vendor_->key()});
     return *parsed;
   }
   // No build or import leaves anything beside its result.
@@ -83,6 +85,7 @@ class Builder : public ::testing::Test {
 
   Result<TemporaryDirectory> directory_ = TemporaryDirectory::create("bridgehead-node-image");
   SystemCommandRunner runner_;
+  std::optional<testing::SignedRepository> vendor_;  // an apt source of the recipe
 };
 
 void expect_tree(const fs::path& root) {
@@ -95,6 +98,10 @@ void expect_tree(const fs::path& root) {
   EXPECT_EQ(slurp(root / "root/.ssh/authorized_keys"), "ssh-ed25519 AAAA me\n");
   EXPECT_TRUE(fs::exists(root / "usr/share/doc/bash/copyright"));
   EXPECT_FALSE(fs::exists(root / "usr/share/doc/sed/copyright"));
+  EXPECT_EQ(slurp(root / "usr/share/vendor-client"), "vendor-client\n") << "from the recipe's own apt source";
+  EXPECT_THAT(slurp(root / "etc/apt/sources.list.d/recipe.list"),
+              ::testing::StartsWith("deb [signed-by=/etc/apt/keyrings/recipe-1.asc] copy:"));
+  EXPECT_THAT(slurp(root / "etc/apt/keyrings/recipe-1.asc"), HasSubstr("BEGIN PGP PUBLIC KEY BLOCK"));
   EXPECT_FALSE(fs::exists(root / "etc/hostname"));
   EXPECT_FALSE(fs::exists(root / "root/.bridgehead-hook"));
 }
@@ -182,6 +189,16 @@ TEST_F(Builder, FailsCleanly) {
       stop.get_token());
   ASSERT_FALSE(cancelled);
   EXPECT_EQ(cancelled.error().code, ErrorCode::cancelled) << cancelled.error().describe();
+  expect_only(0);
+}
+
+TEST_F(Builder, AnAptSourceWithoutAGoodSignatureIsNotUsed) {
+  vendor_->sign_by_another();
+  ImageBuilder builder(runner_, {work(), cache()});
+  const auto refused = builder.build(recipe(), {.initramfs = make_initramfs});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("vendor")) << refused.error().describe();
+  EXPECT_THAT(refused.error().hint, HasSubstr("failed-tiny.log"));
   expect_only(0);
 }
 
