@@ -125,7 +125,7 @@ void add_up(CLI::App& app, CommandContext& context) {
   up->add_option("--nic", flags->nic, "virtio, e1000 or e1000e")->capture_default_str();
   up->add_option("--nics", flags->nics, "NICs of each machine, 1 to 4")->capture_default_str();
   up->add_option("--machine", flags->extra,
-                 "One more machine, KEY=VALUE,... of name, firmware, rom, nic, nics, memory, cpus; repeatable")
+                 "One more machine, KEY=VALUE,... of name, firmware, rom, boot, nic, nics, memory, cpus; repeatable")
       ->type_name("KEY=VALUE,...");
   up->add_option("--subnet", flags->subnet, "Of the provisioning network (default: a free one, 10.77.0.0/24 first)");
   up->add_option("--upstream", flags->upstream,

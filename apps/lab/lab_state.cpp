@@ -39,6 +39,7 @@ json to_json(const LabMachine& entry) {
           {"firmware", model::to_string(machine.firmware)},
           {"rom", model::to_string(machine.rom)},
           {"nic", model::to_string(machine.nic)},
+          {"boot", model::to_string(machine.boot)},
           {"memory", machine.memory.count()},
           {"cpus", machine.cpus},
           {"uuid", machine.uuid},
@@ -56,6 +57,7 @@ LabMachine machine_from(const json& value) {
   machine.firmware = enum_from<Firmware>(value.at("firmware"));
   machine.rom = enum_from<NicRom>(value.at("rom"));
   machine.nic = enum_from<NicModel>(value.at("nic"));
+  machine.boot = enum_from<NetworkBoot>(value.at("boot"));
   machine.memory = Bytes(value.at("memory").get<std::uint64_t>());
   machine.cpus = value.at("cpus").get<unsigned>();
   machine.uuid = value.at("uuid").get<std::string>();

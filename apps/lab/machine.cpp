@@ -32,11 +32,12 @@ Status set_field(MachineWish& wish, std::string_view key, std::string_view value
   if (key == "firmware") return take(wish.firmware, model::parse_enum<Firmware>(value));
   if (key == "rom") return take(wish.rom, model::parse_enum<NicRom>(value));
   if (key == "nic") return take(wish.nic, model::parse_enum<NicModel>(value));
+  if (key == "boot") return take(wish.boot, model::parse_enum<NetworkBoot>(value));
   if (key == "nics") return take(wish.nics, parse_count("nics", value, kMostNics));
   if (key == "cpus") return take(wish.cpus, parse_count("cpus", value, kMostCpus));
   if (key == "memory") return take(wish.memory, parse_bytes(value));
   return fail_with_hint(ErrorCode::invalid_argument, fmt::format("a machine has no '{}'", key),
-                        "Use name, firmware, rom, nic, nics, memory and cpus.");
+                        "Use name, firmware, rom, boot, nic, nics, memory and cpus.");
 }
 
 // FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv): the same on every machine and in every version.
@@ -88,6 +89,10 @@ void add_firmware(Words& words, const Machine& machine, const MachineFiles& file
   }
   add(words, {"-drive", fmt::format("if=pflash,unit=0,format=raw,readonly=on,file={}", escaped(files.firmware_code)),
               "-drive", fmt::format("if=pflash,unit=1,format=raw,file={}", escaped(files.firmware_variables))});
+  if (machine.boot == NetworkBoot::pxe) return;
+  for (const auto* protocol : {"IPv4", "IPv6"}) {
+    add(words, {"-fw_cfg", fmt::format("name=opt/org.tianocore/{}PXESupport,string=n", protocol)});
+  }
 }
 
 void add_nics(Words& words, const Machine& machine) {
@@ -131,7 +136,13 @@ Result<Machine> make_machine(std::string_view lab, unsigned number, const Machin
     return fail(ErrorCode::invalid_argument, "machine {}: 1 to {} CPUs and 1 to {} NICs are possible", name, kMostCpus,
                 kMostNics);
   }
-  const auto rom = wish.rom.value_or(wish.firmware == Firmware::uefi_secure ? NicRom::none : NicRom::ipxe);
+  const bool own_client = wish.firmware == Firmware::uefi_secure || wish.boot == NetworkBoot::http;
+  const auto rom = wish.rom.value_or(own_client ? NicRom::none : NicRom::ipxe);
+  if (wish.boot == NetworkBoot::http && (wish.firmware == Firmware::bios || rom == NicRom::ipxe)) {
+    return fail_with_hint(ErrorCode::invalid_argument,
+                          fmt::format("machine {}: only the UEFI firmware itself boots by HTTP", name),
+                          "Use firmware=uefi,boot=http and leave rom out.");
+  }
   if (wish.firmware == Firmware::bios && rom == NicRom::none) {
     return fail_with_hint(ErrorCode::invalid_argument,
                           fmt::format("machine {}: a BIOS can't boot from a NIC without a ROM", name),
@@ -153,6 +164,7 @@ Result<Machine> make_machine(std::string_view lab, unsigned number, const Machin
                   .firmware = wish.firmware,
                   .rom = rom,
                   .nic = wish.nic,
+                  .boot = wish.boot,
                   .memory = wish.memory,
                   .cpus = wish.cpus,
                   .uuid = uuid_of(lab, number),

@@ -18,6 +18,9 @@ enum class Firmware { bios, uefi, uefi_secure };
 // What the NIC brings to boot from: iPXE, or nothing (then the firmware's own PXE and HTTP client, UEFI only).
 enum class NicRom { ipxe, none };
 enum class NicModel { virtio, e1000, e1000e };
+// How it asks for what it boots. http: UEFI HTTP Boot alone, with PXE switched off as a person does in the firmware's
+// setup.
+enum class NetworkBoot { pxe, http };
 enum class Accelerator { kvm, tcg };
 
 struct Machine {
@@ -26,6 +29,7 @@ struct Machine {
   Firmware firmware = Firmware::bios;
   NicRom rom = NicRom::ipxe;
   NicModel nic = NicModel::virtio;
+  NetworkBoot boot = NetworkBoot::pxe;
   Bytes memory = 1_GiB;
   unsigned cpus = 1;
   std::string uuid;
@@ -39,15 +43,17 @@ struct Machine {
 struct MachineWish {
   std::string name;  // "" = m<number>
   Firmware firmware = Firmware::bios;
-  std::optional<NicRom> rom;  // none with Secure Boot, which refuses QEMU's unsigned iPXE; else ipxe
+  std::optional<NicRom>
+      rom;  // none with Secure Boot, which refuses QEMU's unsigned iPXE, and with boot=http; else ipxe
   NicModel nic = NicModel::virtio;
+  NetworkBoot boot = NetworkBoot::pxe;
   unsigned nics = 1;
   Bytes memory = 1_GiB;
   unsigned cpus = 1;
 };
 
-// "firmware=uefi,rom=none,memory=2GiB,cpus=2,nic=e1000,nics=2,name=db": what it leaves out is as in `defaults`.
-// Errors: invalid_argument.
+// "firmware=uefi,rom=none,boot=http,memory=2GiB,cpus=2,nic=e1000,nics=2,name=db": what it leaves out is as in
+// `defaults`. Errors: invalid_argument.
 Result<MachineWish> parse_wish(std::string_view text, const MachineWish& defaults);
 
 // Errors: invalid_argument for a wish that no machine can fulfil.
@@ -85,6 +91,12 @@ struct EnumNames<lab::NicModel> {
   static constexpr std::string_view kind = "NIC model";
   static constexpr auto values = std::to_array<std::pair<lab::NicModel, std::string_view>>(
       {{lab::NicModel::virtio, "virtio"}, {lab::NicModel::e1000, "e1000"}, {lab::NicModel::e1000e, "e1000e"}});
+};
+template <>
+struct EnumNames<lab::NetworkBoot> {
+  static constexpr std::string_view kind = "network boot";
+  static constexpr auto values = std::to_array<std::pair<lab::NetworkBoot, std::string_view>>(
+      {{lab::NetworkBoot::pxe, "pxe"}, {lab::NetworkBoot::http, "http"}});
 };
 template <>
 struct EnumNames<lab::Accelerator> {

@@ -24,6 +24,7 @@ json status_json(const Places& places, const LabState& state, const std::string&
                         {"firmware", model::to_string(machine.firmware)},
                         {"rom", model::to_string(machine.rom)},
                         {"nic", model::to_string(machine.nic)},
+                        {"boot", model::to_string(machine.boot)},
                         {"memory", machine.memory.count()},
                         {"cpus", machine.cpus},
                         {"mac", machine.macs.front()},

@@ -73,6 +73,15 @@ TEST(Machine, UefiWithoutARomUsesTheFirmwaresOwnClient) {
   EXPECT_EQ(values_of(command, "-machine"), "q35,graphics=off\n");
 }
 
+TEST(Machine, HttpBootIsPxeSwitchedOff) {
+  const auto value = machine({.firmware = Firmware::uefi, .boot = NetworkBoot::http});
+  EXPECT_EQ(value.rom, NicRom::none);
+  EXPECT_EQ(values_of(qemu_command(value, kFiles, Accelerator::tcg), "-fw_cfg"),
+            "name=opt/org.tianocore/IPv4PXESupport,string=n\nname=opt/org.tianocore/IPv6PXESupport,string=n\n");
+  const auto by_pxe = machine({.firmware = Firmware::uefi, .rom = NicRom::none});
+  EXPECT_EQ(values_of(qemu_command(by_pxe, kFiles, Accelerator::tcg), "-fw_cfg"), "");
+}
+
 TEST(Machine, SecureBootNeedsSystemManagementMode) {
   const auto value = machine({.firmware = Firmware::uefi_secure});
   EXPECT_EQ(value.rom, NicRom::none);
@@ -113,6 +122,8 @@ TEST(Machine, WhatCannotBootIsRefused) {
   EXPECT_FALSE(make_machine("lab1", 1, {.rom = NicRom::none}));
   EXPECT_FALSE(make_machine("lab1", 1, {.firmware = Firmware::uefi_secure, .rom = NicRom::ipxe}));
   EXPECT_FALSE(make_machine("lab1", 1, {.firmware = Firmware::uefi, .rom = NicRom::none, .nic = NicModel::e1000}));
+  EXPECT_FALSE(make_machine("lab1", 1, {.boot = NetworkBoot::http}));
+  EXPECT_FALSE(make_machine("lab1", 1, {.firmware = Firmware::uefi, .rom = NicRom::ipxe, .boot = NetworkBoot::http}));
   EXPECT_TRUE(make_machine("lab1", 1, {.firmware = Firmware::uefi, .nic = NicModel::e1000}));
   EXPECT_FALSE(make_machine("lab1", 1, {.memory = 64_MiB}));
   EXPECT_FALSE(make_machine("lab1", 201, {}));
@@ -121,10 +132,11 @@ TEST(Machine, WhatCannotBootIsRefused) {
 }
 
 TEST(MachineWish, NamesOnlyWhatDiffers) {
-  const auto wish = parse_wish("firmware=uefi,rom=none,memory=2GiB,name=db", {.nics = 2, .cpus = 4});
+  const auto wish = parse_wish("firmware=uefi,rom=none,boot=http,memory=2GiB,name=db", {.nics = 2, .cpus = 4});
   ASSERT_TRUE(wish) << wish.error().describe();
   EXPECT_EQ(wish->firmware, Firmware::uefi);
   EXPECT_EQ(wish->rom, NicRom::none);
+  EXPECT_EQ(wish->boot, NetworkBoot::http);
   EXPECT_EQ(wish->memory, 2_GiB);
   EXPECT_EQ(wish->name, "db");
   EXPECT_EQ(wish->cpus, 4U);
