@@ -234,7 +234,6 @@ except-interface=lo
 bind-dynamic
 no-ping
 dhcp-lease-max=20000
-log-dhcp
 enable-tftp={0}
 tftp-root={1}
 tftp-no-fail

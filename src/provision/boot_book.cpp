@@ -11,7 +11,7 @@ namespace bridgehead::provision {
 namespace {
 
 constexpr std::size_t kMostEvents = 100;
-constexpr std::size_t kMostStrangers = 4096;
+constexpr std::size_t kMostAddresses = 16'384;
 constexpr std::size_t kMostNewMachines = 16'384;
 constexpr std::size_t kMostLogLines = 400;
 constexpr std::size_t kLongestLine = 400;
@@ -42,6 +42,13 @@ std::string newest_image(const state::Inventory& inventory) {
     if (!newest || newest->value.created < image->value.created) newest = image;
   }
   return newest ? newest->value.name : std::string();
+}
+
+// Nothing but the firmware's and the loader's questions so far.
+bool is_early(const model::Boot& boot) {
+  return std::all_of(boot.events.begin(), boot.events.end(), [](const auto& event) {
+    return event.step == model::BootStep::dhcp || event.step == model::BootStep::bootstrap;
+  });
 }
 
 }  // namespace
@@ -177,16 +184,13 @@ Result<std::string> BootBook::begin(const model::NodeId& node, const std::string
     if (before) {
       by_token_.erase(before->value.token_sha256);
       const auto& events = before->value.events;
-      const bool same = std::all_of(events.begin(), events.end(), [&](const auto& event) {
-        return event.step == model::BootStep::dhcp || event.step == model::BootStep::bootstrap;
-      });
-      if (same && !events.empty() && now - events.back().time <= kQuiet) {
+      if (is_early(before->value) && !events.empty() && now - events.back().time <= kQuiet) {
         boot.events = events;
         boot.started = before->value.started;
       }
     }
-    if (const auto seen = strangers_.find(record->value.netboot->mac); seen != strangers_.end()) {
-      if (!before && now - seen->second.time <= kQuiet) {
+    if (const auto seen = addresses_.find(record->value.netboot->mac); seen != addresses_.end()) {
+      if (boot.events.empty() && now - seen->second.time <= kQuiet) {
         boot.events.push_back(seen->second);
         boot.started = seen->second.time;
       }
@@ -202,7 +206,7 @@ Result<std::string> BootBook::begin(const model::NodeId& node, const std::string
     return {};
   });
   if (!committed) return forward(committed);
-  if (const auto record = inventory_.find<model::Node>(node)) strangers_.erase(record->value.netboot->mac);
+  if (const auto record = inventory_.find<model::Node>(node)) addresses_.erase(record->value.netboot->mac);
   by_token_[pki::sha256_hex(secret)] = node;
   return secret;
 }
@@ -242,38 +246,36 @@ Status BootBook::change_boot(const model::NodeId& node, const std::function<void
 }
 
 Status BootBook::got_address(const std::string& mac, const std::string& address) {
-  if (const auto node = find(mac)) return sighted(node->value.id, model::BootStep::dhcp, address);
-  const std::lock_guard lock(mutex_);
-  if (strangers_.size() >= kMostStrangers) strangers_.clear();
-  strangers_[mac] = {.step = model::BootStep::dhcp, .message = printable(address, 64), .time = clock_.now()};
-  return {};
-}
-
-Status BootBook::sighted(const model::NodeId& node, model::BootStep step, const std::string& message) {
-  const auto now = clock_.now();
-  const model::BootEvent event{.step = step, .message = printable(message, kLongestLine), .time = now};
-  const auto before = inventory_.find<model::Boot>(node);
-  const bool fresh = !before || is_over(before->value, now);
-  if (!fresh) {
-    const auto& events = before->value.events;
-    const auto last = events.back().step;
-    const bool early = last == model::BootStep::dhcp || last == model::BootStep::bootstrap;
-    if (!early || std::find_if(events.begin(), events.end(), [&](const auto& e) {
-                    return e.step == step && e.message == event.message;
-                  }) != events.end()) {
-      return {};  // our own initramfs asks by DHCP too; loaders ask again and again
-    }
+  const model::BootEvent event{
+      .step = model::BootStep::dhcp, .message = printable(address, kLongestLine), .time = clock_.now()};
+  const auto node = find(mac);
+  const auto before = node ? inventory_.find<model::Boot>(node->value.id) : nullptr;
+  const bool fresh = node && (!before || is_over(before->value, event.time));
+  if (!fresh && !(before && is_early(before->value))) {
+    const std::lock_guard lock(mutex_);
+    if (addresses_.size() >= kMostAddresses) addresses_.clear();
+    addresses_[mac] = event;
+    return {};
+  }
+  if (!fresh && std::any_of(before->value.events.begin(), before->value.events.end(), [&](const auto& told) {
+        return told.step == event.step && told.message == event.message;
+      })) {
+    return {};  // loaders ask again and again
   }
   return change_boot(
-      node,
+      node->value.id,
       [&](model::Boot& boot) {
         if (fresh) {
           by_token_.erase(boot.token_sha256);
           boot = {};
-          boot.id = node;
-          boot.started = now;
+          boot.id = node->value.id;
+          boot.started = event.time;
         }
-        boot.events.push_back(event);
+        // dnsmasq's log may reach us after the loader's question.
+        const auto first = std::find_if(boot.events.begin(), boot.events.end(),
+                                        [](const auto& told) { return told.step != model::BootStep::dhcp; });
+        const auto at = boot.events.insert(first, event);
+        if (at + 1 != boot.events.end()) at->time = std::min(at->time, (at + 1)->time);
       },
       &event);
 }

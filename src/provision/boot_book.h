@@ -42,10 +42,9 @@ class BootBook {
   // The boot that this token is of; null = none.
   state::Record<model::Boot> boot_of(std::string_view token);
 
-  // A machine got an address: opens a new story when the last one is over. One that nobody knows yet is remembered for
-  // the moment when it asks for its script.
+  // A machine got an address: opens a new story when the last one is over. Otherwise it is remembered for the moment
+  // when the machine asks for its script: it may be unknown yet, or have lost power in mid-boot.
   Status got_address(const std::string& mac, const std::string& address);
-  Status sighted(const model::NodeId& node, model::BootStep step, const std::string& message);
   Status note(const model::NodeId& node, model::BootStep step, const std::string& message);
   Status add_log(const model::NodeId& node, std::string_view text);
   Status set_hardware(const model::NodeId& node, const model::Hardware& hardware);
@@ -67,7 +66,7 @@ class BootBook {
   std::mutex mutex_;  // guards the indexes, and makes changes of boots take turns
   std::unordered_map<std::string, model::NodeId> by_mac_;
   std::unordered_map<std::string, model::NodeId> by_token_;  // by its hash
-  std::map<std::string, model::BootEvent> strangers_;        // by MAC: the address that DHCP gave them
+  std::map<std::string, model::BootEvent> addresses_;        // by MAC: what DHCP gave and no story tells yet
 };
 
 // Whether this boot is over: its machine may start another one.
