@@ -20,6 +20,7 @@ TEST_F(ProvisionTest, AnUnknownMachineReportsItselfWaitsAndThenBoots) {
   EXPECT_EQ(value_of(waiting.body, "root"), "none");
   EXPECT_EQ(value_of(waiting.body, "boot"), boot);
   EXPECT_EQ(waiting.body.find("join"), std::string::npos) << "nothing secret before the approval";
+  EXPECT_NE(waiting.body.find("waits for approval: bh node approve node-525400aabb01"), std::string::npos);
 
   const auto told = post("/boot/v1/hardware", {{"boot", boot}},
                          R"({"cpus":8,"memory":17179869184,"vendor":"ACME","product":"R1","nics":[{"name":"eth0",)"
