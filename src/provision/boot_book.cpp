@@ -220,6 +220,12 @@ state::Record<model::Boot> BootBook::boot_of(std::string_view token) {
   return boot && boot->value.token_sha256 == hash ? boot : nullptr;
 }
 
+Status BootBook::set_root(const model::NodeId& node, model::RootTransport root) {
+  if (const auto boot = inventory_.find<model::Boot>(node); boot && boot->value.root == root) return {};
+  return change_boot(
+      node, [&](model::Boot& boot) { boot.root = root; }, nullptr);
+}
+
 Status BootBook::change_boot(const model::NodeId& node, const std::function<void(model::Boot&)>& change,
                              const model::BootEvent* told) {
   const std::lock_guard lock(mutex_);

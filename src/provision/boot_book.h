@@ -39,6 +39,8 @@ class BootBook {
   // A new boot of this node from `image`. Returns its token; the one before is worth nothing any more.
   Result<std::string> begin(const model::NodeId& node, const std::string& image, bool discovery,
                             model::RootTransport root);
+  // Its root after all: the plan follows the profile as it is now, not as it was at the loader's script.
+  Status set_root(const model::NodeId& node, model::RootTransport root);
   // The boot that this token is of; null = none.
   state::Record<model::Boot> boot_of(std::string_view token);
 

@@ -270,6 +270,8 @@ BootAnswer BootDesk::plan(const Request& request) {
   }
   if (!boot || boot->value.discovery) {
     if (auto begun = begin(order->image.name, false, order->profile.root); !begun) return refuse(begun.error());
+  } else if (auto noted = book_.set_root(node.id, order->profile.root); !noted) {
+    return refuse(noted.error());
   }
   order->token = token;
   const auto files = bundle_of(*order);

@@ -217,6 +217,17 @@ TEST_F(ProvisionTest, RootsByEachTransport) {
   EXPECT_EQ(script.body.find("bh.boot"), std::string::npos) << script.body;
 }
 
+TEST_F(ProvisionTest, TheRootOfABootIsWhatItsPlanSaid) {
+  enable(true);
+  add_image("debian-12:1");
+  const auto boot = value_of(get("/boot/v1/ipxe", {{"mac", kMac}}).body, "bh.boot");
+  EXPECT_EQ(inventory_->find<model::Boot>(node().id)->value.root, model::RootTransport::nbd);
+  const reconcile::ProfileRequest in_ram{.name = "default", .root = model::RootTransport::ram};
+  ASSERT_TRUE(reconcile::set_profile(*commander_, {.actor = "test"}, in_ram));
+  EXPECT_EQ(value_of(plan(boot).body, "root"), "ram");
+  EXPECT_EQ(inventory_->find<model::Boot>(node().id)->value.root, model::RootTransport::ram);
+}
+
 TEST_F(ProvisionTest, ProfileFilesComeAsABundle) {
   enable(true);
   add_image("debian-12:1");
