@@ -24,6 +24,8 @@ TEST_F(ProvisionTest, AMachineUnderARunningNodesMacWaits) {
   EXPECT_EQ(now.front()->value, tokens.front()->value) << "the running node's own token stays what it was";
   EXPECT_EQ(post("/boot/v1/progress", {{"boot", boot}, {"step", "root"}}).status, 204) << "its boot is still its own";
 
+  inventory_->note_node_state(node().id, model::NodeState::not_ready, "its root is full");
+  EXPECT_EQ(plan(boot).status, 403) << "not ready, but connected";
   inventory_->note_node_state(node().id, model::NodeState::unreachable, "");
   EXPECT_EQ(plan(value_of(get("/boot/v1/ipxe", {{"mac", kMac}}).body, "bh.boot")).status, 200)
       << "it lost power: its agent is missed by now";
