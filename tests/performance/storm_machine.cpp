@@ -42,8 +42,8 @@ HttpQuestion StormMachine::question(const StormFiles& files) const {
     return HttpQuestion{.method = "POST",
                         .target = fmt::format("/boot/v1/progress?boot={}&mac={}&step={}&message=", boot_, mac_, step)};
   };
-  const auto file = [&](std::string_view name, std::string_view bytes) {
-    return HttpQuestion{.target = fmt::format("{}/{}", image_, name), .file = bytes, .part = files.parts};
+  const auto file = [&](std::string_view name, const StormFile& wanted) {
+    return HttpQuestion{.target = fmt::format("{}/{}", image_, name), .file = wanted.bytes, .part = wanted.part};
   };
   switch (step_) {
     case Step::script: return {.target = "/boot/v1/ipxe?" + identity + "&arch=i386"};

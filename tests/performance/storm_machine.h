@@ -11,12 +11,15 @@
 
 namespace bridgehead::performance {
 
-// The node image's files, as much of each as the machines take.
+// A file of the node image, as much of it as the machines take.
+struct StormFile {
+  std::string_view bytes;
+  bool part = false;  // the file is longer
+};
 struct StormFiles {
-  std::string_view kernel;
-  std::string_view initramfs;
-  std::string_view root;
-  bool parts = false;  // the files are longer
+  StormFile kernel;
+  StormFile initramfs;
+  StormFile root;
 };
 
 class StormMachine {
