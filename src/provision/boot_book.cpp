@@ -257,16 +257,18 @@ Status BootBook::got_address(const std::string& mac, const std::string& address)
   const auto node = find(mac);
   const auto before = node ? inventory_.find<model::Boot>(node->value.id) : nullptr;
   const bool fresh = node && (!before || is_over(before->value, event.time));
-  if (!fresh && !(before && is_early(before->value))) {
+  const bool early = before && is_early(before->value);
+  if (!fresh && !early) {
     const std::lock_guard lock(mutex_);
     if (addresses_.size() >= kMostAddresses) addresses_.clear();
     addresses_[mac] = event;
-    return {};
   }
-  if (!fresh && std::any_of(before->value.events.begin(), before->value.events.end(), [&](const auto& told) {
-        return told.step == event.step && told.message == event.message;
-      })) {
-    return {};  // loaders ask again and again
+  if (!fresh) {
+    // Loaders ask again and again, our own initramfs may ask, too.
+    const auto told = [&](const model::BootEvent& one) {
+      return one.step == event.step && (!early || one.message == event.message);
+    };
+    if (!before || std::any_of(before->value.events.begin(), before->value.events.end(), told)) return {};
   }
   return change_boot(
       node->value.id,
@@ -277,7 +279,7 @@ Status BootBook::got_address(const std::string& mac, const std::string& address)
           boot.id = node->value.id;
           boot.started = event.time;
         }
-        // dnsmasq's log may reach us after the loader's question.
+        // dnsmasq's log may reach us after the loader's questions.
         const auto first = std::find_if(boot.events.begin(), boot.events.end(),
                                         [](const auto& told) { return told.step != model::BootStep::dhcp; });
         const auto at = boot.events.insert(first, event);

@@ -44,8 +44,9 @@ class BootBook {
   // The boot that this token is of; null = none.
   state::Record<model::Boot> boot_of(std::string_view token);
 
-  // A machine got an address: opens a new story when the last one is over. Otherwise it is remembered for the moment
-  // when the machine asks for its script: it may be unknown yet, or have lost power in mid-boot.
+  // A machine got an address: opens a new story when the last one is over, or is its beginning if that has none. While
+  // nobody knows the machine, or in mid-boot, it is also remembered for the moment when the machine asks for its
+  // script.
   Status got_address(const std::string& mac, const std::string& address);
   Status note(const model::NodeId& node, model::BootStep step, const std::string& message);
   Status add_log(const model::NodeId& node, std::string_view text);

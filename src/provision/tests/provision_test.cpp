@@ -170,6 +170,16 @@ TEST_F(ProvisionTest, DhcpsLogMayComeAfterTheLoadersQuestion) {
   EXPECT_LE(boot->value.events[0].time, boot->value.events[1].time);
 }
 
+TEST_F(ProvisionTest, DhcpsLogMayComeEvenLater) {
+  enable(true);
+  add_image("debian-12:1");
+  const auto token = value_of(get("/boot/v1/ipxe", {{"mac", kMac}}).body, "bh.boot");
+  post("/boot/v1/progress", {{"boot", token}, {"step", "kernel"}});
+  ASSERT_TRUE(book_->got_address(kMac, "10.77.0.101"));
+  ASSERT_TRUE(book_->got_address(kMac, "10.77.0.102")) << "our own initramfs asks, too";
+  EXPECT_EQ(steps(), (std::vector<std::string>{"dhcp 10.77.0.101", "bootstrap debian-12:1", "kernel"}));
+}
+
 TEST_F(ProvisionTest, AMachineThatLosesPowerInMidBootBeginsANewStory) {
   enable(true);
   add_image("debian-12:1");
