@@ -273,11 +273,16 @@ Status BootBook::got_address(const std::string& mac, const std::string& address)
   return change_boot(
       node->value.id,
       [&](model::Boot& boot) {
-        if (fresh) {
+        // Looked at again: its loader may have asked meanwhile.
+        if (is_over(boot, event.time)) {
           by_token_.erase(boot.token_sha256);
           boot = {};
           boot.id = node->value.id;
           boot.started = event.time;
+        }
+        if (std::any_of(boot.events.begin(), boot.events.end(),
+                        [&](const auto& one) { return one.step == event.step && one.message == event.message; })) {
+          return;
         }
         // dnsmasq's log may reach us after the loader's questions.
         const auto first = std::find_if(boot.events.begin(), boot.events.end(),
