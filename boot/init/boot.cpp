@@ -121,7 +121,9 @@ Result<BootPlan> Boot::wait_for_plan() {
         hardware_sent_for = manager_.boot();
         manager_.report_hardware(hardware_json());
       }
-      show("this machine is known to the manager now and has no image yet; waiting for one");
+      show(reply->plan.message.empty()
+               ? "this machine is known to the manager now and has no image yet; waiting for one"
+               : concat("waiting for the manager: ", reply->plan.message));
     }
     pause_for(ask_again);
   }

@@ -75,6 +75,8 @@ Status read_key(std::string_view key, std::string_view value, BootPlan& plan) {
   if (key == "boot") {
     if (!is_hex(value, 64)) return bad_plan("boot isn't 64 hex digits");
     plan.boot = value;
+  } else if (key == "message") {
+    plan.message = value;
   } else if (key == "hostname") {
     if (!is_host_name(value)) return bad_plan(concat("hostname '", value, "' can't be one"));
     plan.hostname = value;

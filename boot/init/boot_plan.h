@@ -18,6 +18,7 @@ struct BootPlan {
   std::string boot;
   std::string hostname;
   RootKind root = RootKind::none;
+  std::string message;                // with none: why the machine waits
   std::vector<Endpoint> nbd_servers;  // in order of preference
   std::string nbd_export;
   std::chrono::seconds nbd_timeout{10};  // of one request, before the next server is asked

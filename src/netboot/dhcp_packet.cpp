@@ -184,14 +184,14 @@ Status DhcpSocket::broadcast(const DhcpMessage& message) {
   return {};
 }
 
-Result<std::optional<DhcpSocket::Received>> DhcpSocket::receive(std::uint32_t transaction, Monotonic deadline) {
-  for (;;) {
+Result<std::optional<DhcpSocket::Received>> DhcpSocket::receive_any(Monotonic deadline) {
+  for (bool first = true;; first = false) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    if (left <= 0) return std::nullopt;
+    if (left <= 0 && !first) return std::nullopt;
     pollfd waiting{socket_.get(), POLLIN, 0};
-    if (::poll(&waiting, 1, static_cast<int>(std::min<std::int64_t>(left, 60'000))) < 0 && errno != EINTR) {
-      return fail_errno(errno, "poll");
-    }
+    const int ready = ::poll(&waiting, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000)));
+    if (ready < 0 && errno != EINTR) return fail_errno(errno, "poll");
+    if (ready <= 0) continue;
     char bytes[4096];
     sockaddr_ll from{};
     socklen_t length = sizeof from;
@@ -203,9 +203,16 @@ Result<std::optional<DhcpSocket::Received>> DhcpSocket::receive(std::uint32_t tr
     const auto payload = client_payload({bytes, static_cast<std::size_t>(got)});
     if (!payload) continue;
     auto message = decode_dhcp(payload->bytes);
-    if (!message || !message->reply || message->transaction != transaction) continue;
-    return Received{std::move(*message), payload->source, mac_text(from.sll_addr)};
+    if (message && message->reply) return Received{std::move(*message), payload->source, mac_text(from.sll_addr)};
   }
+}
+
+Result<std::optional<DhcpSocket::Received>> DhcpSocket::receive(std::uint32_t transaction, Monotonic deadline) {
+  while (std::chrono::steady_clock::now() < deadline) {
+    auto received = receive_any(deadline);
+    if (!received || !*received || (*received)->message.transaction == transaction) return received;
+  }
+  return std::nullopt;
 }
 
 }  // namespace bridgehead::netboot

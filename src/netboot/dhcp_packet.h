@@ -59,8 +59,11 @@ class DhcpSocket {
     std::uint32_t source = 0;
     std::string source_mac;
   };
-  // The next reply with this transaction; nothing at the deadline.
+  // The next reply; nothing at the deadline. One that is there already is given even after it.
+  Result<std::optional<Received>> receive_any(Monotonic deadline);
+  // The next reply with this transaction.
   Result<std::optional<Received>> receive(std::uint32_t transaction, Monotonic deadline);
+  int fd() const { return socket_.get(); }
 
  private:
   UniqueFd socket_;

@@ -16,7 +16,8 @@ constexpr std::size_t kMostNewMachines = 16'384;
 constexpr std::size_t kMostLogLines = 400;
 constexpr std::size_t kLongestLine = 400;
 constexpr std::chrono::hours kJoinTokenLife{1};
-// Where nobody saw a DHCP exchange, a loader that asks again within this time is still in the same boot.
+// A boot that is silent for so long is over, or hangs: whoever asks by DHCP then begins another. Where nobody saw a
+// DHCP exchange, a loader that asks again within this time is still in the same boot.
 constexpr std::chrono::seconds kQuiet{90};
 
 std::string printable(std::string_view text, std::size_t longest) {
@@ -44,20 +45,33 @@ std::string newest_image(const state::Inventory& inventory) {
   return newest ? newest->value.name : std::string();
 }
 
-bool all_are(const model::Boot& boot, std::initializer_list<model::BootStep> steps) {
-  return std::all_of(boot.events.begin(), boot.events.end(), [&](const auto& event) {
-    return std::find(steps.begin(), steps.end(), event.step) != steps.end();
+// Nothing but the firmware's and the loader's questions so far.
+bool is_early(const model::Boot& boot) {
+  return std::all_of(boot.events.begin(), boot.events.end(), [](const auto& event) {
+    return event.step == model::BootStep::dhcp || event.step == model::BootStep::bootstrap;
   });
+}
+
+bool has_address(const model::Boot& boot) {
+  return std::any_of(boot.events.begin(), boot.events.end(),
+                     [](const auto& event) { return event.step == model::BootStep::dhcp; });
 }
 
 // Whether a loader that asks for its script now is in the boot whose story this is. A boot that DHCP began lasts until
 // DHCP begins another, however long the loader takes or somebody looks at its menu.
 bool goes_on(const model::Boot& boot, Timestamp now) {
-  if (boot.events.empty() || !all_are(boot, {model::BootStep::dhcp, model::BootStep::bootstrap})) return false;
+  if (boot.events.empty() || !is_early(boot)) return false;
   return boot.events.front().step == model::BootStep::dhcp || now - boot.events.back().time <= kQuiet;
 }
 
 }  // namespace
+
+bool is_over(const model::Boot& boot, Timestamp now) {
+  if (boot.events.empty()) return true;
+  const auto& last = boot.events.back();
+  if (last.step == model::BootStep::ready) return true;
+  return last.step != model::BootStep::kernel && now - last.time > kQuiet;
+}
 
 BootBook::BootBook(state::Inventory& inventory, const Clock& clock, RandomSource& random)
     : inventory_(inventory), clock_(clock), random_(random) {
@@ -187,9 +201,15 @@ Result<std::string> BootBook::begin(const model::NodeId& node, const std::string
         boot.started = before->value.started;
       }
     }
-    if (const auto asked = asked_.find(record->value.netboot->mac); asked != asked_.end() && !before) {
-      boot.events.push_back(asked->second.first);
-      boot.started = asked->second.first.time;
+    if (const auto seen = asked_.find(record->value.netboot->mac);
+        seen != asked_.end() && boot.events.empty() && seen->second.first.time != Timestamp{}) {
+      // One from before the last word of the boot before belongs to that.
+      const bool newer =
+          !before || before->value.events.empty() || seen->second.first.time > before->value.events.back().time;
+      if (newer) {
+        boot.events.push_back(seen->second.first);
+        boot.started = seen->second.first.time;
+      }
     }
     model::BootEvent told{.step = model::BootStep::bootstrap, .message = discovery ? "discovery" : image, .time = now};
     boot.events.push_back(told);
@@ -247,6 +267,8 @@ Status BootBook::change_boot(const model::NodeId& node, const std::function<void
   return committed ? Status() : forward(committed);
 }
 
+// The firmware asks first, then the loader that it has loaded, each once; a firmware that is a loader asks only as one.
+// Their lines in dnsmasq's log come in that order, but perhaps after the loader has already asked for its script.
 Status BootBook::got_address(const std::string& mac, const std::string& address, netboot::Asker asker) {
   using enum netboot::Asker;
   if (asker == other) return {};
@@ -254,33 +276,51 @@ Status BootBook::got_address(const std::string& mac, const std::string& address,
       .step = model::BootStep::dhcp, .message = printable(address, kLongestLine), .time = clock_.now()};
   const auto node = find(mac);
   const auto before = node ? inventory_.find<model::Boot>(node->value.id) : nullptr;
-  // The firmware asks first, then once the loader that it has loaded; a firmware that is a loader only asks as one.
-  bool first = asker == firmware;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto last = asked_.find(mac);
-    if (last != asked_.end() && last->second.asker == loader) first = true;
-    if (!node && last == asked_.end()) first = true;
-    if (asked_.size() >= kMostAsked) asked_.clear();
-    auto& asked = asked_[mac];
-    asked.asker = asker;
-    if (first) asked.first = event;
-  }
-  if (!node) return {};
-  if (!before || before->value.events.empty() || !all_are(before->value, {model::BootStep::dhcp})) first = true;
-  if (!first && before->value.events.back().message == event.message) return {};
+  const bool early = before && is_early(before->value);
+  const auto last = remember(mac, event, asker, !node || (before && !early));
+  const bool goes_on_with_firmwares = asker == loader && last == firmware;
+  const bool second = asker == firmware || last == loader;
+  const auto begins = [&](const model::Boot& boot) {
+    if (is_early(boot) && second && has_address(boot)) return true;
+    return is_over(boot, event.time) && !goes_on_with_firmwares;
+  };
+  const auto told = [&](const model::Boot& boot) {
+    return std::any_of(boot.events.begin(), boot.events.end(), [&](const auto& one) {
+      return one.step == event.step && (!is_early(boot) || one.message == event.message);
+    });
+  };
+  if (!node || (before && !begins(before->value) && told(before->value))) return {};
   return change_boot(
       node->value.id,
       [&](model::Boot& boot) {
-        if (first) {
+        // Looked at again: its loader may have asked meanwhile.
+        if (begins(boot)) {
           by_token_.erase(boot.token_sha256);
           boot = {};
           boot.id = node->value.id;
           boot.started = event.time;
         }
-        boot.events.push_back(event);
+        if (told(boot)) return;
+        const auto first = std::find_if(boot.events.begin(), boot.events.end(),
+                                        [](const auto& one) { return one.step != model::BootStep::dhcp; });
+        const auto at = boot.events.insert(first, event);
+        if (at + 1 != boot.events.end()) at->time = std::min(at->time, (at + 1)->time);
       },
       &event);
+}
+
+// Who has asked before under this MAC since the last script. `keep`: no story tells this address yet.
+std::optional<netboot::Asker> BootBook::remember(const std::string& mac, const model::BootEvent& event,
+                                                 netboot::Asker asker, bool keep) {
+  const std::lock_guard lock(mutex_);
+  if (asked_.size() >= kMostAsked) asked_.clear();
+  const auto found = asked_.find(mac);
+  const auto last = found == asked_.end() ? std::nullopt : std::optional(found->second.asker);
+  auto& asked = asked_[mac];
+  asked.asker = asker;
+  const bool begins = !last || asker == netboot::Asker::firmware || last == netboot::Asker::loader;
+  if (keep && begins) asked.first = event;
+  return last;
 }
 
 Status BootBook::note(const model::NodeId& node, model::BootStep step, const std::string& message) {

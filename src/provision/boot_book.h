@@ -44,9 +44,10 @@ class BootBook {
   // The boot that this token is of; null = none.
   state::Record<model::Boot> boot_of(std::string_view token);
 
-  // A machine got an address, which opens a new story where it begins a boot. What else asks by DHCP (a node that
-  // renews its lease, a system on the machine's disk) is no boot. A machine that nobody knows yet is remembered for the
-  // moment when it asks for its script.
+  // A machine's firmware or loader got an address: opens a new story when the last one is over, or is its beginning if
+  // that has none (dnsmasq's log may reach us after the loader's question). While nobody knows the machine, or in
+  // mid-boot, it is also remembered for the moment when the machine asks for its script. What else asks by DHCP (a node
+  // that renews its lease, a system on the machine's disk) is no boot.
   Status got_address(const std::string& mac, const std::string& address, netboot::Asker asker);
   Status note(const model::NodeId& node, model::BootStep step, const std::string& message);
   Status add_log(const model::NodeId& node, std::string_view text);
@@ -60,6 +61,8 @@ class BootBook {
   Status change_boot(const model::NodeId& node, const std::function<void(model::Boot&)>& change,
                      const model::BootEvent* told);
   Result<state::Record<model::Node>> give_newest_image(const state::Record<model::Node>& node);
+  std::optional<netboot::Asker> remember(const std::string& mac, const model::BootEvent& event, netboot::Asker asker,
+                                         bool keep);
   Status check_room() const;
   std::string free_address(const std::string& wanted) const;
 
@@ -76,5 +79,8 @@ class BootBook {
   };
   std::unordered_map<std::string, Asked> asked_;
 };
+
+// Whether this boot is over: its machine may start another one.
+bool is_over(const model::Boot& boot, Timestamp now);
 
 }  // namespace bridgehead::provision

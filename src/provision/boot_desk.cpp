@@ -77,6 +77,9 @@ Error refused(const model::Node& node) {
           fmt::format("bh node approve {} lets it in.", node.name)};
 }
 
+// Also where it takes no guests just now.
+bool is_connected(const model::Node& node) { return node.state != model::NodeState::unreachable; }
+
 // A machine that boots has no agent. While a node's agent is connected, whoever asks under its MAC is another machine,
 // or wants its token; a node that lost power is let in as soon as its agent is missed.
 Error still_runs(const model::Node& node) {
@@ -200,7 +203,7 @@ BootAnswer BootDesk::script(const Request& request) {
   const auto& node = (*found)->value;
   const auto& machine = *node.netboot;
   if (machine.approval == model::Approval::refused) return wait(refused(node));
-  if (node.state == model::NodeState::ready) return wait(still_runs(node));
+  if (is_connected(node)) return wait(still_runs(node));
   // Not yet approved, or nothing assigned: it shows itself, and goes on from there once it may.
   const bool discovery = machine.approval == model::Approval::waiting || machine.image.empty();
   const auto render = [&](const netboot::BootChoice& choice) {
@@ -242,7 +245,7 @@ BootAnswer BootDesk::plan(const Request& request) {
         {ErrorCode::permission_denied, "this boot belongs to another machine", "Power the machine off and on."});
   }
   if (node.netboot->approval == model::Approval::refused) return refuse(refused(node));
-  if (node.state == model::NodeState::ready) return refuse(still_runs(node));
+  if (is_connected(node)) return refuse(still_runs(node));
   const bool waits = node.netboot->approval == model::Approval::waiting;
   auto token = std::string(request.parameter("boot"));
   const auto begin = [&](const std::string& image, bool discovery, model::RootTransport root) -> Status {

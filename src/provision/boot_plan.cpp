@@ -80,7 +80,8 @@ std::string plan_text(const BootOrder& order, const std::string& join_token, con
 }
 
 std::string discovery_plan(const std::string& token, const std::string& hostname) {
-  return fmt::format("boot={}\nhostname={}\nroot=none\n", token, hostname);
+  return fmt::format("boot={0}\nhostname={1}\nroot=none\nmessage=node '{1}' waits for approval: bh node approve {1}\n",
+                     token, hostname);
 }
 
 netboot::KernelCommandLine command_line(const BootOrder& order, const std::string& address) {

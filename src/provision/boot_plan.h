@@ -34,7 +34,7 @@ struct Bundle {
   std::string sha256;
 };
 std::string plan_text(const BootOrder& order, const std::string& join_token, const Bundle& bundle);
-// Report your hardware, and ask again.
+// Report your hardware, and ask again. `hostname`: of the node that waits for its approval.
 std::string discovery_plan(const std::string& token, const std::string& hostname);
 
 // `address`: what the machine has now, "" = not known.

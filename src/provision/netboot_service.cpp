@@ -5,20 +5,17 @@
 #include "base/file.h"
 #include "netboot/dhcp_probe.h"
 #include "provision/messages.h"
+#include "provision/reservations.h"
 #include "reconcile/commands/netboot.h"
 
 namespace bridgehead::provision {
 namespace {
 
 constexpr std::chrono::seconds kRetry{10};
+// Between one look at the inventory and the next: a thousand machines that appear make a few new lists of reservations.
+constexpr std::chrono::milliseconds kGather{500};
 constexpr std::chrono::seconds kLookAtJoined{1};
 constexpr std::chrono::seconds kProbeEvery{60};
-
-bool is_host_label(std::string_view name) {
-  return name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-         });
-}
 
 std::vector<std::string> told(const nodeimage::ImageDiff& diff, bool files) {
   std::vector<std::string> lines;
@@ -132,13 +129,17 @@ void NetbootService::run(const std::stop_token& stop) {
       std::unique_lock lock(mutex_);
       wake_.wait_for(lock, stop, joined_.empty() ? kRetry : kLookAtJoined,
                      [this] { return look_ || !to_note_.empty(); });
-      look = std::exchange(look_, false);
+      const auto early = gathered_ - clock_.monotonic();
+      if (look_ && early.count() > 0) wake_.wait_for(lock, stop, early, [this] { return !to_note_.empty(); });
+      if (clock_.monotonic() >= gathered_) look = std::exchange(look_, false);
     }
     if (stop.stop_requested()) return;
     work_off();
     look_at_joined();
     look = look || clock_.monotonic() >= next_sync_;
-    if (look) sync();
+    if (!look) continue;
+    sync();
+    gathered_ = clock_.monotonic() + kGather;
   }
 }
 
@@ -202,22 +203,6 @@ Status NetbootService::sync_http(const model::NetbootSettings& settings) {
   return {};
 }
 
-std::vector<netboot::Reservation> NetbootService::reservations(const model::NetbootSettings& settings) const {
-  std::vector<netboot::Reservation> result;
-  for (const auto& node : inventory_.all<model::Node>()) {
-    const auto& machine = node->value.netboot;
-    if (!machine) continue;
-    const auto profile = reconcile::find_profile(inventory_, machine->profile);
-    // One that doesn't fit (the network was changed, the name is none for DNS) must not cost the others theirs.
-    const bool fits = reconcile::can_be_reserved(settings, machine->address);
-    result.push_back({.mac = machine->mac,
-                      .address = fits ? machine->address : "",
-                      .hostname = is_host_label(node->value.name) ? node->value.name : "",
-                      .method = profile ? profile->method : model::BootMethod::ipxe});
-  }
-  return result;
-}
-
 Status NetbootService::sync_dhcp(const model::NetbootSettings& settings) {
   const auto server = server_url(settings);
   if (!boot_files_ || boot_files_for_ != server) {
@@ -241,7 +226,7 @@ Status NetbootService::sync_dhcp(const model::NetbootSettings& settings) {
     const auto added = runner_.run(netboot::advertised_address_command(plan));
     if (!added) log::info(no_router_advertisements, "{}: {}", settings.interface, added.error().message);
   }
-  const auto change = netboot::install_dnsmasq(plan, reservations(settings), runner_);
+  const auto change = netboot::install_dnsmasq(plan, reservations(inventory_, settings), runner_);
   if (!change) return forward(change);
   auto spec = netboot::dnsmasq_service(plan);
   spec.on_line = [this](std::string_view line) { heard(line); };

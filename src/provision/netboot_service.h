@@ -56,7 +56,6 @@ class NetbootService final : public reconcile::NetbootPort {
   Status sync_nbd(const model::NetbootSettings& settings);
   Status sync_nfs(const model::NetbootSettings& settings);
   Status sync_loaders();
-  std::vector<netboot::Reservation> reservations(const model::NetbootSettings& settings) const;
   std::vector<model::NodeImage> ready_images() const;
   bool any_root_by_nfs() const;
   void set_part(const std::string& name, bool wanted, const Status& status);
@@ -87,6 +86,7 @@ class NetbootService final : public reconcile::NetbootPort {
   std::set<std::string> tftp_images_;
   bool served_ = false;
   Monotonic next_sync_{};
+  Monotonic gathered_{};            // before then changes wait for those that come with them
   std::string advertises_on_;       // this interface has the address that router advertisements need
   std::set<model::NodeId> joined_;  // that have not told yet what they are
 

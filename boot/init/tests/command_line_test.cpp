@@ -120,6 +120,7 @@ TEST(BootPlan, RefusesWhatCannotBeUsed) {
     EXPECT_FALSE(parse_plan(bad)) << bad;
   }
   EXPECT_TRUE(parse_plan("root=none"));
+  EXPECT_EQ(parse_plan("root=none\nmessage=it waits: a=b")->message, "it waits: a=b");
 }
 
 TEST(BootPlan, DigestsAreComparedInLowerCase) {

@@ -9,6 +9,21 @@
 #include "model/enum_names.h"
 
 namespace bridgehead::host_agent {
+namespace {
+
+// For journal, seeds and logs. A node without a disk has them in RAM, where whatever writes into its root fills the
+// room.
+constexpr Bytes kLeastRoom = 16_MiB;
+
+// "" = there is room. No figures, which would make the facts differ each time.
+std::string room_message(const std::filesystem::path& directory) {
+  std::error_code unknown;
+  const auto space = std::filesystem::space(directory, unknown);
+  if (unknown || space.available >= kLeastRoom.count()) return {};
+  return fmt::format("the file system of {} is full: less than {} are free", directory.native(), kLeastRoom.human());
+}
+
+}  // namespace
 
 FactsCollector::FactsCollector(hypervisor::Hypervisor& hypervisor,
                                std::function<hypervisor::KvmTrialResult()> kvm_trial, Options options)
@@ -28,6 +43,7 @@ model::NodeFacts FactsCollector::collect() {
   } else {
     facts.hypervisor_message = info.error().describe();
   }
+  if (facts.hypervisor_message.empty()) facts.hypervisor_message = room_message(options_.state_dir);
   return facts;
 }
 
