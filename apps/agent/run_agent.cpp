@@ -96,14 +96,16 @@ Status run_agent(const Config& config) {
   SystemRandom random;
   SystemCommandRunner commands;
   const auto hypervisor = hypervisor::make_libvirt_hypervisor({.uri = config.libvirt_uri}, commands);
-  auto agent = NodeAgent::create(agent_config(config),
-                                 {.hypervisor = *hypervisor,
-                                  .open_pool = [](const model::Pool& pool) { return storage::open_pool(pool); },
-                                  .kvm_trial = [&commands] { return hypervisor::try_kvm(commands); },
-                                  .store = **store,
-                                  .clock = clock,
-                                  .random = random},
-                                 **identity);
+  auto agent =
+      NodeAgent::create(agent_config(config),
+                        {.hypervisor = *hypervisor,
+                         .open_pool = [host = storage::PoolHost{config.state_dir / "pools", (*identity)->node.str()}](
+                                          const model::Pool& pool) { return storage::open_pool(pool, host); },
+                         .kvm_trial = [&commands] { return hypervisor::try_kvm(commands); },
+                         .store = **store,
+                         .clock = clock,
+                         .random = random},
+                        **identity);
   if (!agent) return forward(agent);
   (*agent)->start();
   notify_service_manager("READY=1\nSTATUS=running");

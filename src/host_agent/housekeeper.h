@@ -1,6 +1,7 @@
-// Housekeeper: the slow periodic duties of a node, on one thread of its own: collects the facts, measures the pools,
-// takes up again what an undo had to leave behind, gives memory back to the system. Blocks in libvirt and file systems,
-// which delays nothing else. Thread-safe.
+// Housekeeper: the slow periodic duties of a node, on two threads of its own. One collects the facts, tries broken
+// pools again, takes up again what an undo had to leave behind and gives memory back to the system; it blocks in
+// libvirt and file systems, which delays nothing else. The other looks at the pools every few seconds, so that a hung
+// file system is told of soon. Thread-safe.
 #pragma once
 
 #include <condition_variable>
@@ -23,7 +24,12 @@ class Housekeeper {
     std::function<void()> changed;    // facts or pools differ from what was last told
   };
 
-  Housekeeper(PoolRegistry& pools, Duties duties, std::chrono::milliseconds interval = std::chrono::seconds(60));
+  struct Intervals {
+    std::chrono::milliseconds round{std::chrono::seconds(60)};
+    std::chrono::milliseconds mend{std::chrono::seconds(10)};  // between rounds while a pool isn't ready
+    std::chrono::milliseconds look{std::chrono::seconds(5)};   // at the pools; with their deadline less than 15 s
+  };
+  Housekeeper(PoolRegistry& pools, Duties duties, Intervals intervals);
   ~Housekeeper();
   Housekeeper(const Housekeeper&) = delete;
   Housekeeper& operator=(const Housekeeper&) = delete;
@@ -39,19 +45,23 @@ class Housekeeper {
  private:
   void work();
   void round();
+  void watch_pools();
+  void tell_if_changed(bool facts_changed);
 
   PoolRegistry& pools_;
   const Duties duties_;
-  const std::chrono::milliseconds interval_;
+  const Intervals intervals_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable collected_;
   bool stopping_ = false;
   bool poked_ = false;
   bool have_facts_ = false;
+  std::chrono::steady_clock::time_point last_round_{};
   model::NodeFacts facts_;
   std::map<model::PoolId, model::PoolOnNode> told_pools_;
   std::thread thread_;
+  std::thread pool_watch_;
 };
 
 // Whether the difference is worth telling: readiness, reason, abilities; or more than 1 % of the space.

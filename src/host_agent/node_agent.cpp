@@ -65,7 +65,7 @@ struct NodeAgent::State {
                     {.collect_facts = [this] { return facts.collect(); },
                      .leftovers = [this] { undo_leftovers(); },
                      .changed = [this] { session.send_report(); }},
-                    config.housekeeping),
+                    {.round = config.housekeeping}),
         tunnels(
             parts.hypervisor, pools, files, uploads,
             [this](const model::TunnelId& id) { return session.dial_tunnel(id); },

@@ -1,5 +1,7 @@
 #include "host_agent/pools.h"
 
+#include <algorithm>
+
 #include "host_agent/messages.h"
 
 namespace bridgehead::host_agent {
@@ -21,7 +23,9 @@ Result<PoolHandle> PoolRegistry::ensure(const model::Pool& pool) {
   std::unique_lock lock(mutex_);
   {
     auto& entry = entries_[pool.id];
-    const bool moved = !entry.pool.id.empty() && (entry.pool.path != pool.path || entry.pool.driver != pool.driver);
+    const bool moved =
+        !entry.pool.id.empty() && (entry.pool.path != pool.path || entry.pool.driver != pool.driver ||
+                                   entry.pool.source != pool.source || entry.pool.options != pool.options);
     if (entry.status.ready && !moved) {
       entry.pool.name = pool.name;
       return handle(entry);
@@ -49,7 +53,11 @@ Result<PoolHandle> PoolRegistry::ensure(const model::Pool& pool) {
   lock.lock();
   attached_.notify_all();
   const auto found = entries_.find(pool.id);
-  if (found == entries_.end()) return fail(ErrorCode::not_found, "pool {} was removed meanwhile", pool.name);
+  if (found == entries_.end()) {
+    // Who removed it had nothing to let go of yet.
+    [[maybe_unused]] const auto begun = let_go(pool.name, std::move(images));
+    return fail(ErrorCode::not_found, "pool {} was removed meanwhile", pool.name);
+  }
   auto& entry = found->second;
   entry.attaching = false;
   entry.images = std::move(images);
@@ -83,18 +91,34 @@ Result<model::PoolOnNode> PoolRegistry::attach(const model::Pool& pool, std::sha
 
 void PoolRegistry::note(Entry& entry, model::PoolOnNode status) const {
   if (status.ready && !entry.status.ready) {
-    log::info(messages::pool_ready, "pool {} at {}: {} of {} available", entry.pool.name, entry.pool.path,
-              status.available.human(), status.total.human());
+    log::info(messages::pool_ready, "pool {} at {}{}: {} of {} available", entry.pool.name, entry.pool.source,
+              entry.pool.path, status.available.human(), status.total.human());
   } else if (!status.ready && status.message != entry.status.message) {
-    log::warning(messages::pool_not_ready, "pool {} at {}: {}", entry.pool.name, entry.pool.path, status.message);
+    log::warning(messages::pool_not_ready, "pool {} at {}{}: {}", entry.pool.name, entry.pool.source, entry.pool.path,
+                 status.message);
   }
   entry.status = std::move(status);
 }
 
-void PoolRegistry::remove(const model::PoolId& id) {
-  const std::lock_guard lock(mutex_);
-  entries_.erase(id);
-  attached_.notify_all();
+PendingCall<void> PoolRegistry::remove(const model::PoolId& id) {
+  Entry removed;
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto entry = entries_.extract(id)) removed = std::move(entry.mapped());
+    attached_.notify_all();
+  }
+  return let_go(removed.pool.name, std::move(removed.images));
+}
+
+// Not under the pool's limit: letting go is what ends calls that hang in it.
+PendingCall<void> PoolRegistry::let_go(std::string name, std::shared_ptr<storage::ImagePool> images) {
+  return PendingCall<void>(
+      std::make_shared<CallLimit>(), "pool " + name, [images = std::move(images), name]() -> Status {
+        if (!images) return {};
+        auto detached = images->detach();
+        if (!detached) log::warning(messages::cleanup_incomplete, "pool {}: {}", name, detached.error().describe());
+        return detached;
+      });
 }
 
 Result<PoolHandle> PoolRegistry::find(const model::PoolId& id) const {
@@ -104,18 +128,12 @@ Result<PoolHandle> PoolRegistry::find(const model::PoolId& id) const {
   return handle(found->second);
 }
 
-void PoolRegistry::refresh() {
+void PoolRegistry::measure() {
   std::vector<std::pair<model::Pool, PendingCall<model::PoolOnNode>>> measured;
-  std::vector<model::Pool> broken;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [id, entry] : entries_) {
-      if (entry.attaching) continue;
-      if (!entry.status.ready) {
-        // While an earlier call hangs in it, one more thread would only hang beside it.
-        if (entry.limit->open() == 0) broken.push_back(entry.pool);
-        continue;
-      }
+      if (entry.attaching || !entry.status.ready) continue;
       measured.emplace_back(entry.pool,
                             PendingCall<model::PoolOnNode>(entry.limit, "pool " + entry.pool.name,
                                                            [images = entry.images] { return images->status(); }));
@@ -131,10 +149,26 @@ void PoolRegistry::refresh() {
     note(found->second,
          status ? std::move(*status) : model::PoolOnNode{.ready = false, .message = status.error().describe()});
   }
+}
+
+void PoolRegistry::mend() {
+  std::vector<model::Pool> broken;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, entry] : entries_) {
+      // While an earlier call hangs in it, one more thread would only hang beside it.
+      if (!entry.attaching && !entry.status.ready && entry.limit->open() == 0) broken.push_back(entry.pool);
+    }
+  }
   for (const auto& pool : broken) {
     // Noted in its status; whoever needs the pool gets the reason.
     [[maybe_unused]] const auto tried = ensure(pool);
   }
+}
+
+bool PoolRegistry::any_broken() const {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(entries_.begin(), entries_.end(), [](const auto& each) { return !each.second.status.ready; });
 }
 
 std::map<model::PoolId, model::PoolOnNode> PoolRegistry::statuses() const {

@@ -18,7 +18,7 @@ namespace bridgehead::host_agent {
 
 struct PoolDeadlines {
   std::chrono::milliseconds attach{std::chrono::seconds(60)};
-  std::chrono::milliseconds status{std::chrono::seconds(10)};
+  std::chrono::milliseconds status{std::chrono::seconds(8)};
   std::chrono::milliseconds call{std::chrono::minutes(2)};     // create, grow, remove, lease
   std::chrono::milliseconds cancel{std::chrono::seconds(30)};  // how long a cancelled import may take to give up
 };
@@ -68,14 +68,20 @@ class PoolRegistry {
   // Opens and attaches it unless it is attached already; waits for an attach that another caller has begun.
   // Errors: unavailable with the reason when it isn't ready, timeout when it hangs.
   Result<PoolHandle> ensure(const model::Pool& pool);
-  // Forgets it; nothing in it is touched. Unknown is success.
-  void remove(const model::PoolId& id);
+  // Forgets it at once and lets go of it: what was mounted is unmounted, which may be waited for. No image in it is
+  // touched. Unknown is success.
+  PendingCall<void> remove(const model::PoolId& id);
   // Attached; or not_found.
   Result<PoolHandle> find(const model::PoolId& id) const;
 
-  // Measures the space of all again and tries those that aren't ready once more. Blocks up to the deadlines.
-  void refresh();
+  // Looks at all that are ready: space, targets, whether they are still mounted and answer. Blocks for the status
+  // deadline at most.
+  void measure();
+  // Tries those that aren't ready once more, which mounts again what was lost. Blocks for the attach deadline of each.
+  void mend();
+  bool any_broken() const;
   std::map<model::PoolId, model::PoolOnNode> statuses() const;
+  const PoolDeadlines& deadlines() const { return deadlines_; }
 
  private:
   struct Entry {
@@ -90,6 +96,7 @@ class PoolRegistry {
   Result<model::PoolOnNode> attach(const model::Pool& pool, std::shared_ptr<storage::ImagePool>& images,
                                    const std::shared_ptr<CallLimit>& limit) const;
   void note(Entry& entry, model::PoolOnNode status) const;
+  static PendingCall<void> let_go(std::string name, std::shared_ptr<storage::ImagePool> images);
 
   const Opener opener_;
   const Alive alive_;

@@ -30,8 +30,10 @@ struct EnumNames;  // kind: what a person calls it; values: every value with its
     static constexpr auto values = std::to_array<std::pair<E, std::string_view>>({__VA_ARGS__}); \
   }
 
-BRIDGEHEAD_ENUM_NAMES(PoolDriver, "pool driver", {E::local, "local"});
-BRIDGEHEAD_ENUM_NAMES(CloneMethod, "clone method", {E::reflink, "reflink"}, {E::overlay, "overlay"});
+BRIDGEHEAD_ENUM_NAMES(PoolDriver, "pool driver", {E::local, "local"}, {E::posix, "posix"}, {E::nfs, "nfs"},
+                      {E::moosefs, "moosefs"}, {E::cephfs, "cephfs"}, {E::lustre, "lustre"});
+BRIDGEHEAD_ENUM_NAMES(CloneMethod, "clone method", {E::reflink, "reflink"}, {E::snapshot, "snapshot"},
+                      {E::overlay, "overlay"});
 BRIDGEHEAD_ENUM_NAMES(ImageRole, "image role", {E::golden, "golden"}, {E::disk, "disk"});
 BRIDGEHEAD_ENUM_NAMES(ImageFormat, "image format", {E::raw, "raw"}, {E::qcow2, "qcow2"}, {E::vmdk, "vmdk"},
                       {E::vdi, "vdi"}, {E::vhdx, "vhdx"});

@@ -109,9 +109,10 @@ BRIDGEHEAD_FIELDS(Progress, phase, done, total)
 
 namespace bridgehead::model {
 
-BRIDGEHEAD_FIELDS(PoolAbilities, direct_io, direct_io_alignment, reflink, punch_hole, preallocate, locks, file_system)
-BRIDGEHEAD_FIELDS(PoolOnNode, ready, message, total, available, abilities)
-BRIDGEHEAD_FIELDS(Pool, id, name, driver, path, created, deleting, limited_to, nodes)
+BRIDGEHEAD_FIELDS(PoolAbilities, direct_io, direct_io_alignment, reflink, punch_hole, preallocate, locks, seek_holes,
+                  attributes, layouts, clone, file_system)
+BRIDGEHEAD_FIELDS(PoolOnNode, ready, message, total, available, abilities, mounted, targets, targets_down)
+BRIDGEHEAD_FIELDS(Pool, id, name, driver, source, path, options, created, deleting, limited_to, nodes)
 BRIDGEHEAD_FIELDS(Image, id, name, role, pool, node, format, state, message, virtual_size, allocated, sha256, source,
                   parent, vm, created)
 BRIDGEHEAD_FIELDS(ImageSource, kind, location, image, sha256, size)

@@ -86,7 +86,8 @@ Changes repair(const Moment& moment, const state::Record<model::Vm>& record, std
 
 bool worth_writing(const model::PoolOnNode& before, const model::PoolOnNode& now) {
   if (before.ready != now.ready || before.message != now.message || before.total != now.total ||
-      before.abilities != now.abilities) {
+      before.abilities != now.abilities || before.mounted != now.mounted || before.targets != now.targets ||
+      before.targets_down != now.targets_down) {
     return true;
   }
   const auto a = before.available.count();

@@ -27,9 +27,14 @@ Status finish_raw(int fd, Bytes size) {
 
 Bytes whole_blocks(Bytes size) { return Bytes((size.count() + 4095) / 4096 * 4096); }
 
-Status write_blank_disk(const std::filesystem::path& path, Bytes size) {
-  auto file = open_file(path, O_RDWR | O_CREAT | O_EXCL);
+Status write_blank_disk(int file, Bytes size) { return finish_raw(file, size); }
+
+Status finish_copied_disk(const std::filesystem::path& path, Bytes size) {
+  // Read-only as its golden image was.
+  if (::chmod(path.c_str(), kDiskMode) != 0) return fail_errno(errno, "set the disk's mode");
+  auto file = open_file(path, O_RDWR);
   if (!file) return forward(file);
+  forget_digest(file->get());
   return finish_raw(file->get(), size);
 }
 
@@ -44,14 +49,12 @@ Result<bool> write_reflink_disk(const std::filesystem::path& path, const std::fi
   return true;
 }
 
-Status write_overlay_disk(const std::filesystem::path& path, const std::filesystem::path& golden, Bytes size) {
-  auto bytes = qcow2_overlay(golden, size);
+Status write_overlay_disk(int file, const std::string& backing_name, Bytes size) {
+  auto bytes = qcow2_overlay(backing_name, size);
   if (!bytes) return forward(bytes);
-  auto file = open_file(path, O_RDWR | O_CREAT | O_EXCL);
-  if (!file) return forward(file);
-  if (auto written = write_all(file->get(), *bytes, path.native()); !written) return written;
-  if (::fchmod(file->get(), kDiskMode) != 0) return fail_errno(errno, "set the disk's mode");
-  if (::fsync(file->get()) != 0) return fail_space(errno, "sync the disk");
+  if (auto written = write_all(file, *bytes, "write the disk"); !written) return written;
+  if (::fchmod(file, kDiskMode) != 0) return fail_errno(errno, "set the disk's mode");
+  if (::fsync(file) != 0) return fail_space(errno, "sync the disk");
   return {};
 }
 
@@ -118,7 +121,10 @@ Result<std::vector<std::filesystem::path>> disks_backed_by(const PoolLayout& lay
     auto header = read_own_qcow2_header(file->get());
     // Unreadable: nobody knows what it needs, so nothing may be taken from under it.
     if (!header) return fail(ErrorCode::failed_precondition, "{}: {}", entry.path().native(), header.error().message);
-    if (header->backing_file == golden.native()) users.push_back(entry.path());
+    // Whole paths were written before pools could be mounted elsewhere on another node.
+    if (header->backing_file == PoolLayout::backing_name(golden) || header->backing_file == golden.native()) {
+      users.push_back(entry.path());
+    }
   }
   if (failed && failed != std::errc::no_such_file_or_directory) {
     return fail_errno(failed.value(), fmt::format("list {}", layout.disks().native()));

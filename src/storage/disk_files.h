@@ -12,8 +12,11 @@ namespace bridgehead::storage {
 // Rounded up to 4 KiB, so that direct I/O reaches the last block.
 Bytes whole_blocks(Bytes size);
 
-Status write_blank_disk(const std::filesystem::path& path, Bytes size);
-Status write_overlay_disk(const std::filesystem::path& path, const std::filesystem::path& golden, Bytes size);
+// Into a new, empty file.
+Status write_blank_disk(int file, Bytes size);
+Status write_overlay_disk(int file, const std::string& backing_name, Bytes size);
+// A copy of a golden image that the file system made becomes a disk.
+Status finish_copied_disk(const std::filesystem::path& path, Bytes size);
 // False where the file system can't share blocks; then nothing is left.
 Result<bool> write_reflink_disk(const std::filesystem::path& path, const std::filesystem::path& golden, Bytes size);
 

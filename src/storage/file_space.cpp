@@ -55,6 +55,8 @@ Status remember_digest(int fd, const std::string& sha256) {
   return {};
 }
 
+void forget_digest(int fd) { (void)::fremovexattr(fd, kDigestAttribute); }
+
 Result<bool> clone_file(int source, const std::filesystem::path& target) {
   auto file = open_file(target, O_RDWR | O_CREAT | O_EXCL);
   if (!file) return forward(file);

@@ -22,6 +22,7 @@ Result<StoredImage> stored_file(const std::filesystem::path& path, model::ImageF
 
 // Fails where extended attributes aren't supported; then the digest isn't kept.
 Status remember_digest(int fd, const std::string& sha256);
+void forget_digest(int fd);
 
 // A new file that shares all blocks of an open one (FICLONE). False where the file system can't; then nothing is left.
 Result<bool> clone_file(int source, const std::filesystem::path& target);

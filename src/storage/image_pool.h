@@ -8,7 +8,7 @@
 //   golden/<image id>.raw      read-only (0444)
 //   disks/<image id>.{raw,qcow2}
 //   leases/<vm id>.json        {"vm","node","token"}: the fencing stamp, beside the disks
-//   tmp/<operation id>.*       being made; removed after any crash
+//   tmp/<operation id>.*       being made; removed after any crash. Shared pools: tmp/<node>/..., each node its own
 #pragma once
 
 #include <filesystem>
@@ -64,6 +64,8 @@ class ImagePool {
   // Makes the directory's layout, finds the abilities by trial, measures the space. Not ready is a value with a
   // message.
   virtual model::PoolOnNode attach() = 0;
+  // Lets go of it: unmounts what attach mounted. No guest may use it any more.
+  virtual Status detach() = 0;
   virtual Result<model::PoolOnNode> status() const = 0;  // space now, abilities as found at attach
 
   // Import to a published, read-only raw golden image: fetched or received, probed by content, refused if hostile (see
@@ -94,7 +96,13 @@ class ImagePool {
   virtual Status collect_garbage(const std::function<bool(const model::OperationId&)>& alive) = 0;
 };
 
-// The driver for pool.driver. `allowed_import_directories` isn't its business; the agent checks paths first.
-Result<std::unique_ptr<ImagePool>> open_pool(const model::Pool& pool);
+// What the drivers of shared pools need to know of this node.
+struct PoolHost {
+  std::filesystem::path mounts;  // pools are mounted below it, by their ids
+  std::string node;              // its id: where its unfinished files are in a shared pool
+};
+
+// The driver for pool.driver. Which import paths are allowed isn't its business; the agent checks paths first.
+Result<std::unique_ptr<ImagePool>> open_pool(const model::Pool& pool, const PoolHost& host = {});
 
 }  // namespace bridgehead::storage

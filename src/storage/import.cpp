@@ -158,7 +158,7 @@ class Import {
                             fmt::format("the image needs {}, only {} may be used", exact_size.human(), space->human()),
                             "Free space in the pool, then try again.");
     }
-    auto file = open_file(staged_path_, O_RDWR | O_CREAT | O_EXCL);
+    auto file = environment_.create(staged_path_, exact_size);
     if (!file) return forward(file);
     auto staged = stage_stream(stream,
                                {.target = file->get(),
@@ -208,6 +208,8 @@ class Import {
     }
     auto space = usable();
     if (!space) return forward(space);
+    // qemu-img writes into what is there, and so into its layout.
+    if (auto made = environment_.create(raw_path_, probed->virtual_size); !made) return forward(made);
     return convert_image(environment_.runner,
                          convert_command(staged_path_, probed->format, raw_path_, probed->virtual_size,
                                          environment_.abilities.direct_io),
@@ -229,7 +231,7 @@ class Import {
                             fmt::format("the image holds more data than the {} that may be used", space->human()),
                             "Free space in the pool, then try again.");
     }
-    auto out = open_file(target, O_RDWR | O_CREAT | O_EXCL);
+    auto out = environment_.create(target, Bytes(image->virtual_size));
     if (!out) return forward(out);
     auto copied = copy_image(*image, out->get(), {.direct_io = environment_.abilities.direct_io, .limit = *space},
                              progress_, stop_);

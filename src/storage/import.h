@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/command.h"
+#include "base/fd.h"
 #include "storage/image_pool.h"
 #include "storage/pool_layout.h"
 
@@ -13,6 +14,7 @@ struct ImportEnvironment {
   const PoolLayout& layout;
   CommandRunner& runner;  // for qemu-img: vmdk, vdi, vhdx
   model::PoolAbilities abilities;
+  std::function<Result<UniqueFd>(const std::filesystem::path& file, Bytes size)> create;  // laid out for a golden image
 };
 
 Result<StoredImage> import_image(const ImportEnvironment& environment, const ImportRequest& request,

@@ -11,5 +11,11 @@ inline constexpr log::Message image_published{"IMAGE_PUBLISHED",
                                               "An import ended; its golden image can be cloned from."};
 inline constexpr log::Message garbage_removed{
     "GARBAGE_REMOVED", "A file was removed that an operation had left unfinished, after a crash."};
+inline constexpr log::Message mount_made{"MOUNT_MADE", "A pool's file system was mounted."};
+inline constexpr log::Message mount_renewed{
+    "MOUNT_RENEWED",
+    "A mounted file system no longer worked (its client process had ended) and is mounted anew. Guests that had "
+    "images open in it have lost them and must be started again."};
+inline constexpr log::Message mount_released{"MOUNT_RELEASED", "A pool's file system was unmounted: it was removed."};
 
 }  // namespace bridgehead::storage

@@ -1,13 +1,26 @@
+#include "model/pool_rules.h"
+#include "storage/directory_pool.h"
 #include "storage/image_pool.h"
-#include "storage/local/local_pool.h"
 
 namespace bridgehead::storage {
 
-Result<std::unique_ptr<ImagePool>> open_pool(const model::Pool& pool) {
-  switch (pool.driver) {
-    case model::PoolDriver::local: return std::make_unique<LocalPool>(pool, std::make_unique<SystemCommandRunner>());
+Result<std::unique_ptr<ImagePool>> open_pool(const model::Pool& pool, const PoolHost& host) {
+  auto runner = std::make_shared<SystemCommandRunner>();
+  const auto open = [&](std::filesystem::path root, std::unique_ptr<Mount> mount) {
+    PoolLayout layout(std::move(root), model::is_shared(pool.driver) ? host.node : "");
+    return std::make_unique<DirectoryPool>(pool, std::move(layout), PoolParts{runner, std::move(mount)});
+  };
+  if (model::is_shared(pool.driver) && host.node.empty()) {
+    return fail(ErrorCode::invalid_argument, "pool {} is shared, so who opens it must say which node this is",
+                pool.name);
   }
-  return fail(ErrorCode::unsupported, "this version has no driver for pool {}", pool.name);
+  if (!model::is_mounted_by_agents(pool.driver)) return open(pool.path, nullptr);
+
+  const auto point = host.mounts / pool.id.str();
+  auto plan = plan_mount(pool, point);
+  if (!plan) return forward(plan);
+  auto root = pool.path.empty() ? point : point / pool.path;
+  return open(std::move(root), std::make_unique<Mount>(std::move(*plan), point, runner));
 }
 
 }  // namespace bridgehead::storage

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/statfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,11 +12,13 @@
 
 #include "base/file.h"
 #include "storage/file_space.h"
+#include "storage/moosefs/moosefs_tools.h"
 
 namespace bridgehead::storage {
 namespace {
 
 constexpr std::size_t kTrialSize = 1 << 20;
+constexpr char kTrialAttribute[] = "user.bridgehead.trial";
 
 // Removed at the end of the scope.
 class TrialFile {
@@ -66,6 +69,16 @@ bool locks_are_honoured(const TrialFile& file) {
   return refused;
 }
 
+// After the preallocation: data at the start, nothing behind it.
+bool finds_holes(const TrialFile& file) {
+  if (::ftruncate(file.fd(), 0) != 0 || ::ftruncate(file.fd(), 4 * kTrialSize) != 0) return false;
+  const std::string content(kTrialSize, 'b');
+  if (::pwrite(file.fd(), content.data(), content.size(), 0) != static_cast<ssize_t>(content.size())) return false;
+  const off_t hole = ::lseek(file.fd(), 0, SEEK_HOLE);
+  return hole >= static_cast<off_t>(kTrialSize) && hole < static_cast<off_t>(4 * kTrialSize) &&
+         ::lseek(file.fd(), hole, SEEK_DATA) < 0;
+}
+
 std::string file_system_name(const TrialFile& file) {
   struct statfs status {};
   if (::fstatfs(file.fd(), &status) != 0) return "unknown";
@@ -96,9 +109,11 @@ Result<model::PoolAbilities> try_abilities(const std::filesystem::path& prefix) 
   model::PoolAbilities abilities;
   abilities.file_system = file_system_name(*file);
   abilities.locks = locks_are_honoured(*file);
+  abilities.attributes = ::fsetxattr(file->fd(), kTrialAttribute, "x", 1, 0) == 0;
   abilities.punch_hole =
       ::fallocate(file->fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, kTrialSize / 2, kTrialSize / 4) == 0;
   abilities.preallocate = ::fallocate(file->fd(), 0, 0, kTrialSize * 2) == 0;
+  abilities.seek_holes = finds_holes(*file);
   const std::uint32_t alignment = direct_alignment(*file);
   abilities.direct_io = alignment != 0;
   if (alignment != 0) abilities.direct_io_alignment = alignment;
@@ -106,7 +121,24 @@ Result<model::PoolAbilities> try_abilities(const std::filesystem::path& prefix) 
   auto cloned = clone_file(file->fd(), clone);
   abilities.reflink = cloned && *cloned;
   ::unlink(clone.c_str());
+  if (abilities.reflink) abilities.clone = model::CloneMethod::reflink;
   return abilities;
+}
+
+bool try_snapshot(CommandRunner& runner, const std::filesystem::path& file, const std::filesystem::path& copy) {
+  auto source = TrialFile::create(file);
+  if (!source || !write_all(source->fd(), std::string(kTrialSize, 'b'), file.native()) || ::fsync(source->fd()) != 0) {
+    return false;
+  }
+  const bool made = runner.run(moosefs::snapshot_command(file, copy)).has_value();
+  bool apart = false;
+  if (auto second = open_file(copy, O_RDWR)) {
+    std::array<char, 2> seen{};
+    apart = ::pwrite(second->get(), "x", 1, 0) == 1 && ::pread(second->get(), seen.data(), 2, 0) == 2 &&
+            seen[1] == 'b' && ::pread(source->fd(), seen.data(), 2, 0) == 2 && seen[0] == 'b';
+  }
+  ::unlink(copy.c_str());
+  return made && apart;
 }
 
 }  // namespace bridgehead::storage

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "base/command.h"
 #include "base/result.h"
 #include "model/pool.h"
 
@@ -10,5 +11,9 @@ namespace bridgehead::storage {
 
 // Makes (and removes) small files beginning with `prefix`. Errors: whatever keeps a file from being made there.
 Result<model::PoolAbilities> try_abilities(const std::filesystem::path& prefix);
+
+// Whether MooseFS's snapshot tool makes `copy` from `file` (both are made here, and removed): with the same content,
+// and apart from then on.
+bool try_snapshot(CommandRunner& runner, const std::filesystem::path& file, const std::filesystem::path& copy);
 
 }  // namespace bridgehead::storage

@@ -16,13 +16,10 @@ constexpr std::string_view kBackingFormat = "raw";
 
 }  // namespace
 
-Result<std::string> qcow2_overlay(const std::filesystem::path& backing, Bytes virtual_size) {
-  const std::string& name = backing.native();
-  if (!backing.is_absolute() || name.size() > kLongestName) {
-    return fail_with_hint(
-        ErrorCode::invalid_argument,
-        fmt::format("'{}' can't be a backing file: its path must be absolute and at most {} bytes", name, kLongestName),
-        "Use a pool with a shorter path.");
+Result<std::string> qcow2_overlay(const std::string& name, Bytes virtual_size) {
+  if (name.empty() || name.size() > kLongestName) {
+    return fail(ErrorCode::invalid_argument, "'{}' can't be a backing file: its name must have 1 to {} bytes", name,
+                kLongestName);
   }
   if (virtual_size > kLargestVirtualSize) {
     return fail(ErrorCode::invalid_argument, "a disk of {} is too large", virtual_size.human());

@@ -2,7 +2,6 @@
 // table, as 'qemu-img create -b' would, without starting a program. Format: docs/interop/qcow2.txt of QEMU.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include "base/result.h"
@@ -10,8 +9,9 @@
 
 namespace bridgehead::storage {
 
-// The bytes of a version 3 file with clusters of 64 KiB whose backing file is the raw image `backing` (absolute).
-// Errors: invalid_argument (path longer than the 1,023 bytes that the format allows, absurd size).
-Result<std::string> qcow2_overlay(const std::filesystem::path& backing, Bytes virtual_size);
+// The bytes of a version 3 file with clusters of 64 KiB whose backing file is the raw image `backing` (absolute,
+// or relative to the overlay's directory).
+// Errors: invalid_argument (name longer than the 1,023 bytes that the format allows, absurd size).
+Result<std::string> qcow2_overlay(const std::string& backing, Bytes virtual_size);
 
 }  // namespace bridgehead::storage

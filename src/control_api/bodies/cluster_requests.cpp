@@ -40,8 +40,9 @@ Result<AddPool> read_add_pool(std::string_view body) {
     reader.text("name", request.name);
     reader.require("name");
     reader.choice("driver", request.driver);
+    reader.text("source", request.source);
     reader.text("path", request.path);
-    reader.require("path");
+    reader.labels("options", request.options);
     reader.texts("nodes", request.nodes);
   });
 }

@@ -10,7 +10,7 @@ Outcome EnsurePoolHandler::run(const model::EnsurePool& work, const Task& task) 
   const auto pool = services_.pools.ensure(work.pool);
   if (pool) return outcome_of(remember(services_.journal, work.pool));
   // An administrator who takes the path back must not find the agent still trying it.
-  services_.pools.remove(work.pool.id);
+  [[maybe_unused]] const auto released = services_.pools.remove(work.pool.id).wait(services_.pools.deadlines().status);
   if (auto forgotten = forget(services_.journal, work.pool.id); !forgotten) return failed(forgotten.error());
   return failed(pool.error());
 }

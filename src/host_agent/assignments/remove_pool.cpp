@@ -6,8 +6,10 @@ namespace bridgehead::host_agent {
 
 Outcome RemovePoolHandler::run(const model::RemovePool& work, const Task& task) {
   if (task.stop.stop_requested()) return failed(cancelled_error());
-  services_.pools.remove(work.pool.id);
-  return outcome_of(forget(services_.journal, work.pool.id));
+  // Forgotten even where it can't be unmounted now: what is busy or hung goes by itself later.
+  auto released = services_.pools.remove(work.pool.id).wait(services_.pools.deadlines().attach);
+  if (auto forgotten = forget(services_.journal, work.pool.id); !forgotten) return failed(forgotten.error());
+  return outcome_of(released);
 }
 
 }  // namespace bridgehead::host_agent

@@ -129,6 +129,7 @@ class CrashingPool final : public storage::ImagePool {
       : inner_(std::move(inner)), point_(std::move(point)) {}
 
   model::PoolOnNode attach() override { return inner_->attach(); }
+  Status detach() override { return inner_->detach(); }
   Result<model::PoolOnNode> status() const override { return inner_->status(); }
   Result<StoredImage> import_golden(const storage::ImportRequest& request, const ProgressSink& progress,
                                     std::stop_token stop) override {

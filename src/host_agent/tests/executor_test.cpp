@@ -207,6 +207,7 @@ TEST(Pools, AHungPoolIsGivenUpOnAndOthersGoOn) {
       gate_->wait();
       return {.ready = true};
     }
+    Status detach() override { return {}; }
     Result<model::PoolOnNode> status() const override { return model::PoolOnNode{.ready = true}; }
     Result<storage::StoredImage> import_golden(const storage::ImportRequest&, const ProgressSink&,
                                                std::stop_token) override {
@@ -244,7 +245,8 @@ TEST(Pools, AHungPoolIsGivenUpOnAndOthersGoOn) {
   EXPECT_EQ(refused.error().code, ErrorCode::timeout);
   EXPECT_EQ(refused.error().message, "pool hung does not answer");
   EXPECT_TRUE(pools.ensure(fine));
-  pools.refresh();
+  pools.mend();
+  pools.measure();
   EXPECT_FALSE(pools.statuses().at(hung.id).ready);
   EXPECT_NE(pools.statuses().at(hung.id).message, "");
   EXPECT_TRUE(pools.statuses().at(fine.id).ready);
@@ -254,7 +256,8 @@ TEST(Pools, AHungPoolIsGivenUpOnAndOthersGoOn) {
     gate->changed.notify_all();
   }
   EXPECT_TRUE(eventually([&] {
-    pools.refresh();
+    pools.mend();
+    pools.measure();
     return pools.statuses().at(hung.id).ready;
   }));
 }

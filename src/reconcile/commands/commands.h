@@ -184,7 +184,9 @@ Result<Accepted<model::Image>> delete_image(Commander& commander, const Caller& 
 struct AddPool {
   std::string name;
   model::PoolDriver driver = model::PoolDriver::local;
+  std::string source;  // which drivers need one, and the rules of path and options: model/pool_rules.h
   std::string path;
+  std::map<std::string, std::string> options;
   std::vector<std::string> nodes;  // none = all
 };
 

@@ -99,11 +99,13 @@ Result<Accepted<model::Image>> fill_import(Draft& draft, const ImportImage& requ
   image.id = make_id<model::ImageId>(draft.random());
   image.name = request.name;
   image.pool = *pool_id;
-  image.node = *node;
+  const bool shared = model::is_shared(pool->value.driver);
+  if (!shared) image.node = *node;
   image.source = told_source(source, source_image ? source_image->name : "");
   image.created = draft.now;
   auto operation = draft.operation(model::operation_kind::image_import, "image", image.id.str(), image.name, 0);
   operation.parameters["source"] = source;
+  if (shared && !node->empty()) operation.parameters["node"] = node->str();
   draft.edit.create(image);
   draft.add(operation);
   return Accepted<model::Image>{.object = std::move(image), .operation = std::move(operation)};

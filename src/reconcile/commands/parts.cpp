@@ -97,7 +97,8 @@ Result<NewDisk> disk(Draft& draft, std::string_view field, const model::Vm& vm, 
   made.image.name = image_name(draft.inventory, vm, made.image, name);
   made.image.role = model::ImageRole::disk;
   made.image.pool = golden == nullptr ? pool : golden->pool;
-  made.image.node = vm.node;
+  const auto record = draft.inventory.find<model::Pool>(made.image.pool);
+  if (record && !model::is_shared(record->value.driver)) made.image.node = vm.node;
   made.image.virtual_size = wanted;
   if (golden != nullptr) made.image.parent = golden->id;
   made.image.vm = vm.id;
@@ -122,7 +123,7 @@ Result<model::PoolId> pool_for(const state::Inventory& inventory, const std::str
   if (pools.size() == 1) return pools.front().id;
   if (pools.empty()) {
     return fail_with_hint(ErrorCode::failed_precondition, "pool: there is none yet",
-                          "Add one: bh pool add <name> <path>");
+                          "Add one: bh pool add <name> --path <directory>");
   }
   return wrong("pool", "there are {}; say which one", pools.size());
 }

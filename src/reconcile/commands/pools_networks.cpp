@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "model/enum_names.h"
+#include "model/pool_rules.h"
 #include "reconcile/commands/draft.h"
 #include "reconcile/commands/parts.h"
 #include "reconcile/commands/validate.h"
@@ -11,7 +12,18 @@ namespace {
 using validate::wrong;
 
 bool inside(const std::string& inner, const std::string& outer) {
-  return inner == outer || (inner.starts_with(outer) && inner[outer.size()] == '/');
+  return inner == outer || outer.empty() || (inner.starts_with(outer) && inner[outer.size()] == '/');
+}
+
+// Whether one of them lies in the other, as far as their records tell.
+bool overlap(const model::Pool& a, const model::Pool& b) {
+  if (model::is_mounted_by_agents(a.driver) != model::is_mounted_by_agents(b.driver)) return false;
+  if (a.source != b.source) return false;
+  if (!inside(a.path, b.path) && !inside(b.path, a.path)) return false;
+  if (model::is_mounted_by_agents(a.driver) || a.limited_to.empty() || b.limited_to.empty()) return true;
+  return std::any_of(a.limited_to.begin(), a.limited_to.end(), [&](const auto& node) {
+    return std::find(b.limited_to.begin(), b.limited_to.end(), node) != b.limited_to.end();
+  });
 }
 
 Result<Accepted<model::Pool>> fill_add_pool(Draft& draft, const AddPool& request) {
@@ -19,7 +31,9 @@ Result<Accepted<model::Pool>> fill_add_pool(Draft& draft, const AddPool& request
   pool.id = make_id<model::PoolId>(draft.random());
   pool.name = request.name;
   pool.driver = request.driver;
+  pool.source = request.source;
   pool.path = request.path;
+  pool.options = request.options;
   pool.created = draft.now;
   if (auto checked = check_name_free<model::Pool>(draft.inventory, request.name); !checked) return forward(checked);
   for (std::size_t i = 0; i < request.nodes.size(); ++i) {
@@ -28,18 +42,10 @@ Result<Accepted<model::Pool>> fill_add_pool(Draft& draft, const AddPool& request
     pool.limited_to.push_back((*node)->value.id);
   }
   for (const auto& other : draft.inventory.all<model::Pool>()) {
-    const auto& path = other->value.path;
-    if (!inside(path, pool.path) && !inside(pool.path, path)) continue;
-    const auto& theirs = other->value.limited_to;
-    const bool apart =
-        !theirs.empty() && !pool.limited_to.empty() &&
-        std::none_of(theirs.begin(), theirs.end(), [&](const auto& node) {
-          return std::find(pool.limited_to.begin(), pool.limited_to.end(), node) != pool.limited_to.end();
-        });
-    if (!apart) {
-      return fail(ErrorCode::already_exists, "path: pool '{}' uses {}; two pools can't share a directory",
-                  other->value.name, path);
-    }
+    if (!overlap(pool, other->value)) continue;
+    return fail(ErrorCode::already_exists, "path: pool '{}' uses {}{}; two pools can't share a directory",
+                other->value.name, other->value.source,
+                other->value.source.empty() ? other->value.path : " " + other->value.path);
   }
   auto operation = draft.operation(model::operation_kind::pool_add, "pool", pool.id.str(), pool.name, 0);
   draft.edit.create(pool);
@@ -184,7 +190,8 @@ Result<Accepted<model::Network>> fill_delete_network(Draft& draft, const std::st
 
 Result<Accepted<model::Pool>> add_pool(Commander& commander, const Caller& caller, const AddPool& request) {
   if (auto checked = validate::name("pool", request.name); !checked) return forward(checked);
-  if (auto checked = validate::pool_path(request.path); !checked) return forward(checked);
+  auto checked = model::check_pool_place(request.driver, request.source, request.path, request.options);
+  if (!checked) return forward(checked);
   return run_operation<model::Pool>(commander, caller, [&](Draft& draft) { return fill_add_pool(draft, request); });
 }
 

@@ -160,25 +160,6 @@ Status sha256(std::string_view value, std::string_view field) {
   return {};
 }
 
-Status pool_path(std::string_view value) {
-  if (value.empty() || value.front() != '/') return wrong("path", "must be absolute, like /var/lib/bridgehead/pool");
-  if (value.size() > 1024) return wrong("path", "must be at most 1024 bytes");
-  if (!all(value, [](char c) { return !is_control(c); })) return wrong("path", "has control characters");
-  const std::filesystem::path path{std::string(value)};
-  if (path == path.root_path()) return wrong("path", "can't be the root directory");
-  if (path.lexically_normal().string() != value || !path.has_filename()) {
-    return wrong("path", "must be written plainly, without '.', '..', '//' or a '/' at its end");
-  }
-  static constexpr auto system = std::to_array<std::string_view>(
-      {"/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"});
-  for (const auto directory : system) {
-    if (value == directory || (value.starts_with(directory) && value[directory.size()] == '/')) {
-      return wrong("path", "can't be below {}, which belongs to the system", directory);
-    }
-  }
-  return {};
-}
-
 Result<Subnet> subnet(std::string_view text) {
   const auto bad = [&] { return wrong("subnet", "'{}' is no IPv4 network, like 192.168.120.0/24", shown(text)); };
   const auto slash = text.find('/');

@@ -32,7 +32,6 @@ Status labels(const std::map<std::string, std::string>& value);
 Status cloud_init(const model::CloudInit& value);
 Status bridge(std::string_view value);  // a network interface's name
 Status sha256(std::string_view value, std::string_view field);
-Status pool_path(std::string_view value);
 // Fields files and secret_files of a profile or a node.
 Status overlay(const std::vector<model::OverlayFile>& files, const std::vector<model::SecretFile>& secret_files);
 

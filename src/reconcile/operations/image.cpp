@@ -36,27 +36,32 @@ void drop_image(const View& view, Changes& changes, model::Operation&) {
   if (const auto image = image_of(view)) changes.remove(image);
 }
 
+bool in_shared_pool(const View& view, const model::Image& image) {
+  const auto pool = view.inventory.find<model::Pool>(image.pool);
+  return pool && model::is_shared(pool->value.driver);
+}
+
 Start start_import(const View& view, Changes& changes, model::Operation& operation) {
   const auto record = image_of(view);
   if (!record) return end_with({ErrorCode::not_found, "the image's record is gone", {}});
   auto image = record->value;
-  if (image.node.empty()) {
-    const auto chosen = roomiest_node(view, image);
-    if (!chosen) {
-      const bool patient = view.now - operation.created < view.options.placement_patience;
-      if (chosen.error().code == ErrorCode::unavailable && (patient || !view.settled)) {
-        return wait_for(chosen.error().message, view.monotonic + std::chrono::seconds(1));
-      }
-      changes.remove(record);
-      return end_with(chosen.error());
+  if (!image.node.empty()) return at_node(view, operation, image.node);
+  const model::NodeId asked(parameter<std::string>(operation, "node", {}));
+  const auto chosen = asked.empty() ? roomiest_node(view, image) : Result<model::NodeId>(asked);
+  if (!chosen) {
+    const bool patient = view.now - operation.created < view.options.placement_patience;
+    if (chosen.error().code == ErrorCode::unavailable && (patient || !view.settled)) {
+      return wait_for(chosen.error().message, view.monotonic + std::chrono::seconds(1));
     }
-    const auto where = at_node(view, operation, *chosen);
-    if (where.what != Start::What::begin) return where;
-    image.node = *chosen;
-    changes.update(record, image);
-    return where;
+    changes.remove(record);
+    return end_with(chosen.error());
   }
-  return at_node(view, operation, image.node);
+  const auto where = at_node(view, operation, *chosen);
+  // What lies in a shared pool is no node's.
+  if (where.what != Start::What::begin || in_shared_pool(view, image)) return where;
+  image.node = *chosen;
+  changes.update(record, image);
+  return where;
 }
 
 Result<model::AssignmentBody> import_body(const View& view, const model::NodeId& node) {
@@ -111,6 +116,11 @@ After import_failed(const View& view, const Error&, unsigned, Changes& changes, 
 Start start_delete(const View& view, Changes& changes, model::Operation& operation) {
   const auto record = image_of(view);
   if (!record) return end_well();
+  if (in_shared_pool(view, record->value)) {
+    const auto any = roomiest_node(view, record->value);
+    if (!any) return wait_for(any.error().message, view.monotonic + std::chrono::seconds(1));
+    return at_node(view, operation, *any);
+  }
   // Never made anywhere, or on a node that was taken out of the cluster.
   if (record->value.node.empty() || !view.inventory.find<model::Node>(record->value.node)) {
     changes.remove(record);

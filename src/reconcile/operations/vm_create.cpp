@@ -42,6 +42,8 @@ Start start(const View& view, Changes& changes, model::Operation& operation) {
   vm.node = placement->node;
   changes.update_with_lease(record, vm);
   for (const auto& disk : disk_records) {
+    const auto pool = view.inventory.find<model::Pool>(disk->value.pool);
+    if (pool && model::is_shared(pool->value.driver)) continue;
     auto image = disk->value;
     image.node = placement->node;  // a local pool: only there
     changes.update(disk, image);

@@ -176,11 +176,62 @@ TEST_F(Commands, ImportsAreChecked) {
   EXPECT_EQ(with([](auto& r) { r.node = "none"; }), "node");
 }
 
+TEST_F(Commands, WhatLiesInASharedPoolBelongsToNoNode) {
+  ASSERT_TRUE(
+      add_pool(commander(), caller(), {.name = "shared", .driver = model::PoolDriver::posix, .path = "/mnt/shared"}));
+  ASSERT_TRUE(sim.settle());
+  auto request = import("wide");
+  request.pool = "shared";
+  ASSERT_TRUE(import_image(commander(), caller(), request));
+  ASSERT_TRUE(sim.settle());
+  const auto wide = resolve<model::Image>(sim.inventory(), "wide");
+  ASSERT_TRUE(wide);
+  EXPECT_EQ((*wide)->value.state, model::ImageState::ready);
+  EXPECT_TRUE((*wide)->value.node.empty());
+
+  ASSERT_TRUE(create_vms(commander(), caller(), {.name = "db", .image = "wide", .memory = Bytes(64_MiB)}));
+  ASSERT_TRUE(sim.settle());
+  const auto vm = resolve<model::Vm>(sim.inventory(), "db");
+  ASSERT_TRUE(vm);
+  EXPECT_FALSE((*vm)->value.node.empty());
+  const auto disks = sim.inventory().images_of_vm((*vm)->value.id);
+  ASSERT_EQ(disks.size(), 1U);
+  EXPECT_TRUE(disks[0]->value.node.empty());
+  EXPECT_EQ(disks[0]->value.state, model::ImageState::ready);
+
+  ASSERT_TRUE(delete_vm(commander(), caller(), "db", false));
+  ASSERT_TRUE(sim.settle());
+  ASSERT_TRUE(delete_image(commander(), caller(), "wide"));
+  ASSERT_TRUE(sim.settle());
+  EXPECT_FALSE(resolve<model::Image>(sim.inventory(), "wide"));
+}
+
 TEST_F(Commands, PoolsAndNetworksAreChecked) {
   for (const char* path :
        {"", "relative", "/", "/a/", "/a/../b", "/a//b", "/etc/x", "/var/pool", "/var/pool/below", "/var"}) {
     EXPECT_EQ(refused(add_pool(commander(), dry(), {.name = "p2", .path = path})), "path") << path;
   }
+  const auto shared = [&](model::PoolDriver driver, std::string source, std::string path = {}) {
+    return refused(add_pool(commander(), caller(),
+                            {.name = "p2", .driver = driver, .source = std::move(source), .path = std::move(path)}));
+  };
+  EXPECT_EQ(shared(model::PoolDriver::lustre, ""), "source");
+  EXPECT_EQ(shared(model::PoolDriver::nfs, "server"), "source");
+  EXPECT_EQ(shared(model::PoolDriver::nfs, "server:/x", "/absolute"), "path");
+  EXPECT_EQ(shared(model::PoolDriver::posix, "server:/x", "/mnt/x"), "source");
+  EXPECT_EQ(shared(model::PoolDriver::posix, "", "/var/pool/inside"), "path");
+  EXPECT_EQ(shared(model::PoolDriver::nfs, "server:/x", "site/vm"), "(accepted)");
+  EXPECT_TRUE(sim.settle());
+  const auto beside = [&](std::string path) {
+    return refused(
+        add_pool(commander(), caller(),
+                 {.name = "p3", .driver = model::PoolDriver::nfs, .source = "server:/x", .path = std::move(path)}));
+  };
+  EXPECT_EQ(beside("site"), "path");
+  EXPECT_EQ(beside(""), "path");
+  EXPECT_EQ(beside("site/vm"), "path");
+  EXPECT_EQ(beside("site/vm2"), "(accepted)");
+  EXPECT_TRUE(sim.settle());
   EXPECT_EQ(refused(remove_pool(commander(), caller(), "local")).rfind("pool 'local' has 1 image", 0), 0u);
   const auto network = [&](CreateNetwork request) {
     request.name = "n2";

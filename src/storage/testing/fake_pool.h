@@ -56,6 +56,12 @@ class FakePool final : public ImagePool {
     return state();
   }
 
+  Status detach() override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note("detach")) return fail(*error);
+    attached_ = false;
+    return {};
+  }
   Result<model::PoolOnNode> status() const override {
     const std::lock_guard lock(mutex_);
     if (!attached_) return fail(ErrorCode::failed_precondition, "pool {} is not attached", pool_.name);
@@ -190,6 +196,9 @@ class FakePool final : public ImagePool {
                           .punch_hole = true,
                           .preallocate = true,
                           .locks = true,
+                          .seek_holes = true,
+                          .attributes = true,
+                          .clone = clone_method_,
                           .file_system = "fake"}};
   }
 

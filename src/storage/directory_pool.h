@@ -1,6 +1,7 @@
-// LocalPool: images in a directory of this node's own file system. Thread-safe.
-// A clone shares its golden image's blocks by reflink where the file system has it (found by trial at attach),
-// otherwise through a qcow2 overlay. A blank disk is a sparse raw file. See local/README.md.
+// DirectoryPool: images in a directory, whatever file system is under it. Thread-safe.
+// The drivers differ in who mounts it (PoolParts::mount). What the file system can do is found out at attach: a clone
+// shares its golden image's blocks by reflink, by MooseFS's snapshots, or else through a qcow2 overlay; new files are
+// laid out where the file system takes orders (layout.h). A blank disk is a sparse raw file.
 #pragma once
 
 #include <atomic>
@@ -10,16 +11,24 @@
 #include "base/random.h"
 #include "storage/active_owners.h"
 #include "storage/image_pool.h"
+#include "storage/layout.h"
 #include "storage/lease_stamps.h"
+#include "storage/mount.h"
 #include "storage/pool_layout.h"
 
 namespace bridgehead::storage {
 
-class LocalPool final : public ImagePool {
+struct PoolParts {
+  std::shared_ptr<CommandRunner> runner;
+  std::unique_ptr<Mount> mount;  // null: somebody else mounts it, or it is a directory of this machine
+};
+
+class DirectoryPool final : public ImagePool {
  public:
-  LocalPool(model::Pool pool, std::unique_ptr<CommandRunner> runner);
+  DirectoryPool(model::Pool pool, PoolLayout layout, PoolParts parts);
 
   model::PoolOnNode attach() override;
+  Status detach() override;
   Result<model::PoolOnNode> status() const override;
   Result<StoredImage> import_golden(const ImportRequest& request, const ProgressSink& progress,
                                     std::stop_token stop) override;
@@ -36,8 +45,14 @@ class LocalPool final : public ImagePool {
   Status collect_garbage(const std::function<bool(const model::OperationId&)>& alive) override;
 
  private:
+  Result<model::PoolOnNode> try_attach();
+  Result<std::optional<MountEntry>> find_mount() const;
+  Result<model::PoolAbilities> try_abilities_here(const std::optional<MountEntry>& mount);
+  Status try_layouts(const std::filesystem::path& file) const;
   Status make_layout();
   Status claim();
+  Result<UniqueFd> create_file(const std::filesystem::path& file, model::ImageRole role, Bytes size) const;
+  std::shared_ptr<const LayoutControl> layouts() const;
   Status check_attached() const;
   model::PoolAbilities abilities() const;
   Status make_clone(const std::filesystem::path& staging, const StoredImage& golden, Bytes size,
@@ -48,11 +63,13 @@ class LocalPool final : public ImagePool {
   const model::Pool pool_;
   const PoolLayout layout_;
   const LeaseStamps leases_;
-  const std::unique_ptr<CommandRunner> runner_;
+  const std::shared_ptr<CommandRunner> runner_;
+  const std::unique_ptr<Mount> mount_;
   mutable ActiveOwners active_;
   mutable SystemRandom random_;
   mutable std::mutex mutex_;
   std::optional<model::PoolOnNode> attached_;
+  std::shared_ptr<const LayoutControl> layouts_;  // null: files can't be laid out
 };
 
 }  // namespace bridgehead::storage

@@ -1,0 +1,409 @@
+#include "storage/directory_pool.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "model/enum_names.h"
+#include "storage/disk_files.h"
+#include "storage/export.h"
+#include "storage/file_space.h"
+#include "storage/import.h"
+#include "storage/messages.h"
+#include "storage/moosefs/moosefs_tools.h"
+#include "storage/pool_trials.h"
+#include "storage/shared_use.h"
+
+namespace bridgehead::storage {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr auto kForgottenAfter = std::chrono::hours(7 * 24);
+
+Status tell_targets(const LayoutControl* layouts, model::PoolOnNode& state) {
+  if (layouts == nullptr) return {};
+  const auto targets = layouts->targets();
+  if (!targets) return forward(targets);
+  state.targets = static_cast<std::uint32_t>(targets->size());
+  state.targets_down.clear();
+  for (const auto& target : *targets) {
+    if (target.state == TargetState::up) continue;
+    state.targets_down.push_back(target.name + (target.state == TargetState::down ? ": down" : ": takes no new files"));
+  }
+  return {};
+}
+
+// What other nodes left in their places and will never collect, because they are gone. Best effort.
+void remove_forgotten(const fs::path& own) {
+  std::error_code failed;
+  for (const auto& place : fs::directory_iterator(own.parent_path(), failed)) {
+    if (place.path() == own || !place.is_directory(failed)) continue;
+    for (const auto& entry : fs::directory_iterator(place.path(), failed)) {
+      const auto written = fs::last_write_time(entry.path(), failed);
+      if (failed || fs::file_time_type::clock::now() - written < kForgottenAfter) continue;
+      if (remove_file(entry.path())) log::info(garbage_removed, "{}", entry.path().native());
+    }
+  }
+}
+
+}  // namespace
+
+DirectoryPool::DirectoryPool(model::Pool pool, PoolLayout layout, PoolParts parts)
+    : pool_(std::move(pool)),
+      layout_(std::move(layout)),
+      leases_(layout_.leases()),
+      runner_(std::move(parts.runner)),
+      mount_(std::move(parts.mount)) {}
+
+model::PoolOnNode DirectoryPool::attach() {
+  auto state = try_attach();
+  const std::lock_guard lock(mutex_);
+  if (!state) {
+    attached_.reset();
+    return {.message = state.error().describe()};
+  }
+  attached_ = *state;
+  log::info(pool_attached, "{}: {} on {}, {} free, direct I/O {}, clones by {}, locks {}", pool_.name,
+            layout_.root().native(), state->abilities.file_system, state->available.human(), state->abilities.direct_io,
+            model::to_string(state->abilities.clone), state->abilities.locks);
+  return std::move(*state);
+}
+
+Result<model::PoolOnNode> DirectoryPool::try_attach() {
+  if (!layout_.root().is_absolute()) {
+    return fail(ErrorCode::invalid_argument, "the pool's path '{}' is not absolute", layout_.root().native());
+  }
+  if (mount_) {
+    if (auto mounted = mount_->ensure(); !mounted) return forward(mounted);
+  }
+  const auto mount = find_mount();
+  if (!mount) return forward(mount);
+  if (auto made = make_layout(); !made) {
+    if (made.error().code == ErrorCode::permission_denied && made.error().hint.empty() &&
+        model::is_shared(pool_.driver)) {
+      made.error().hint =
+          "The file system refuses this node's root: an NFS export needs no_root_squash, MooseFS maproot=0, Lustre a "
+          "user "
+          "that its MDS knows (or mdt.*.identity_upcall=NONE) and no root squash.";
+    }
+    return forward(made);
+  }
+  auto abilities = try_abilities_here(*mount);
+  if (!abilities) return forward(abilities);
+  auto space = space_of(layout_.root());
+  if (!space) return forward(space);
+  model::PoolOnNode state{
+      .ready = true, .total = space->total, .available = space->available, .abilities = std::move(*abilities)};
+  if (mount_ && *mount) state.mounted = (*mount)->describe();
+  if (auto told = tell_targets(layouts().get(), state); !told) return forward(told);
+  return state;
+}
+
+// What a shared pool lies on, judged. The directory itself may still have to be made; what it would be made in must be
+// there, or an unmounted mount point would become a pool of this machine's own.
+Result<std::optional<MountEntry>> DirectoryPool::find_mount() const {
+  if (!model::is_shared(pool_.driver)) return std::optional<MountEntry>();
+  auto found = mount_ ? mount_->entry() : [&]() -> Result<MountEntry> {
+    std::error_code failed;
+    const auto& root = layout_.root();
+    const auto place = fs::canonical(fs::exists(root, failed) ? root : root.parent_path(), failed);
+    if (failed) {
+      return fail_with_hint(ErrorCode::not_found, fmt::format("{} isn't there", root.parent_path().native()),
+                            "Mount the shared file system there on every node that is to have this pool.");
+    }
+    const auto table = read_mount_table();
+    if (!table) return forward(table);
+    auto of = mount_of(*table, place);
+    if (!of) return fail(ErrorCode::not_found, "{} is on no mounted file system", place.native());
+    return std::move(*of);
+  }();
+  if (!found) return forward(found);
+  if (auto fit = check_shared_use(*found); !fit) return forward(fit);
+  return std::optional(std::move(*found));
+}
+
+Result<model::PoolAbilities> DirectoryPool::try_abilities_here(const std::optional<MountEntry>& mount) {
+  const std::string trial = make_uuid(random_);
+  const ActiveOwners::Entry active(active_, trial);
+  auto abilities = try_abilities(layout_.staging(trial, "attach"));
+  if (!abilities) return abilities;
+  if (!mount) return abilities;
+  abilities->file_system = mount->file_system();
+  if (!abilities->locks) {
+    return fail_with_hint(ErrorCode::failed_precondition,
+                          fmt::format("locks don't hold on {} ({})", layout_.root().native(), mount->describe()),
+                          "Mount it so that they do: without them two hosts could open one disk.");
+  }
+  if (mount->file_system() == "moosefs" && !abilities->reflink &&
+      try_snapshot(*runner_, layout_.staging(trial, "snapshot"), layout_.staging(trial, "copy"))) {
+    abilities->clone = model::CloneMethod::snapshot;
+  }
+  std::shared_ptr<const LayoutControl> control = layout_control(pool_, layout_.root(), *mount, runner_);
+  {
+    const std::lock_guard lock(mutex_);
+    layouts_ = control;
+  }
+  if (!control) return abilities;
+  if (auto tried = try_layouts(layout_.staging(trial, "layout")); !tried) return forward(tried);
+  abilities->layouts = true;
+  return abilities;
+}
+
+// What the pool's options ask for must be possible now, not first when an image is made.
+Status DirectoryPool::try_layouts(const fs::path& file) const {
+  for (const auto role : {model::ImageRole::golden, model::ImageRole::disk}) {
+    auto made = create_file(file, role, Bytes());
+    ::unlink(file.c_str());
+    if (!made) return forward(made);
+  }
+  return {};
+}
+
+Status DirectoryPool::detach() {
+  {
+    const std::lock_guard lock(mutex_);
+    attached_.reset();
+  }
+  return mount_ ? mount_->release() : Status{};
+}
+
+std::shared_ptr<const LayoutControl> DirectoryPool::layouts() const {
+  const std::lock_guard lock(mutex_);
+  return layouts_;
+}
+
+Result<UniqueFd> DirectoryPool::create_file(const fs::path& file, model::ImageRole role, Bytes size) const {
+  const auto control = layouts();
+  if (!control) return open_file(file, O_RDWR | O_CREAT | O_EXCL);
+  auto layout = control->choose(role, size);
+  if (!layout) return forward(layout);
+  return control->create(file, *layout);
+}
+
+Status DirectoryPool::make_layout() {
+  // Before anything is made in it: whose directory is this?
+  if (auto root = make_directories(layout_.root()); !root) return root;
+  if (auto claimed = claim(); !claimed) return claimed;
+  for (const auto& directory : {layout_.golden(), layout_.disks(), layout_.leases(), layout_.tmp()}) {
+    if (auto made = make_directories(directory); !made) return made;
+  }
+  return sync_directory(layout_.root());
+}
+
+Status DirectoryPool::claim() {
+  auto text = read_file(layout_.marker(), 64_KiB);
+  if (text) {
+    const auto json = nlohmann::json::parse(*text, nullptr, false);
+    const bool readable = json.is_object() && json.contains("pool") && json["pool"].is_string();
+    if (readable && json["pool"].get<std::string>() == pool_.id.str()) return {};
+    return fail_with_hint(
+        ErrorCode::failed_precondition,
+        fmt::format("{} belongs to another Bridgehead pool ({})", layout_.root().native(),
+                    readable ? json["pool"].get<std::string>() : "its marker is unreadable"),
+        fmt::format("Use another directory; or, if that pool is gone for good, delete {}.", layout_.marker().native()));
+  }
+  if (text.error().code != ErrorCode::not_found) return forward(text);
+  static const std::set<std::string> kOurs{"golden", "disks", "leases", "tmp", "lost+found"};
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(layout_.root(), failed)) {
+    const std::string name = entry.path().filename().native();
+    if (kOurs.contains(name) || name.starts_with(layout_.marker().filename().native())) continue;
+    return fail_with_hint(ErrorCode::failed_precondition,
+                          fmt::format("{} is neither empty nor a pool (it holds '{}')", layout_.root().native(), name),
+                          "Use an empty or a new directory.");
+  }
+  if (failed) return fail_errno(failed.value(), fmt::format("list {}", layout_.root().native()));
+  const nlohmann::json json{{"pool", pool_.id.str()}, {"name", pool_.name}};
+  return write_file_atomic(layout_.marker(), json.dump() + "\n", 0644);
+}
+
+Status DirectoryPool::check_attached() const {
+  const std::lock_guard lock(mutex_);
+  if (attached_) return {};
+  return fail(ErrorCode::failed_precondition, "pool {} is not attached on this node", pool_.name);
+}
+
+model::PoolAbilities DirectoryPool::abilities() const {
+  const std::lock_guard lock(mutex_);
+  return attached_ ? attached_->abilities : model::PoolAbilities{};
+}
+
+Result<model::PoolOnNode> DirectoryPool::status() const {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  if (mount_) {
+    // Where it is gone, the directory under it must not be measured in its stead.
+    if (auto mounted = mount_->entry(); !mounted) return forward(mounted);
+  }
+  auto space = space_of(layout_.root());
+  if (!space) return forward(space);
+  model::PoolOnNode state;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!attached_) return fail(ErrorCode::failed_precondition, "pool {} is not attached on this node", pool_.name);
+    state = *attached_;
+  }
+  state.total = space->total;
+  state.available = space->available;
+  if (auto told = tell_targets(layouts().get(), state); !told) return forward(told);
+  return state;
+}
+
+Result<StoredImage> DirectoryPool::import_golden(const ImportRequest& request, const ProgressSink& progress,
+                                                 std::stop_token stop) {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  if (!is_uuid(request.operation.str()) || !is_uuid(request.image.id.str())) {
+    return fail(ErrorCode::invalid_argument, "an import needs the ids of its operation and image");
+  }
+  const ActiveOwners::Entry active(active_, request.operation.str());
+  const auto create = [this](const fs::path& file, Bytes size) {
+    return create_file(file, model::ImageRole::golden, size);
+  };
+  return import_image({layout_, *runner_, abilities(), create}, request, progress, std::move(stop));
+}
+
+Result<StoredImage> DirectoryPool::create_disk(const model::Image& disk, const model::Image* golden, Bytes size) {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  if (!is_uuid(disk.id.str())) return fail(ErrorCode::invalid_argument, "'{}' is not an image's id", disk.id.str());
+  const ActiveOwners::Entry active(active_, disk.id.str());
+  if (auto there = find_disk(layout_, disk.id); there || there.error().code != ErrorCode::not_found) return there;
+  const auto staging = layout_.staging(disk.id.str(), "disk");
+  ::unlink(staging.c_str());  // of an attempt before a crash
+  auto format = model::ImageFormat::raw;
+  Status made;
+  if (golden != nullptr) {
+    auto parent = stored_file(layout_.golden_file(golden->id), model::ImageFormat::raw);
+    if (!parent) return forward(parent);
+    made = make_clone(staging, *parent, whole_blocks(std::max(size, parent->virtual_size)), format);
+  } else if (size.count() == 0) {
+    return fail(ErrorCode::invalid_argument, "a blank disk needs a size");
+  } else {
+    auto file = create_file(staging, model::ImageRole::disk, whole_blocks(size));
+    made = file ? write_blank_disk(file->get(), whole_blocks(size)) : forward(file);
+  }
+  if (made) made = publish_disk(staging, layout_.disk_file(disk.id, format));
+  if (!made) {
+    ::unlink(staging.c_str());
+    return forward(made);
+  }
+  return find_disk(layout_, disk.id);
+}
+
+Status DirectoryPool::make_clone(const fs::path& staging, const StoredImage& golden, Bytes size,
+                                 model::ImageFormat& format) {
+  const auto method = abilities().clone;
+  if (method == model::CloneMethod::reflink) {
+    auto cloned = write_reflink_disk(staging, golden.path, size);
+    if (!cloned) return forward(cloned);
+    if (*cloned) return {};
+  }
+  if (method == model::CloneMethod::snapshot) {
+    auto copied = runner_->run(moosefs::snapshot_command(golden.path, staging));
+    return copied ? finish_copied_disk(staging, size) : forward(copied);
+  }
+  format = model::ImageFormat::qcow2;
+  auto file = create_file(staging, model::ImageRole::disk, size);
+  if (!file) return forward(file);
+  return write_overlay_disk(file->get(), PoolLayout::backing_name(golden.path), size);
+}
+
+// The staged file is synced already.
+Status DirectoryPool::publish_disk(const fs::path& staging, const fs::path& path) const {
+  if (::rename(staging.c_str(), path.c_str()) != 0) return fail_errno(errno, fmt::format("publish {}", path.native()));
+  return sync_directory(path.parent_path());
+}
+
+Result<StoredImage> DirectoryPool::grow_disk(const model::Image& disk, Bytes size) {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  const ActiveOwners::Entry active(active_, disk.id.str());
+  auto there = find_disk(layout_, disk.id);
+  if (!there) return there;
+  size = whole_blocks(size);
+  if (size < there->virtual_size) {
+    return fail(ErrorCode::invalid_argument, "a disk of {} can't shrink to {}", there->virtual_size.human(),
+                size.human());
+  }
+  if (size == there->virtual_size) return there;
+  if (auto grown = grow_disk_file(*runner_, *there, size); !grown) return forward(grown);
+  return find_disk(layout_, disk.id);
+}
+
+Result<StoredImage> DirectoryPool::inspect(const model::Image& image) const {
+  if (image.role == model::ImageRole::disk) return find_disk(layout_, image.id);
+  return stored_file(layout_.golden_file(image.id), model::ImageFormat::raw);
+}
+
+Status DirectoryPool::remove(const model::Image& image) {
+  if (!is_uuid(image.id.str())) return fail(ErrorCode::invalid_argument, "'{}' is not an image's id", image.id.str());
+  const ActiveOwners::Entry active(active_, image.id.str());
+  if (image.role == model::ImageRole::golden) {
+    if (auto free = refuse_if_backing(image); !free) return free;
+    if (auto removed = remove_file(layout_.golden_file(image.id)); !removed) return removed;
+    return sync_directory(layout_.golden());
+  }
+  ::unlink(layout_.staging(image.id.str(), "disk").c_str());
+  for (const auto format : {model::ImageFormat::raw, model::ImageFormat::qcow2}) {
+    if (auto removed = remove_file(layout_.disk_file(image.id, format)); !removed) return removed;
+  }
+  return sync_directory(layout_.disks());
+}
+
+// The manager refuses to delete an image that is used. This is the last line: a disk without its backing file is lost.
+Status DirectoryPool::refuse_if_backing(const model::Image& golden) const {
+  auto users = disks_backed_by(layout_, layout_.golden_file(golden.id));
+  if (!users) return forward(users);
+  if (users->empty()) return {};
+  std::string list;
+  for (const auto& user : *users) list += (list.empty() ? "" : ", ") + user.stem().native();
+  return fail_with_hint(ErrorCode::failed_precondition,
+                        fmt::format("image {} is the base of these disks: {}", golden.id, list), "Delete them first.");
+}
+
+Status DirectoryPool::export_image(const model::Image& image, model::ImageFormat format,
+                                   const std::function<bool(std::string_view)>& sink, const ProgressSink& progress,
+                                   std::stop_token stop) const {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  auto stored = inspect(image);
+  if (!stored) return forward(stored);
+  const std::string owner = make_uuid(random_);
+  const ActiveOwners::Entry active(active_, owner);
+  return export_stored_image(*runner_, *stored, format, layout_.staging(owner, "export"), sink, progress,
+                             std::move(stop));
+}
+
+Status DirectoryPool::stamp_lease(const LeaseStamp& stamp) {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  const ActiveOwners::Entry active(active_, stamp.vm.str());
+  return leases_.stamp(stamp, layout_.staging(stamp.vm.str(), "lease"));
+}
+
+Result<std::optional<LeaseStamp>> DirectoryPool::read_lease(const model::VmId& vm) const { return leases_.read(vm); }
+
+Status DirectoryPool::remove_lease(const model::VmId& vm) {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  return leases_.remove(vm);
+}
+
+Status DirectoryPool::collect_garbage(const std::function<bool(const model::OperationId&)>& alive) {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  std::error_code failed;
+  Status result;
+  for (const auto& entry : fs::directory_iterator(layout_.tmp(), failed)) {
+    const auto owner = PoolLayout::staging_owner(entry.path());
+    if (owner && alive(model::OperationId(*owner))) continue;
+    active_.unless_active(owner.value_or(""), [&] {
+      auto removed = remove_file(entry.path());
+      if (removed) log::info(garbage_removed, "{}", entry.path().native());
+      if (!removed && result) result = removed;
+    });
+  }
+  if (failed) return fail_errno(failed.value(), fmt::format("list {}", layout_.tmp().native()));
+  if (model::is_shared(pool_.driver)) remove_forgotten(layout_.tmp());
+  return result;
+}
+
+}  // namespace bridgehead::storage

@@ -1,0 +1,23 @@
+// LayoutControl on a mounted Lustre, by its own ioctls; neither `lfs` nor a library of it is needed.
+#pragma once
+
+#include "storage/layout.h"
+#include "storage/lustre/stripe_policy.h"
+
+namespace bridgehead::storage::lustre {
+
+class LustreLayouts final : public LayoutControl {
+ public:
+  LustreLayouts(std::filesystem::path root, StripePolicy policy) : root_(std::move(root)), policy_(std::move(policy)) {}
+
+  Result<FileLayout> choose(model::ImageRole role, Bytes size) const override;
+  Result<UniqueFd> create(const std::filesystem::path& file, const FileLayout& layout) const override;
+  Result<FileLayout> read(const std::filesystem::path& file) const override;
+  Result<std::vector<StorageTarget>> targets() const override;
+
+ private:
+  const std::filesystem::path root_;
+  const StripePolicy policy_;
+};
+
+}  // namespace bridgehead::storage::lustre

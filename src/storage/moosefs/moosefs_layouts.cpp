@@ -1,0 +1,39 @@
+#include "storage/moosefs/moosefs_layouts.h"
+
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "storage/moosefs/moosefs_tools.h"
+
+namespace bridgehead::storage::moosefs {
+
+Result<UniqueFd> MooseFsLayouts::create(const std::filesystem::path& file, const FileLayout& layout) const {
+  auto fd = open_file(file, O_RDWR | O_CREAT | O_EXCL);
+  if (!fd || layout.plain()) return fd;
+  Status made;
+  if (!layout.parts.empty()) {
+    made = fail(ErrorCode::invalid_argument, "MooseFS has storage classes, no stripes");
+  } else if (auto set = runner_->run(set_class_command(layout.group, file)); !set) {
+    made = forward(set);
+  } else if (auto got = read(file); !got) {
+    made = forward(got);
+  } else if (got->group != layout.group) {
+    made = fail_with_hint(
+        ErrorCode::failed_precondition,
+        fmt::format("MooseFS gave a new file the storage class '{}' instead of '{}'", got->group, layout.group),
+        "Make that class on the master: mfsscadmin create.");
+  }
+  if (made) return fd;
+  ::unlink(file.c_str());
+  return forward(made);
+}
+
+Result<FileLayout> MooseFsLayouts::read(const std::filesystem::path& file) const {
+  auto told = runner_->run(get_class_command(file));
+  if (!told) return forward(told);
+  auto name = parse_class(told->out);
+  if (name.empty()) return fail(ErrorCode::data_corrupt, "mfsgetsclass says '{}'", told->out.substr(0, 200));
+  return FileLayout{.group = std::move(name)};
+}
+
+}  // namespace bridgehead::storage::moosefs

@@ -1,0 +1,39 @@
+// Mount: keeps one pool's file system mounted at one place. Calls block (run them where they can be given up on); any
+// number of them at once. It isn't unmounted by the destructor: guests outlive the agent.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "storage/mount_plan.h"
+#include "storage/mount_table.h"
+
+namespace bridgehead::storage {
+
+class Mount {
+ public:
+  Mount(MountPlan plan, std::filesystem::path point, std::shared_ptr<CommandRunner> runner);
+
+  const std::filesystem::path& point() const { return point_; }
+
+  // Mounted and answering when it returns; one whose server process died is mounted anew. Errors: unsupported (the node
+  // lacks the client: says what to install), timeout, io_error (what the mount program said), failed_precondition
+  // (something else is mounted there).
+  Status ensure();
+  // Unmounted, at once if it is idle and as soon as it is otherwise, and the mount point removed. Not mounted is
+  // success.
+  Status release();
+  // What is mounted now; unavailable if nothing is. Never touches the file system.
+  Result<MountEntry> entry() const;
+
+ private:
+  Result<bool> try_way(const MountWay& way, bool last, std::string& reasons);
+  Status take_off() const;
+
+  const MountPlan plan_;
+  const std::filesystem::path point_;
+  const std::shared_ptr<CommandRunner> runner_;
+  std::mutex mutex_;  // one ensure() at a time
+};
+
+}  // namespace bridgehead::storage
