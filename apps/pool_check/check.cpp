@@ -5,8 +5,8 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "model/enum_names.h"
-#include "storage/mount_table.h"
 #include "storage/pool_check.h"
+#include "storage/shared_use.h"
 
 namespace bridgehead::pool_check {
 namespace fs = std::filesystem;
@@ -51,17 +51,6 @@ Status check_file_system(const Options& options, const storage::MountEntry& moun
       "Mount it there first, or name its own driver.");
 }
 
-Result<storage::MountEntry> mount_under(const fs::path& directory) {
-  std::error_code failed;
-  const auto real = fs::canonical(directory, failed);
-  if (failed) return fail_errno(failed.value(), fmt::format("find {}", directory.native()));
-  const auto table = storage::read_mount_table();
-  if (!table) return forward(table);
-  auto mount = storage::mount_of(*table, real);
-  if (!mount) return fail(ErrorCode::not_found, "{} is on no mounted file system", real.native());
-  return std::move(*mount);
-}
-
 Checked run(std::string name, std::string meaning, const std::function<Status()>& check) {
   const auto begun = std::chrono::steady_clock::now();
   auto result = check();
@@ -100,7 +89,7 @@ Result<Findings> check_directory(const Options& options) {
   SystemRandom random;
   FreshDirectory fresh(options.directory / ("bridgehead-check-" + make_uuid(random)));
   if (auto made = fresh.make(); !made) return forward(made);
-  const auto mount = mount_under(fresh.path());
+  const auto mount = storage::mount_under(fresh.path());
   if (!mount) return forward(mount);
   if (auto right = check_file_system(options, *mount); !right) return forward(right);
 

@@ -87,9 +87,8 @@ Result<model::PoolOnNode> DirectoryPool::try_attach() {
     if (made.error().code == ErrorCode::permission_denied && made.error().hint.empty() &&
         model::is_shared(pool_.driver)) {
       made.error().hint =
-          "The file system refuses this node's root: an NFS export needs no_root_squash, MooseFS maproot=0, Lustre a "
-          "user "
-          "that its MDS knows (or mdt.*.identity_upcall=NONE) and no root squash.";
+          "The file system refuses this node's root: an NFS export needs no_root_squash, MooseFS maproot=0, Lustre no "
+          "root squash and a user that its MDS knows (or mdt.*.identity_upcall=NONE).";
     }
     return forward(made);
   }
@@ -104,24 +103,10 @@ Result<model::PoolOnNode> DirectoryPool::try_attach() {
   return state;
 }
 
-// What a shared pool lies on, judged. The directory itself may still have to be made; what it would be made in must be
-// there, or an unmounted mount point would become a pool of this machine's own.
+// What a shared pool lies on, judged.
 Result<std::optional<MountEntry>> DirectoryPool::find_mount() const {
   if (!model::is_shared(pool_.driver)) return std::optional<MountEntry>();
-  auto found = mount_ ? mount_->entry() : [&]() -> Result<MountEntry> {
-    std::error_code failed;
-    const auto& root = layout_.root();
-    const auto place = fs::canonical(fs::exists(root, failed) ? root : root.parent_path(), failed);
-    if (failed) {
-      return fail_with_hint(ErrorCode::not_found, fmt::format("{} isn't there", root.parent_path().native()),
-                            "Mount the shared file system there on every node that is to have this pool.");
-    }
-    const auto table = read_mount_table();
-    if (!table) return forward(table);
-    auto of = mount_of(*table, place);
-    if (!of) return fail(ErrorCode::not_found, "{} is on no mounted file system", place.native());
-    return std::move(*of);
-  }();
+  auto found = mount_ ? mount_->entry() : mount_under(layout_.root());
   if (!found) return forward(found);
   if (auto fit = check_shared_use(*found); !fit) return forward(fit);
   return std::optional(std::move(*found));
@@ -130,9 +115,17 @@ Result<std::optional<MountEntry>> DirectoryPool::find_mount() const {
 Result<model::PoolAbilities> DirectoryPool::try_abilities_here(const std::optional<MountEntry>& mount) {
   const std::string trial = make_uuid(random_);
   const ActiveOwners::Entry active(active_, trial);
-  auto abilities = try_abilities(layout_.staging(trial, "attach"));
-  if (!abilities) return abilities;
-  if (!mount) return abilities;
+  std::shared_ptr<const LayoutControl> control;
+  if (mount) control = layout_control(pool_, layout_.root(), *mount, runner_);
+  {
+    const std::lock_guard lock(mutex_);
+    layouts_ = control;
+  }
+  // Laid out as disks are: one that lands on a target that is down would hang.
+  auto abilities = try_abilities(layout_.staging(trial, "attach"), [this](const fs::path& file) {
+    return create_file(file, model::ImageRole::disk, Bytes());
+  });
+  if (!abilities || !mount) return abilities;
   abilities->file_system = mount->file_system();
   if (!abilities->locks) {
     return fail_with_hint(ErrorCode::failed_precondition,
@@ -142,11 +135,6 @@ Result<model::PoolAbilities> DirectoryPool::try_abilities_here(const std::option
   if (mount->file_system() == "moosefs" && !abilities->reflink &&
       try_snapshot(*runner_, layout_.staging(trial, "snapshot"), layout_.staging(trial, "copy"))) {
     abilities->clone = model::CloneMethod::snapshot;
-  }
-  std::shared_ptr<const LayoutControl> control = layout_control(pool_, layout_.root(), *mount, runner_);
-  {
-    const std::lock_guard lock(mutex_);
-    layouts_ = control;
   }
   if (!control) return abilities;
   if (auto tried = try_layouts(layout_.staging(trial, "layout")); !tried) return forward(tried);

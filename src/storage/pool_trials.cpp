@@ -28,6 +28,7 @@ class TrialFile {
     if (!fd) return forward(fd);
     return TrialFile(std::move(path), std::move(*fd));
   }
+  TrialFile(std::filesystem::path path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
   TrialFile(TrialFile&& other) noexcept : path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)) {}
   ~TrialFile() {
     if (!path_.empty()) ::unlink(path_.c_str());
@@ -36,7 +37,6 @@ class TrialFile {
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  TrialFile(std::filesystem::path path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
   std::filesystem::path path_;
   UniqueFd fd_;
 };
@@ -101,24 +101,27 @@ std::string file_system_name(const TrialFile& file) {
 
 }  // namespace
 
-Result<model::PoolAbilities> try_abilities(const std::filesystem::path& prefix) {
-  auto file = TrialFile::create(prefix.native() + ".trial");
-  if (!file) return forward(file);
+Result<model::PoolAbilities> try_abilities(
+    const std::filesystem::path& prefix, const std::function<Result<UniqueFd>(const std::filesystem::path&)>& create) {
+  const std::filesystem::path path = prefix.native() + ".trial";
+  auto fd = create(path);
+  if (!fd) return forward(fd);
+  const TrialFile file(path, std::move(*fd));
   const std::string content(kTrialSize, 'b');
-  if (auto written = write_all(file->fd(), content, file->path().native()); !written) return forward(written);
+  if (auto written = write_all(file.fd(), content, file.path().native()); !written) return forward(written);
   model::PoolAbilities abilities;
-  abilities.file_system = file_system_name(*file);
-  abilities.locks = locks_are_honoured(*file);
-  abilities.attributes = ::fsetxattr(file->fd(), kTrialAttribute, "x", 1, 0) == 0;
+  abilities.file_system = file_system_name(file);
+  abilities.locks = locks_are_honoured(file);
+  abilities.attributes = ::fsetxattr(file.fd(), kTrialAttribute, "x", 1, 0) == 0;
   abilities.punch_hole =
-      ::fallocate(file->fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, kTrialSize / 2, kTrialSize / 4) == 0;
-  abilities.preallocate = ::fallocate(file->fd(), 0, 0, kTrialSize * 2) == 0;
-  abilities.seek_holes = finds_holes(*file);
-  const std::uint32_t alignment = direct_alignment(*file);
+      ::fallocate(file.fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, kTrialSize / 2, kTrialSize / 4) == 0;
+  abilities.preallocate = ::fallocate(file.fd(), 0, 0, kTrialSize * 2) == 0;
+  abilities.seek_holes = finds_holes(file);
+  const std::uint32_t alignment = direct_alignment(file);
   abilities.direct_io = alignment != 0;
   if (alignment != 0) abilities.direct_io_alignment = alignment;
   const std::filesystem::path clone = prefix.native() + ".clone";
-  auto cloned = clone_file(file->fd(), clone);
+  auto cloned = clone_file(file.fd(), clone);
   abilities.reflink = cloned && *cloned;
   ::unlink(clone.c_str());
   if (abilities.reflink) abilities.clone = model::CloneMethod::reflink;

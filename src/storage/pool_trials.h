@@ -3,14 +3,19 @@
 
 #include <filesystem>
 
+#include <functional>
+
 #include "base/command.h"
+#include "base/fd.h"
 #include "base/result.h"
 #include "model/pool.h"
 
 namespace bridgehead::storage {
 
-// Makes (and removes) small files beginning with `prefix`. Errors: whatever keeps a file from being made there.
-Result<model::PoolAbilities> try_abilities(const std::filesystem::path& prefix);
+// Makes (and removes) small files beginning with `prefix`, the first by `create`. Errors: whatever keeps a file from
+// being made there.
+Result<model::PoolAbilities> try_abilities(const std::filesystem::path& prefix,
+                                           const std::function<Result<UniqueFd>(const std::filesystem::path&)>& create);
 
 // Whether MooseFS's snapshot tool makes `copy` from `file` (both are made here, and removed): with the same content,
 // and apart from then on.

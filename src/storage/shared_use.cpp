@@ -55,4 +55,19 @@ Status check_shared_use(const MountEntry& mount) {
   return {};
 }
 
+Result<MountEntry> mount_under(const std::filesystem::path& directory) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  const auto place = fs::canonical(fs::exists(directory, failed) ? directory : directory.parent_path(), failed);
+  if (failed) {
+    return fail_with_hint(ErrorCode::not_found, fmt::format("{} isn't there", directory.parent_path().native()),
+                          "Mount the shared file system there on every node that is to have this pool.");
+  }
+  const auto table = read_mount_table();
+  if (!table) return forward(table);
+  auto mount = mount_of(*table, place);
+  if (!mount) return fail(ErrorCode::not_found, "{} is on no mounted file system", place.native());
+  return std::move(*mount);
+}
+
 }  // namespace bridgehead::storage

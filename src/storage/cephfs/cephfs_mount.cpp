@@ -23,8 +23,8 @@ MountWay fuse_way(const model::Pool& pool, const model::PoolSource& source, cons
                                      option_or(pool, "user", "admin"),
                                      "-c",
                                      option_or(pool, "config", "/dev/null")};
-  // With its own cache it gives buffered readers old data after direct writes.
-  arguments.push_back("--client_oc=false");
+  // With either of its caches buffered readers get data from before direct writes.
+  arguments.insert(arguments.end(), {"--client_oc=false", "--fuse_disable_pagecache=true"});
   const auto add = [&](const char* flag, const std::string& value) {
     if (!value.empty()) arguments.insert(arguments.end(), {flag, value});
   };

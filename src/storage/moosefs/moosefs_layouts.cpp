@@ -14,7 +14,10 @@ Result<UniqueFd> MooseFsLayouts::create(const std::filesystem::path& file, const
   if (!layout.parts.empty()) {
     made = fail(ErrorCode::invalid_argument, "MooseFS has storage classes, no stripes");
   } else if (auto set = runner_->run(set_class_command(layout.group, file)); !set) {
-    made = forward(set);
+    // The tool says why on its standard output only, among other things.
+    made = fail_with_hint(set.error().code,
+                          fmt::format("MooseFS doesn't give a new file the storage class '{}'", layout.group),
+                          "Make that class on the master: mfsscadmin create. " + set.error().message);
   } else if (auto got = read(file); !got) {
     made = forward(got);
   } else if (got->group != layout.group) {

@@ -78,18 +78,17 @@ TEST(MountPlan, EachFileSystemGetsTheOptionsThatAreRightForIt) {
       commands({.driver = PoolDriver::moosefs, .source = "m:9500:/site", .options = {{"password_file", "/etc/k"}}}),
       Commands{"mfsmount /run/p -o nodev,nosuid,mfsmaster=m,mfsport=9500,mfssubfolder=/site,mfsioretries=999,"
                "mfspassfile=/etc/k"});
-  EXPECT_EQ(
-      commands({.driver = PoolDriver::cephfs,
-                .source = "10.0.0.5,10.0.0.6:6790",
-                .options = {{"secret_file", "/etc/ceph/s"}, {"keyring", "/etc/ceph/k"}}}),
-      (Commands{
-          "mount.ceph 10.0.0.5,10.0.0.6:6790:/ /run/p -o noatime,name=admin,secretfile=/etc/ceph/s",
-          "ceph-fuse /run/p -m 10.0.0.5,10.0.0.6:6790 --id admin -c /dev/null --client_oc=false -k /etc/ceph/k"}));
-  EXPECT_EQ(
-      commands({.driver = PoolDriver::cephfs,
-                .source = "h:/volumes/vm",
-                .options = {{"client", "fuse"}, {"file_system", "one"}, {"config", "/etc/ceph/c"}}}),
-      Commands{"ceph-fuse /run/p -m h --id admin -c /etc/ceph/c --client_oc=false -r /volumes/vm --client_fs one"});
+  EXPECT_EQ(commands({.driver = PoolDriver::cephfs,
+                      .source = "10.0.0.5,10.0.0.6:6790",
+                      .options = {{"secret_file", "/etc/ceph/s"}, {"keyring", "/etc/ceph/k"}}}),
+            (Commands{"mount.ceph 10.0.0.5,10.0.0.6:6790:/ /run/p -o noatime,name=admin,secretfile=/etc/ceph/s",
+                      "ceph-fuse /run/p -m 10.0.0.5,10.0.0.6:6790 --id admin -c /dev/null --client_oc=false "
+                      "--fuse_disable_pagecache=true -k /etc/ceph/k"}));
+  EXPECT_EQ(commands({.driver = PoolDriver::cephfs,
+                      .source = "h:/volumes/vm",
+                      .options = {{"client", "fuse"}, {"file_system", "one"}, {"config", "/etc/ceph/c"}}}),
+            Commands{"ceph-fuse /run/p -m h --id admin -c /etc/ceph/c --client_oc=false "
+                     "--fuse_disable_pagecache=true -r /volumes/vm --client_fs one"});
   EXPECT_EQ(commands({.driver = PoolDriver::lustre, .source = "10.0.0.5@tcp:/scratch", .path = "vm"}),
             Commands{"mount.lustre 10.0.0.5@tcp:/scratch /run/p -o flock,user_xattr,noatime"});
   EXPECT_EQ(
