@@ -16,9 +16,9 @@ constexpr std::chrono::seconds kLookAgain{1};
 constexpr std::chrono::seconds kStatusPatience{5};
 constexpr std::chrono::minutes kApplyPatience{2};
 constexpr std::chrono::seconds kProbePatience{20};
-constexpr std::chrono::minutes kFilesPatience{10};   // trees of many files
-constexpr std::chrono::hours kImagePatience{24};     // it tells its progress, and people can cancel it
-constexpr std::chrono::seconds kCancelPatience{30};  // until it has given up
+constexpr std::chrono::minutes kFilesPatience{10};  // trees of many files
+constexpr std::chrono::hours kImagePatience{24};    // it tells its progress, and people can cancel it
+constexpr std::chrono::seconds kCancelPatience{5};  // until it has given up; a manager that stops can wait no longer
 
 Error not_running() {
   return {ErrorCode::unavailable,

@@ -131,27 +131,25 @@ void NetbootService::sync() {
   next_sync_ = clock_.monotonic() + kRetry;
   const auto settings = reconcile::netboot_settings(inventory_);
   const bool off = settings.mode == model::NetbootMode::off;
-  if (off && served_ == model::NetbootMode::off) return;
+  if (off && off_applied_) return;
   if (off) http_.reset();
   set_error(http_error_, "http", off ? Status() : sync_http(settings));
   {
     const std::lock_guard lock(mutex_);
     http_serves_ = http_ != nullptr;
+    if (off) foreign_dhcp_.clear();
   }
   const auto applied = services_.apply(plan_for(settings));
+  off_applied_ = off && applied;
+  // Where there is nobody who could serve, nothing is served.
+  set_error(plan_error_, "plan", applied || off ? Status() : forward(applied));
   if (off) {
-    // Where there is nobody who could serve, nothing is served.
-    set_error(plan_error_, "plan", {});
-    if (!applied) return;
-    if (served_.value_or(settings.mode) != settings.mode) log::info(netboot_stopped, "{}", settings.interface);
-  } else {
-    set_error(plan_error_, "plan", applied ? Status() : forward(applied));
-    const bool all = applied && http_ != nullptr &&
-                     std::all_of(applied->parts.begin(), applied->parts.end(), [](const auto& p) { return p.running; });
-    if (!all) return;
-    if (served_ != settings.mode) log::info(netboot_serves, "{}", settings.interface);
+    if (std::exchange(serves_, false)) log::info(netboot_stopped, "{}", settings.interface);
+    return;
   }
-  served_ = settings.mode;
+  const bool all = applied && http_ != nullptr &&
+                   std::all_of(applied->parts.begin(), applied->parts.end(), [](const auto& p) { return p.running; });
+  if (all && !std::exchange(serves_, true)) log::info(netboot_serves, "{}", settings.interface);
 }
 
 Status NetbootService::sync_http(const model::NetbootSettings& settings) {

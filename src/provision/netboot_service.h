@@ -58,7 +58,8 @@ class NetbootService final : public reconcile::NetbootPort {
   // Used by the service's thread only.
   std::unique_ptr<netboot::BootServer> http_;
   std::pair<std::string, std::uint16_t> http_at_;
-  std::optional<model::NetbootMode> served_;  // that is brought about
+  bool serves_ = false;       // all parts ran, as the log says
+  bool off_applied_ = false;  // and nothing has been served since
   Monotonic next_sync_{};
   std::set<model::NodeId> joined_;  // that have not told yet what they are
 
