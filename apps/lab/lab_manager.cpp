@@ -25,7 +25,7 @@ std::string quoted(const std::string& text) { return nlohmann::json(text).dump()
 std::string configuration(const Places& places, const AddressPlan& addresses, const ManagerFiles& files) {
   auto text = fmt::format(
       "# Made by bridgehead-lab.\nstate_dir = {}\nlisten = \"0.0.0.0:{}\"\nagent_listen = \"0.0.0.0:{}\"\n"
-      "advertise = [\"{}\"]\n\n[netboot]\ndirectory = {}\n",
+      "advertise = [\"{}\"]\n\n[netboot]\ndirectory = {}\nimport_directories = [\"/\"]\n",
       quoted(places.manager_state().native()), kApiPort, kAgentPort, addresses.manager(),
       quoted(places.netboot_directory().native()));
   if (!files.agent_package.empty()) text += fmt::format("agent_package = {}\n", quoted(files.agent_package));

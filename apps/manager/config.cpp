@@ -135,6 +135,21 @@ Setter path_setter(std::filesystem::path NetbootConfig::*field) {
   };
 }
 
+Status import_directories_from(Config& config, const toml::node& node) {
+  const auto* array = node.as_array();
+  if (array == nullptr) return fail(ErrorCode::invalid_argument, "must be a list of absolute paths in quotes");
+  config.netboot.import_directories.clear();
+  for (const auto& element : *array) {
+    const auto text = as_string(element);
+    if (!text) return forward(text);
+    if (!std::filesystem::path(*text).is_absolute()) {
+      return fail(ErrorCode::invalid_argument, "'{}' isn't an absolute path", *text);
+    }
+    config.netboot.import_directories.emplace_back(*text);
+  }
+  return {};
+}
+
 // Every key there is, with what sets it.
 const std::map<std::string, Setter>& known_keys() {
   static const std::map<std::string, Setter> keys = {
@@ -178,6 +193,8 @@ const std::map<std::string, Setter>& known_keys() {
        }},
       {"limits.pool_reserve", bytes_setter(&scheduler::Limits::pool_reserve)},
       {"netboot.directory", path_setter(&NetbootConfig::directory)},
+      {"netboot.socket", path_setter(&NetbootConfig::socket)},
+      {"netboot.import_directories", import_directories_from},
       {"netboot.init", path_setter(&NetbootConfig::init)},
       {"netboot.busybox", path_setter(&NetbootConfig::busybox)},
       {"netboot.agent_package", path_setter(&NetbootConfig::agent_package)},

@@ -26,13 +26,17 @@ struct Endpoint {
 // "127.0.0.1:7443", "[::1]:7443", "7443" and ":7443" (all IPv4 addresses). Port 0: any free one.
 Result<Endpoint> parse_endpoint(std::string_view text);
 
-// What boots machines over the network.
+// What boots machines over the network. A manager that isn't root leaves that to bridgehead-netboot, which reads the
+// same.
 struct NetbootConfig {
   // Generated files, the TFTP root and the node images; dnsmasq's user must be able to reach it.
   std::filesystem::path directory = "/var/lib/bridgehead/netboot";
-  std::filesystem::path init;  // our initramfs's init; "" = beside this program, or in /usr/lib/bridgehead
+  std::filesystem::path socket = "/run/bridgehead/netboot/socket";  // of bridgehead-netboot
+  // What lies below them may be imported as a node image. Writable by administrators only.
+  std::vector<std::filesystem::path> import_directories = {"/var/lib/bridgehead/import"};
+  std::filesystem::path init;                      // our initramfs's init; "" = as installed, or beside this program
   std::filesystem::path busybox = "/bin/busybox";  // a static one
-  std::filesystem::path agent_package;  // the agent's .deb for node images; "" = the one in /usr/share/bridgehead
+  std::filesystem::path agent_package;             // the agent's .deb for node images; "" = as installed
   std::filesystem::path recipes = "/etc/bridgehead/recipes";
 };
 

@@ -1,15 +1,19 @@
 #include "manager/manager.h"
 
+#include <unistd.h>
+
 #include <mutex>
 
 #include "agent_gateway/gateway.h"
 #include "base/command.h"
-#include "base/file.h"
+#include "boot_services/local_boot_services.h"
+#include "boot_services/remote_boot_services.h"
 #include "control_api/server.h"
 #include "manager/advertise.h"
 #include "manager/bootstrap.h"
 #include "manager/duties/reissue_certificate.h"
 #include "manager/duties/trim_history.h"
+#include "manager/image_tools.h"
 #include "manager/messages.h"
 #include "manager/periodic.h"
 #include "pki/certificate.h"
@@ -62,7 +66,7 @@ struct Manager::State {
   std::unique_ptr<reconcile::Reconciler> reconciler;
   std::unique_ptr<reconcile::Commander> commander;
   SystemCommandRunner commands;
-  std::optional<nodeimage::ImageStore> node_images;
+  std::unique_ptr<boot_services::BootServices> boot_services;
   std::unique_ptr<provision::NetbootService> netboot;
   std::unique_ptr<provision::ImageWorks> image_works;
   std::mutex api_mutex;  // a new certificate replaces the server while main may stop it
@@ -77,7 +81,6 @@ struct Manager::State {
   Result<pki::Identity> issue_identity() const;
   Status start_gateway(const pki::Identity& identity);
   Status start_netboot();
-  provision::ImageTools image_tools() const;
   Status start_api(const pki::Identity& identity);
   Status serve_identity(const pki::Identity& identity);
   void start_duties(const pki::Identity& identity);
@@ -131,41 +134,22 @@ Status Manager::State::start_gateway(const pki::Identity& identity) {
   return {};
 }
 
-provision::ImageTools Manager::State::image_tools() const {
-  const auto& wanted = config.netboot;
-  const auto first_there = [](const std::vector<std::filesystem::path>& candidates) {
-    for (const auto& one : candidates) {
-      if (std::filesystem::exists(one)) return one;
-    }
-    return candidates.back();
-  };
-  std::error_code error;
-  const auto beside = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  provision::ImageTools tools;
-  tools.init = wanted.init.empty() ? first_there({beside / "bridgehead-init", "/usr/lib/bridgehead/bridgehead-init"})
-                                   : wanted.init;
-  tools.busybox = wanted.busybox;
-  tools.agent_package = wanted.agent_package;
-  const std::filesystem::path packaged = "/usr/share/bridgehead/bridgehead-agent.deb";
-  if (tools.agent_package.empty() && std::filesystem::exists(packaged)) tools.agent_package = packaged;
-  tools.recipes = {wanted.recipes};
-  return tools;
-}
-
-// Where the node images can't be opened the manager does all its other work.
+// Where what serves machines can't be had the manager does all its other work.
 Status Manager::State::start_netboot() {
   const auto& directory = config.netboot.directory;
-  if (auto made = make_directories(directory); !made) return made;
-  auto opened = nodeimage::ImageStore::open(directory / "store");
-  if (!opened) return forward(opened);
-  node_images.emplace(std::move(*opened));
   const auto fingerprint = pki::certificate_fingerprint(authority->certificate_pem());
   if (!fingerprint) return forward(fingerprint);
+  if (::geteuid() == 0) {
+    auto local = boot_services::LocalBootServices::open(directory, image_tools(config.netboot), clock, commands);
+    if (!local) return forward(local);
+    boot_services = std::move(*local);
+  } else {
+    boot_services = std::make_unique<boot_services::RemoteBootServices>(config.netboot.socket);
+  }
   netboot = std::make_unique<provision::NetbootService>(
-      *inventory, *node_images, clock, random, commands,
+      *inventory, *boot_services, clock, random,
       provision::AgentDoor{.port = gateway->port(), .ca_fingerprint = *fingerprint}, directory);
-  image_works = std::make_unique<provision::ImageWorks>(*inventory, *node_images, reconciler->progress(), commands,
-                                                        clock, image_tools());
+  image_works = std::make_unique<provision::ImageWorks>(*inventory, *boot_services, reconciler->progress(), clock);
   return {};
 }
 
@@ -228,6 +212,7 @@ void Manager::State::stop() {
   reissuing.reset();
   image_works.reset();
   netboot.reset();
+  boot_services.reset();
   // Before the streams end: that they end now says nothing about the nodes.
   if (reconciler) reconciler->stop();
   if (gateway) gateway->stop();

@@ -8,7 +8,7 @@ namespace bridgehead::manager {
 namespace {
 
 extern "C" void too_slow(int) {
-  constexpr std::string_view text = "bridgehead-manager: did not stop in time; ending at once (the state is safe)\n";
+  constexpr std::string_view text = "did not stop in time; ending at once (the state is safe)\n";
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
   ::_exit(1);
 }

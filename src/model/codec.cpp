@@ -74,5 +74,12 @@ BRIDGEHEAD_RECORD(AssignmentReport);
 BRIDGEHEAD_RECORD(ObservedVm);
 BRIDGEHEAD_RECORD(NodeReport);
 BRIDGEHEAD_RECORD(NodeLoad);
+BRIDGEHEAD_RECORD(ServingPlan);
+BRIDGEHEAD_RECORD(ServingStatus);
+BRIDGEHEAD_RECORD(AddressGiven);
+BRIDGEHEAD_RECORD(ForeignDhcpServers);
+BRIDGEHEAD_RECORD(NodeImageOrder);
+BRIDGEHEAD_RECORD(NodeImageComparison);
+BRIDGEHEAD_RECORD(NodeImageDifference);
 
 }  // namespace bridgehead::model

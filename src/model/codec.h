@@ -1,7 +1,7 @@
-// The one codec of all typed records: for the state store, the agent stream and the agent's journal.
-// encode gives {"kind":"vm","version":1,"data":{...}}; decode checks the kind, migrates older versions and refuses
-// newer ones. Stateless, thread-safe. Errors: data_corrupt for anything that isn't what encode writes, naming what is
-// wrong.
+// The one codec of all typed records: for the state store, the agent stream, the agent's journal and the netboot
+// helper. encode gives {"kind":"vm","version":1,"data":{...}}; decode checks the kind, migrates older versions and
+// refuses newer ones. Stateless, thread-safe. Errors: data_corrupt for anything that isn't what encode writes, naming
+// what is wrong.
 #pragma once
 
 #include <string>
@@ -50,6 +50,13 @@ BRIDGEHEAD_RECORD(AssignmentReport, "assignment_report", 1);
 BRIDGEHEAD_RECORD(ObservedVm, "observed_vm", 1);
 BRIDGEHEAD_RECORD(NodeReport, "node_report", 1);
 BRIDGEHEAD_RECORD(NodeLoad, "node_load", 1);
+BRIDGEHEAD_RECORD(ServingPlan, "serving_plan", 1);
+BRIDGEHEAD_RECORD(ServingStatus, "serving_status", 1);
+BRIDGEHEAD_RECORD(AddressGiven, "address_given", 1);
+BRIDGEHEAD_RECORD(ForeignDhcpServers, "foreign_dhcp_servers", 1);
+BRIDGEHEAD_RECORD(NodeImageOrder, "node_image_order", 1);
+BRIDGEHEAD_RECORD(NodeImageComparison, "node_image_comparison", 1);
+BRIDGEHEAD_RECORD(NodeImageDifference, "node_image_difference", 1);
 
 #undef BRIDGEHEAD_RECORD
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "model/assignment.h"
+#include "model/boot_services.h"
 #include "model/image.h"
 #include "model/netboot.h"
 #include "model/network.h"
@@ -61,6 +62,7 @@ BRIDGEHEAD_ENUM_NAMES(SnapshotAction, "snapshot action", {E::create, "create"}, 
 BRIDGEHEAD_ENUM_NAMES(AssignmentState, "assignment state", {E::running, "running"}, {E::succeeded, "succeeded"},
                       {E::failed, "failed"}, {E::cancelled, "cancelled"});
 BRIDGEHEAD_ENUM_NAMES(RootTransport, "root transport", {E::nbd, "nbd"}, {E::nfs, "nfs"}, {E::ram, "ram"});
+BRIDGEHEAD_ENUM_NAMES(Asker, "asker", {E::firmware, "firmware"}, {E::loader, "loader"}, {E::other, "other"});
 BRIDGEHEAD_ENUM_NAMES(BootMethod, "boot method", {E::ipxe, "ipxe"}, {E::pxelinux, "pxelinux"}, {E::shim, "shim"});
 BRIDGEHEAD_ENUM_NAMES(OnBootFailure, "action on a failed boot", {E::retry, "retry"}, {E::reboot, "reboot"},
                       {E::shell, "shell"});

@@ -147,6 +147,18 @@ BRIDGEHEAD_FIELDS(BootEvent, step, message, time)
 BRIDGEHEAD_FIELDS(Boot, id, token_sha256, image, discovery, root, events, log, started)
 BRIDGEHEAD_FIELDS(NetbootSettings, id, mode, interface, address, range_first, range_last, http_port, nbd_port,
                   nbd_servers, auto_approve)
+BRIDGEHEAD_FIELDS(BootReservation, mac, address, hostname, method)
+BRIDGEHEAD_FIELDS(LoaderFile, method, mac, text)
+BRIDGEHEAD_FIELDS(ServedImage, id, by_nfs)
+BRIDGEHEAD_FIELDS(ServingPlan, mode, interface, address, range_first, range_last, http_port, nbd_port, strangers, nfs,
+                  reservations, loader_files, images)
+BRIDGEHEAD_FIELDS(ServingPart, name, running, message)
+BRIDGEHEAD_FIELDS(ServingStatus, parts)
+BRIDGEHEAD_FIELDS(AddressGiven, mac, address, asker)
+BRIDGEHEAD_FIELDS(ForeignDhcpServers, servers)
+BRIDGEHEAD_FIELDS(NodeImageOrder, id, base, version, role, recipe, path, nic_drivers, initramfs)
+BRIDGEHEAD_FIELDS(NodeImageComparison, from, to)
+BRIDGEHEAD_FIELDS(NodeImageDifference, packages, files)
 BRIDGEHEAD_FIELDS(Operation, id, kind, target_kind, target, target_name, state, parameters, node, generation,
                   cancel_requested, progress, error, created_by, created, started, finished)
 BRIDGEHEAD_FIELDS(Token, id, name, role, secret_sha256, created, expires, last_used)

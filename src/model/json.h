@@ -6,6 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "model/assignment.h"
+#include "model/boot_services.h"
 #include "model/event.h"
 #include "model/netboot.h"
 #include "model/token.h"
@@ -53,6 +54,17 @@ BRIDGEHEAD_JSON(Netboot);
 BRIDGEHEAD_JSON(BootEvent);
 BRIDGEHEAD_JSON(Boot);
 BRIDGEHEAD_JSON(NetbootSettings);
+BRIDGEHEAD_JSON(BootReservation);
+BRIDGEHEAD_JSON(LoaderFile);
+BRIDGEHEAD_JSON(ServedImage);
+BRIDGEHEAD_JSON(ServingPlan);
+BRIDGEHEAD_JSON(ServingPart);
+BRIDGEHEAD_JSON(ServingStatus);
+BRIDGEHEAD_JSON(AddressGiven);
+BRIDGEHEAD_JSON(ForeignDhcpServers);
+BRIDGEHEAD_JSON(NodeImageOrder);
+BRIDGEHEAD_JSON(NodeImageComparison);
+BRIDGEHEAD_JSON(NodeImageDifference);
 BRIDGEHEAD_JSON(Operation);
 BRIDGEHEAD_JSON(Token);
 BRIDGEHEAD_JSON(JoinToken);

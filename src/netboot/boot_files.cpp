@@ -66,6 +66,13 @@ std::filesystem::path loader_config_path(const std::filesystem::path& tftp_root,
   return tftp_root / "grub" / (mac.empty() ? "discovery.cfg" : "grub.cfg-01-" + dashed);
 }
 
+// For machines that nobody knows, while there is no image.
+std::string unknown_machine_text(BootMethod method) {
+  const std::string message = "this machine is not known and there is no image to discover it with";
+  constexpr std::chrono::seconds kPause{30};
+  return method == BootMethod::pxelinux ? pxelinux_wait_config(message, kPause) : grub_wait_config(message, kPause);
+}
+
 Status write_shared_files(const std::filesystem::path& tftp_root, const std::string& server) {
   for (const char* directory : {"pxelinux.cfg", "grub", "images"}) {
     if (auto made = make_directories(tftp_root / directory); !made) return made;
@@ -73,19 +80,24 @@ Status write_shared_files(const std::filesystem::path& tftp_root, const std::str
   if (auto written = write_if_changed(tftp_root / "bridgehead.ipxe", ipxe_first_script(server)); !written)
     return written;
   if (auto written = write_if_changed(tftp_root / "grub" / "grub.cfg", grub_first_config()); !written) return written;
-  constexpr std::string_view kUnknown = "this machine is not known and there is no image to discover it with";
-  constexpr std::chrono::seconds kPause{30};
-  const auto pxelinux = loader_config_path(tftp_root, BootMethod::pxelinux, "");
-  const auto grub = loader_config_path(tftp_root, BootMethod::shim, "");
-  std::error_code ignored;
-  if (!std::filesystem::exists(pxelinux, ignored)) {
-    if (auto written = write_file_atomic(pxelinux, pxelinux_wait_config(std::string(kUnknown), kPause), 0644);
-        !written) {
-      return written;
-    }
+  for (const auto method : {BootMethod::pxelinux, BootMethod::shim}) {
+    const auto path = loader_config_path(tftp_root, method, "");
+    std::error_code ignored;
+    if (std::filesystem::exists(path, ignored)) continue;
+    if (auto written = write_file_atomic(path, unknown_machine_text(method), 0644); !written) return written;
   }
-  if (std::filesystem::exists(grub, ignored)) return {};
-  return write_file_atomic(grub, grub_wait_config(std::string(kUnknown), kPause), 0644);
+  return {};
+}
+
+// Names in it that begin so, without that.
+std::vector<std::string> names_in(const std::filesystem::path& directory, std::string_view prefix) {
+  std::vector<std::string> names;
+  std::error_code ignored;  // not there: none
+  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));
+  }
+  return names;
 }
 
 }  // namespace
@@ -160,9 +172,25 @@ Status publish_loader_config(const std::filesystem::path& tftp_root, BootMethod 
   auto canonical = mac.empty() ? Result<std::string>(std::string()) : canonical_mac(mac);
   if (!canonical) return forward(canonical);
   const auto path = loader_config_path(tftp_root, method, *canonical);
-  if (text.empty()) return remove_file(path);
+  if (text.empty() && !mac.empty()) return remove_file(path);
   if (auto made = make_directories(path.parent_path()); !made) return made;
-  return write_if_changed(path, text);
+  return write_if_changed(path, text.empty() ? unknown_machine_text(method) : text);
+}
+
+std::vector<std::pair<BootMethod, std::string>> loader_configs(const std::filesystem::path& tftp_root) {
+  std::vector<std::pair<BootMethod, std::string>> found;
+  const auto add = [&](BootMethod method, const std::vector<std::string>& names) {
+    for (const auto& name : names) {
+      if (auto mac = canonical_mac(name)) found.emplace_back(method, std::move(*mac));
+    }
+  };
+  add(BootMethod::pxelinux, names_in(tftp_root / "pxelinux.cfg", "01-"));
+  add(BootMethod::shim, names_in(tftp_root / "grub", "grub.cfg-01-"));
+  return found;
+}
+
+std::vector<std::string> tftp_images(const std::filesystem::path& tftp_root) {
+  return names_in(tftp_root / "images", "");
 }
 
 }  // namespace bridgehead::netboot

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -43,11 +44,15 @@ Result<BootFiles> collect_boot_files(const std::filesystem::path& tftp_root,
 Status publish_tftp_image(const std::filesystem::path& tftp_root, const std::string& image_id,
                           const std::filesystem::path& image_directory);
 Status withdraw_tftp_image(const std::filesystem::path& tftp_root, const std::string& image_id);
+std::vector<std::string> tftp_images(const std::filesystem::path& tftp_root);  // that are shown
 
 // What one machine's pxelinux (pxelinux.cfg/01-<mac>) or GRUB (grub/grub.cfg-01-<mac>) reads; written atomically. An
 // empty `mac`: for machines that have none of their own (pxelinux.cfg/default, grub/discovery.cfg). An empty text
-// removes the file. invalid_argument: the MAC, or a method without such files (ipxe).
+// removes a machine's file and lets the one for all say that nobody knows the machine. invalid_argument: the MAC, or a
+// method without such files (ipxe).
 Status publish_loader_config(const std::filesystem::path& tftp_root, model::BootMethod method, const std::string& mac,
                              const std::string& text);
+// Machines that have one of their own, by MAC.
+std::vector<std::pair<model::BootMethod, std::string>> loader_configs(const std::filesystem::path& tftp_root);
 
 }  // namespace bridgehead::netboot

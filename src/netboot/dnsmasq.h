@@ -15,6 +15,7 @@
 #include "base/command.h"
 #include "base/result.h"
 #include "base/supervisor.h"
+#include "model/boot_services.h"
 #include "model/netboot.h"
 
 namespace bridgehead::netboot {
@@ -23,13 +24,7 @@ namespace bridgehead::netboot {
 // /boot/first/shimx64.efi. Files: BootFiles::http_directory (boot_files.h).
 inline constexpr std::string_view kFirstStagePath = "/boot/first/";
 
-struct Reservation {
-  std::string mac;       // lower case with colons
-  std::string address;   // "" = any of the range
-  std::string hostname;  // "" = none
-  model::BootMethod method = model::BootMethod::ipxe;
-  bool operator==(const Reservation&) const = default;
-};
+using Reservation = model::BootReservation;
 
 struct DnsmasqPlan {
   model::NetbootMode mode = model::NetbootMode::off;
@@ -96,12 +91,7 @@ enum class SightingKind {
   refused,  // NAK, no address left, ignored
 };
 
-// Who asks by DHCP, by what it calls itself.
-enum class Asker {
-  firmware,  // of a machine that boots over the network: PXE or UEFI HTTP Boot
-  loader,    // iPXE, from the NIC's ROM or loaded by the firmware
-  other,     // our initramfs, a system that runs, or not known
-};
+using model::Asker;
 
 struct Sighting {
   SightingKind kind = SightingKind::discover;

@@ -62,4 +62,14 @@ Status withdraw_nbd_export(const std::filesystem::path& exports, const std::stri
   return remove_file(exports / name);
 }
 
+std::vector<std::string> nbd_exports(const std::filesystem::path& exports) {
+  std::vector<std::string> names;
+  std::error_code ignored;  // not there: none
+  for (const auto& entry : std::filesystem::directory_iterator(exports, ignored)) {
+    auto name = entry.path().filename().string();
+    if (!name.starts_with('.')) names.push_back(std::move(name));
+  }
+  return names;
+}
+
 }  // namespace bridgehead::netboot

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/supervisor.h"
@@ -27,5 +28,6 @@ Status publish_nbd_export(const std::filesystem::path& exports, const std::strin
                           const std::filesystem::path& file);
 // Clients that have it open keep it. Missing is success.
 Status withdraw_nbd_export(const std::filesystem::path& exports, const std::string& name);
+std::vector<std::string> nbd_exports(const std::filesystem::path& exports);  // that are shown
 
 }  // namespace bridgehead::netboot

@@ -85,9 +85,13 @@ Result<ImageStore> ImageStore::open(const fs::path& directory) {
   return ImageStore(std::move(state));
 }
 
+fs::path image_directory(const fs::path& directory, const model::NodeImageId& id) {
+  return directory / "images" / id.str();
+}
+
 const fs::path& ImageStore::directory() const { return state_->directory; }
 fs::path ImageStore::temporary() const { return state_->tmp(); }
-fs::path ImageStore::path(const model::NodeImageId& id) const { return state_->images() / id.str(); }
+fs::path ImageStore::path(const model::NodeImageId& id) const { return image_directory(state_->directory, id); }
 fs::path ImageStore::file(const model::NodeImageId& id, std::string_view name) const { return path(id) / name; }
 
 std::vector<Manifest> ImageStore::State::read_all() const {

@@ -58,6 +58,9 @@ struct GcReport {
   bool operator==(const GcReport&) const = default;
 };
 
+// Where a published image lies in the store in `directory`, for those that only read it: anybody may, by name.
+std::filesystem::path image_directory(const std::filesystem::path& directory, const model::NodeImageId& id);
+
 class ImageStore {
  public:
   // Makes the directories, takes the lock, removes what a crash left half published.

@@ -89,11 +89,11 @@ Error still_runs(const model::Node& node) {
 
 }  // namespace
 
-BootDesk::BootDesk(state::Inventory& inventory, BootBook& book, const nodeimage::ImageStore& store, AgentDoor agents,
+BootDesk::BootDesk(state::Inventory& inventory, BootBook& book, std::filesystem::path store, AgentDoor agents,
                    std::filesystem::path first_stage)
     : inventory_(inventory),
       book_(book),
-      store_(store),
+      store_(std::move(store)),
       agents_(std::move(agents)),
       first_stage_(std::move(first_stage)) {}
 
@@ -352,8 +352,8 @@ BootAnswer BootDesk::image_file(const Request& request) {
     return Answer::text("there is no such file of a node image\n", 404);
   }
   // Immutable, so its name is its content.
-  return Answer::send(
-      {.path = store_.file(image->value.id, name), .etag = fmt::format("{}-{}", image->value.id, name)});
+  return Answer::send({.path = nodeimage::image_directory(store_, image->value.id) / name,
+                       .etag = fmt::format("{}-{}", image->value.id, name)});
 }
 
 BootAnswer BootDesk::first_stage_file(const Request& request) {

@@ -20,8 +20,8 @@ struct AgentDoor {
 
 class BootDesk final : public netboot::BootSite {
  public:
-  // `first_stage`: the directory behind kFirstStagePath.
-  BootDesk(state::Inventory& inventory, BootBook& book, const nodeimage::ImageStore& store, AgentDoor agents,
+  // `store`: the directory of the node images' store; `first_stage`: the one behind kFirstStagePath.
+  BootDesk(state::Inventory& inventory, BootBook& book, std::filesystem::path store, AgentDoor agents,
            std::filesystem::path first_stage);
 
   netboot::BootAnswer answer(const netboot::BootRequest& request) override;
@@ -57,7 +57,7 @@ class BootDesk final : public netboot::BootSite {
 
   state::Inventory& inventory_;
   BootBook& book_;
-  const nodeimage::ImageStore& store_;
+  const std::filesystem::path store_;
   const AgentDoor agents_;
   const std::filesystem::path first_stage_;
 };

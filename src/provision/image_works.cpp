@@ -1,6 +1,5 @@
 #include "provision/image_works.h"
 
-#include "nodeimage/recipe.h"
 #include "provision/messages.h"
 
 namespace bridgehead::provision {
@@ -17,26 +16,23 @@ model::Event event_of(const model::Operation& operation, std::string what, std::
           .actor = operation.created_by};
 }
 
+// A helper that was killed is back soon; one that isn't there is told of.
+constexpr int kAttempts = 3;
+constexpr std::chrono::seconds kAttemptPause{5};
+constexpr std::chrono::milliseconds kProgressEvery{200};
+
 // The record of what was made; when it was asked for and where it comes from stay.
-model::NodeImage finished(const model::NodeImage& asked, const nodeimage::Manifest& manifest) {
-  auto image = nodeimage::to_model(manifest);
-  image.created = asked.created;
-  image.source = asked.source;
-  return image;
+model::NodeImage finished(const model::NodeImage& asked, model::NodeImage made) {
+  made.created = asked.created;
+  made.source = asked.source;
+  return made;
 }
 
 }  // namespace
 
-ImageWorks::ImageWorks(state::Inventory& inventory, nodeimage::ImageStore& store, reconcile::ProgressBoard& progress,
-                       CommandRunner& runner, const Clock& clock, ImageTools tools)
-    : inventory_(inventory),
-      store_(store),
-      progress_(progress),
-      runner_(runner),
-      clock_(clock),
-      tools_(std::move(tools)),
-      builder_(runner, {.work = store.temporary(), .cache = nodeimage::default_cache()}) {
-  if (auto swept = builder_.sweep(); !swept) log::warning(node_image_not_made, "{}", swept.error().describe());
+ImageWorks::ImageWorks(state::Inventory& inventory, boot_services::BootServices& services,
+                       reconcile::ProgressBoard& progress, const Clock& clock)
+    : inventory_(inventory), services_(services), progress_(progress), clock_(clock) {
   watch_ = inventory_.listen([this](state::Revision, const std::vector<model::Event>& events) {
     const bool ours =
         std::any_of(events.begin(), events.end(), [](const auto& e) { return e.object_kind == "operation"; });
@@ -112,96 +108,56 @@ void ImageWorks::carry_out(const state::Record<model::Operation>& record, const 
     cancelled = cancel_.get_token();
   }
   if (auto begun = begin(record); !begun) return finish(operation.id, begun.error(), nullptr);
-  if (operation.kind == kind::node_image_delete) return remove(operation);
+  std::optional<Error> error;
+  std::optional<model::NodeImage> made;
+  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
+    error.reset();
+    if (operation.kind == kind::node_image_delete) {
+      if (auto removed = remove(operation); !removed) error = removed.error();
+    } else {
+      auto result = make(operation, cancelled);
+      if (result) made = std::move(*result);
+      if (!result) error = result.error();
+    }
+    if (!error || error->code != ErrorCode::unavailable || cancelled.stop_requested()) break;
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, cancelled, kAttemptPause, [] { return false; });
+  }
+  if (error && stop.stop_requested()) return;  // begun again at the next start
+  if (made) log::info(node_image_made, "{}", made->name);
+  if (error) log::warning(node_image_not_made, "{}: {}", operation.target_name, error->describe());
+  finish(operation.id, error, made ? &*made : nullptr);
+}
+
+Result<model::NodeImage> ImageWorks::make(const model::Operation& operation, const std::stop_token& cancelled) {
   const auto image = inventory_.find<model::NodeImage>(model::NodeImageId(operation.target));
-  if (!image) return finish(operation.id, Error{ErrorCode::not_found, "the image's record is gone", {}}, nullptr);
-  // Killed between the publication and our record of it: it is done.
-  auto made = store_.get(image->value.id);
-  if (!made) {
-    auto last = clock_.monotonic() - std::chrono::seconds(1);
-    made = make(
-        operation, image->value,
-        [&, last](const Progress& progress) mutable {
-          if (clock_.monotonic() - last < std::chrono::milliseconds(200)) return;
-          last = clock_.monotonic();
-          progress_.note(operation, progress);
-        },
-        cancelled);
-  }
-  if (!made && stop.stop_requested()) return;  // begun again at the next start
-  if (made) {
-    log::info(node_image_made, "{}", image->value.name);
-  } else {
-    log::warning(node_image_not_made, "{}: {}", image->value.name, made.error().describe());
-  }
-  finish(operation.id, made ? std::nullopt : std::optional(made.error()), made ? &*made : nullptr);
-}
-
-// `given`: a file of the tree to take instead of making one; "" = ours.
-nodeimage::InitramfsMaker ImageWorks::initramfs_maker(const std::string& role, const netboot::NicDrivers& nics,
-                                                      const std::string& given) const {
-  return [this, role, nics, given](const std::filesystem::path& tree,
-                                   const std::filesystem::path& output) -> Result<nodeimage::InitramfsSummary> {
-    netboot::InitramfsRequest request;
-    request.tree = tree;
-    request.init = tools_.init;
-    request.busybox = tools_.busybox;
-    request.roots = {model::RootTransport::nbd, model::RootTransport::ram, model::RootTransport::nfs};
-    request.vlan = true;
-    request.bond = true;
-    request.role = role;
-    request.nics = nics;
-    const auto report =
-        given.empty() ? netboot::build_initramfs(request, output) : netboot::take_initramfs(request, given, output);
-    if (!report) return forward(report);
-    return nodeimage::InitramfsSummary{.kernel_version = report->kernel_version,
-                                       .kernel = report->kernel,
-                                       .warnings = report->warnings,
-                                       .report = netboot::to_json(*report)};
-  };
-}
-
-Result<nodeimage::Manifest> ImageWorks::make(const model::Operation& operation, const model::NodeImage& image,
-                                             const ProgressSink& progress, const std::stop_token& stop) {
-  for (const auto& tool : {tools_.init, tools_.busybox}) {
-    if (!std::filesystem::exists(tool)) {
-      return fail_with_hint(
-          ErrorCode::failed_precondition, fmt::format("{} isn't there", tool.string()),
-          "Install them (busybox-static, bridgehead-manager), or name them in manager.toml: [netboot] init, busybox.");
-    }
-  }
-  const auto nics = netboot::parse_nic_drivers(operation.parameters.value("nic_drivers", "servers"));
-  if (!nics) return forward(nics);
-  Result<nodeimage::StagedImage> staged = fail(ErrorCode::internal, "nothing was made");
+  if (!image) return fail(ErrorCode::not_found, "the image's record is gone");
+  const auto& parameters = operation.parameters;
+  model::NodeImageOrder order{.id = image->value.id,
+                              .base = image->value.base,
+                              .version = image->value.version,
+                              .role = image->value.role,
+                              .nic_drivers = parameters.value("nic_drivers", std::string("servers"))};
   if (operation.kind == kind::node_image_build) {
-    auto recipe = nodeimage::find_recipe(operation.parameters.value("recipe", image.base), image.role, tools_.recipes);
-    if (!recipe) return forward(recipe);
-    nodeimage::MakeOptions options{.keep_tree = tools_.keep_trees, .initramfs = initramfs_maker(image.role, *nics)};
-    if (!std::filesystem::exists(tools_.agent_package)) {
-      return fail_with_hint(ErrorCode::failed_precondition, "there is no package of the agent to put into the image",
-                            "Name it in manager.toml: [netboot] agent_package.");
-    }
-    options.debs.push_back(tools_.agent_package);
-    staged = builder_.build(*recipe, options, progress, stop);
+    order.recipe = parameters.value("recipe", image->value.base);
   } else {
-    nodeimage::ImportOptions options{.role = image.role, .keep_tree = tools_.keep_trees};
-    options.initramfs = initramfs_maker(image.role, *nics, operation.parameters.value("initramfs", std::string()));
-    staged = builder_.import(operation.parameters.value("path", std::string()), options, progress, stop);
+    order.path = parameters.value("path", std::string());
+    order.initramfs = parameters.value("initramfs", std::string());
   }
-  if (!staged) return forward(staged);
-  return store_.publish(std::move(*staged), image.id, image.base, image.version);
+  auto last = clock_.monotonic() - kProgressEvery;
+  const auto note = [&](const Progress& progress) {
+    if (clock_.monotonic() - last < kProgressEvery) return;
+    last = clock_.monotonic();
+    progress_.note(operation, progress);
+  };
+  return services_.make_image(order, note, cancelled);
 }
 
-void ImageWorks::remove(const model::Operation& operation) {
-  auto removed = store_.remove(model::NodeImageId(operation.target));
-  if (removed) {
-    if (const auto freed = store_.gc(); !freed) removed = forward(freed);
-  }
-  finish(operation.id, removed ? std::nullopt : std::optional(removed.error()), nullptr);
+Status ImageWorks::remove(const model::Operation& operation) {
+  return services_.remove_image(model::NodeImageId(operation.target));
 }
 
-void ImageWorks::finish(const model::OperationId& id, const std::optional<Error>& error,
-                        const nodeimage::Manifest* made) {
+void ImageWorks::finish(const model::OperationId& id, const std::optional<Error>& error, const model::NodeImage* made) {
   const auto committed = state::change(inventory_, [&](state::Edit& edit) -> Status {
     const auto record = inventory_.find<model::Operation>(id);
     if (!record) return {};

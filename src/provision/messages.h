@@ -11,10 +11,9 @@ inline constexpr log::Message boot_of_another{
     "BOOT_OF_ANOTHER", "A machine came with a boot that was made for another one; perhaps a copied command line."};
 inline constexpr log::Message boot_not_recorded{"BOOT_NOT_RECORDED",
                                                 "A step of a machine's boot could not be stored; the machine goes on."};
-inline constexpr log::Message netboot_part_failed{
-    "NETBOOT_PART_FAILED", "A part of what boots machines could not be set up; it is tried again every ten seconds."};
-inline constexpr log::Message no_router_advertisements{
-    "NO_ROUTER_ADVERTISEMENTS", "The interface has no IPv6, so that iPXE waits some 16 s for a router at each boot."};
+inline constexpr log::Message netboot_not_served{
+    "NETBOOT_NOT_SERVED",
+    "What boots machines could not be set up: the boot server, or all else; it is tried again every ten seconds."};
 inline constexpr log::Message netboot_serves{"NETBOOT_SERVES", "Machines on the named interface can boot now."};
 inline constexpr log::Message netboot_stopped{"NETBOOT_STOPPED", "Machines can't boot here any more, as was asked."};
 inline constexpr log::Message foreign_dhcp_server{

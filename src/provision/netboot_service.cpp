@@ -1,9 +1,6 @@
 #include "provision/netboot_service.h"
 
-#include <csignal>
-
-#include "base/file.h"
-#include "netboot/dhcp_probe.h"
+#include "boot_services/local_boot_services.h"
 #include "provision/messages.h"
 #include "provision/reservations.h"
 #include "reconcile/commands/netboot.h"
@@ -17,53 +14,35 @@ constexpr std::chrono::milliseconds kGather{500};
 constexpr std::chrono::seconds kLookAtJoined{1};
 constexpr std::chrono::seconds kProbeEvery{60};
 
-std::vector<std::string> told(const nodeimage::ImageDiff& diff, bool files) {
-  std::vector<std::string> lines;
-  if (!files) {
-    for (const auto& change : diff.packages) {
-      if (change.from.empty())
-        lines.push_back(fmt::format("+ {} {}", change.name, change.to));
-      else if (change.to.empty())
-        lines.push_back(fmt::format("- {} {}", change.name, change.from));
-      else
-        lines.push_back(fmt::format("~ {} {} -> {}", change.name, change.from, change.to));
-    }
-    return lines;
-  }
-  for (const auto& change : diff.files) {
-    const char sign = change.kind == nodeimage::FileChange::Kind::added     ? '+'
-                      : change.kind == nodeimage::FileChange::Kind::removed ? '-'
-                                                                            : '~';
-    lines.push_back(fmt::format("{} {}", sign, change.path));
-  }
-  return lines;
-}
-
 }  // namespace
 
-NetbootService::NetbootService(state::Inventory& inventory, nodeimage::ImageStore& store, const Clock& clock,
-                               RandomSource& random, CommandRunner& runner, AgentDoor agents,
-                               std::filesystem::path directory)
+NetbootService::NetbootService(state::Inventory& inventory, boot_services::BootServices& services, const Clock& clock,
+                               RandomSource& random, AgentDoor agents, const std::filesystem::path& directory)
     : inventory_(inventory),
-      store_(store),
+      services_(services),
       clock_(clock),
-      runner_(runner),
-      directory_(std::move(directory)),
       book_(inventory, clock, random),
-      desk_(inventory, book_, store, std::move(agents), directory_ / "first"),
-      supervisor_(clock) {
+      desk_(inventory, book_, boot_services::store_directory(directory), std::move(agents), directory / "first") {
+  services_.listen({.address_given = [this](const model::AddressGiven& given) { heard(given); },
+                    .began_anew = [this] { look_again(); }});
   watch_ = inventory_.listen([this](state::Revision, const std::vector<model::Event>& events) { take_events(events); });
   probe_ = std::jthread([this](const std::stop_token& stop) { look_for_foreign_dhcp(stop); });
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
 NetbootService::~NetbootService() {
+  services_.listen({});
   watch_.reset();
   probe_.request_stop();
   thread_.request_stop();
   probe_.join();
   thread_.join();
-  stop_all();
+}
+
+void NetbootService::look_again() {
+  const std::lock_guard lock(mutex_);
+  look_ = true;
+  wake_.notify_all();
 }
 
 // Called from a committing thread: only notes what to do.
@@ -83,14 +62,11 @@ void NetbootService::take_events(const std::vector<model::Event>& events) {
   }
 }
 
-void NetbootService::heard(std::string_view line) {
+void NetbootService::heard(const model::AddressGiven& given) {
   const std::lock_guard lock(mutex_);
-  const auto sighting = sightings_.read(line);
-  if (!sighting || sighting->mac.empty()) return;
-  if (sighting->kind != netboot::SightingKind::ack) return;
-  to_note_.emplace_back([this, sighting = *sighting] {
-    const auto noted = book_.got_address(sighting.mac, sighting.address, sighting.asker);
-    if (!noted) log::warning(boot_not_recorded, "{}: {}", sighting.mac, noted.error().describe());
+  to_note_.emplace_back([this, given] {
+    const auto noted = book_.got_address(given.mac, given.address, given.asker);
+    if (!noted) log::warning(boot_not_recorded, "{}: {}", given.mac, noted.error().describe());
   });
   wake_.notify_all();
 }
@@ -143,50 +119,38 @@ void NetbootService::run(const std::stop_token& stop) {
   }
 }
 
-void NetbootService::set_part(const std::string& name, bool wanted, const Status& status) {
+// What is wrong now, told once in the log.
+void NetbootService::set_error(std::optional<Error>& error, std::string_view part, const Status& status) {
   const std::lock_guard lock(mutex_);
-  auto& part = parts_[name];
-  part.wanted = wanted;
-  const auto error = status ? std::nullopt : std::optional(status.error());
-  if (error && (!part.error || part.error->message != error->message)) {
-    log::error(netboot_part_failed, "{}: {}", name, error->describe());
+  if (!status && (!error || error->message != status.error().message)) {
+    log::error(netboot_not_served, "{}: {}", part, status.error().describe());
   }
-  part.error = error;
+  error = status ? std::nullopt : std::optional(status.error());
 }
 
 void NetbootService::sync() {
   next_sync_ = clock_.monotonic() + kRetry;
   const auto settings = reconcile::netboot_settings(inventory_);
-  if (settings.mode == model::NetbootMode::off) {
-    if (std::exchange(served_, false)) {
-      stop_all();
-      log::info(netboot_stopped, "{}", settings.interface);
-    }
+  const bool off = settings.mode == model::NetbootMode::off;
+  if (off && off_applied_) return;
+  if (off) http_.reset();
+  set_error(http_error_, "http", off ? Status() : sync_http(settings));
+  {
+    const std::lock_guard lock(mutex_);
+    http_serves_ = http_ != nullptr;
+    if (off) foreign_dhcp_.clear();
+  }
+  const auto applied = services_.apply(plan_for(settings));
+  off_applied_ = off && applied;
+  // Where there is nobody who could serve, nothing is served.
+  set_error(plan_error_, "plan", applied || off ? Status() : forward(applied));
+  if (off) {
+    if (std::exchange(serves_, false)) log::info(netboot_stopped, "{}", settings.interface);
     return;
   }
-  const auto http = sync_http(settings);
-  set_part("http", true, http);
-  set_part("nbd", true, sync_nbd(settings));
-  const bool nfs = any_root_by_nfs();
-  set_part("nfs", nfs, nfs ? sync_nfs(settings) : Status());
-  if (!nfs) {
-    supervisor_.stop("ganesha");
-    supervisor_.stop("rpcbind");
-  }
-  auto dhcp = http ? sync_dhcp(settings) : http;
-  if (dhcp) dhcp = sync_loaders();
-  set_part("dhcp", true, dhcp);
-  if (http && dhcp && !std::exchange(served_, true)) log::info(netboot_serves, "{}", settings.interface);
-}
-
-void NetbootService::stop_all() {
-  supervisor_.stop_all();
-  advertises_on_.clear();
-  http_.reset();
-  boot_files_.reset();
-  const std::lock_guard lock(mutex_);
-  parts_.clear();
-  foreign_dhcp_.clear();
+  const bool all = applied && http_ != nullptr &&
+                   std::all_of(applied->parts.begin(), applied->parts.end(), [](const auto& p) { return p.running; });
+  if (all && !std::exchange(serves_, true)) log::info(netboot_serves, "{}", settings.interface);
 }
 
 Status NetbootService::sync_http(const model::NetbootSettings& settings) {
@@ -203,158 +167,59 @@ Status NetbootService::sync_http(const model::NetbootSettings& settings) {
   return {};
 }
 
-Status NetbootService::sync_dhcp(const model::NetbootSettings& settings) {
-  const auto server = server_url(settings);
-  if (!boot_files_ || boot_files_for_ != server) {
-    auto files = netboot::collect_boot_files(directory_ / "tftp", directory_ / "first", server);
-    if (!files) return forward(files);
-    boot_files_ = std::move(*files);
-    boot_files_for_ = server;
-  }
-  netboot::DnsmasqPlan plan;
+model::ServingPlan NetbootService::plan_for(const model::NetbootSettings& settings) const {
+  model::ServingPlan plan;
   plan.mode = settings.mode;
+  if (plan.mode == model::NetbootMode::off) return plan;
   plan.interface = settings.interface;
   plan.address = settings.address;
   plan.range_first = settings.range_first;
   plan.range_last = settings.range_last;
   plan.http_port = settings.http_port;
+  plan.nbd_port = settings.nbd_port;
   if (const auto profile = reconcile::find_profile(inventory_, "")) plan.strangers = profile->method;
-  plan.tftp_root = directory_ / "tftp";
-  plan.directory = directory_ / "dhcp";
-  if (settings.mode == model::NetbootMode::full &&
-      std::exchange(advertises_on_, settings.interface) != settings.interface) {
-    const auto added = runner_.run(netboot::advertised_address_command(plan));
-    if (!added) log::info(no_router_advertisements, "{}: {}", settings.interface, added.error().message);
-  }
-  const auto change = netboot::install_dnsmasq(plan, reservations(inventory_, settings), runner_);
-  if (!change) return forward(change);
-  auto spec = netboot::dnsmasq_service(plan);
-  spec.on_line = [this](std::string_view line) { heard(line); };
-  const bool was_there = supervisor_.status("dnsmasq").has_value();
-  if (auto started = supervisor_.start(std::move(spec)); !started) return started;
-  if (!was_there || *change == netboot::DnsmasqChange::none) return {};
-  if (*change == netboot::DnsmasqChange::restart) return supervisor_.restart("dnsmasq");
-  // Where it isn't running just now it reads its files when it starts.
-  (void)supervisor_.signal("dnsmasq", SIGHUP);
-  return {};
-}
-
-std::vector<model::NodeImage> NetbootService::ready_images() const {
-  std::vector<model::NodeImage> result;
-  for (const auto& image : inventory_.all<model::NodeImage>()) {
-    if (image->value.state == model::NodeImageState::ready) result.push_back(image->value);
-  }
-  return result;
-}
-
-Status NetbootService::sync_nbd(const model::NetbootSettings& settings) {
-  const auto directory = directory_ / "nbd";
-  if (auto made = make_directories(directory); !made) return made;
-  std::set<std::string> wanted;
-  for (const auto& image : ready_images()) {
-    wanted.insert(image.id.str());
-    const auto published =
-        netboot::publish_nbd_export(directory, image.id.str(), store_.file(image.id, nodeimage::kRootFile));
-    if (!published) return published;
-  }
-  for (const auto& old : exports_) {
-    if (wanted.contains(old)) continue;
-    if (auto withdrawn = netboot::withdraw_nbd_export(directory, old); !withdrawn) return withdrawn;
-  }
-  exports_ = std::move(wanted);
-  const auto spec =
-      netboot::nbd_service({.address = own_address(settings), .port = settings.nbd_port, .exports = directory});
-  if (!spec) return forward(spec);
-  return supervisor_.start(*spec);
-}
-
-bool NetbootService::any_root_by_nfs() const {
   for (const auto& profile : inventory_.all<model::Profile>()) {
-    if (profile->value.root == model::RootTransport::nfs) return true;
+    plan.nfs = plan.nfs || profile->value.root == model::RootTransport::nfs;
   }
-  return false;
-}
-
-Status NetbootService::sync_nfs(const model::NetbootSettings& settings) {
-  netboot::NfsServerPlan plan;
-  plan.address = own_address(settings);
-  plan.directory = directory_ / "nfs";
-  std::set<std::uint32_t> taken;
-  for (const auto& image : ready_images()) {
-    const auto& has = image.transports;
-    if (std::find(has.begin(), has.end(), model::RootTransport::nfs) == has.end()) continue;
-    // The id is part of clients' file handles, so it comes from the image and not from its place in the list.
-    auto id = static_cast<std::uint32_t>(std::stoul(image.id.str().substr(0, 4), nullptr, 16) % 65'535) + 1;
-    while (!taken.insert(id).second) id = id % 65'535 + 1;
-    plan.exports.push_back({.id = static_cast<std::uint16_t>(id),
-                            .path = store_.file(image.id, nodeimage::kTreeDirectory),
-                            .pseudo = fmt::format("/images/{}", image.id)});
+  for (const auto& image : inventory_.all<model::NodeImage>()) {
+    if (image->value.state != model::NodeImageState::ready) continue;
+    const auto& has = image->value.transports;
+    plan.images.push_back(
+        {.id = image->value.id, .by_nfs = std::find(has.begin(), has.end(), model::RootTransport::nfs) != has.end()});
   }
-  const auto changed = netboot::install_nfs(plan);
-  if (!changed) return forward(changed);
-  const bool was_there = supervisor_.status("ganesha").has_value();
-  for (const auto& spec : netboot::nfs_services(plan)) {
-    if (auto started = supervisor_.start(spec); !started) return started;
-  }
-  if (*changed && was_there) (void)supervisor_.signal("ganesha", SIGHUP);
-  return {};
+  plan.reservations = reservations(inventory_, settings);
+  add_loader_files(plan);
+  return plan;
 }
 
 // pxelinux and GRUB read files by TFTP: one for each node whose profile says so, and one for machines that nobody
 // knows.
-Status NetbootService::sync_loaders() {
+void NetbootService::add_loader_files(model::ServingPlan& plan) const {
   using Method = model::BootMethod;
-  const auto root = directory_ / "tftp";
-  LoaderFiles wanted;
-  const auto want = [&](Method method, const std::string& mac, const Result<std::string>& text) {
-    if (text) wanted[{method, mac}] = *text;
+  const auto add_file = [&](Method method, const std::string& mac, const Result<std::string>& text) {
+    if (text) plan.loader_files.push_back({.method = method, .mac = mac, .text = *text});
   };
-  for (const auto method : {Method::pxelinux, Method::shim}) want(method, "", desk_.loader_file(nullptr, method));
+  for (const auto method : {Method::pxelinux, Method::shim}) add_file(method, "", desk_.loader_file(nullptr, method));
   for (const auto& node : inventory_.all<model::Node>()) {
     const auto& machine = node->value.netboot;
     if (!machine) continue;
     const auto profile = reconcile::find_profile(inventory_, machine->profile);
     if (!profile || profile->method == Method::ipxe) continue;
-    want(profile->method, machine->mac, desk_.loader_file(&node->value, profile->method));
+    add_file(profile->method, machine->mac, desk_.loader_file(&node->value, profile->method));
   }
-  std::set<std::string> images;
-  for (const auto& image : ready_images()) {
-    images.insert(image.id.str());
-    const auto shown = netboot::publish_tftp_image(root, image.id.str(), store_.path(image.id));
-    if (!shown) return shown;
-  }
-  for (const auto& [key, text] : wanted) {
-    const auto before = loader_files_.find(key);
-    if (before != loader_files_.end() && before->second == text) continue;
-    if (auto put = netboot::publish_loader_config(root, key.first, key.second, text); !put) return put;
-  }
-  for (const auto& [key, text] : loader_files_) {
-    if (wanted.contains(key)) continue;
-    if (auto removed = netboot::publish_loader_config(root, key.first, key.second, ""); !removed) return removed;
-  }
-  for (const auto& old : tftp_images_) {
-    if (images.contains(old)) continue;
-    if (auto withdrawn = netboot::withdraw_tftp_image(root, old); !withdrawn) return withdrawn;
-  }
-  loader_files_ = std::move(wanted);
-  tftp_images_ = std::move(images);
-  return {};
 }
 
 void NetbootService::look_for_foreign_dhcp(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     const auto settings = reconcile::netboot_settings(inventory_);
     if (settings.mode == model::NetbootMode::full) {
-      const auto found =
-          netboot::find_dhcp_servers({.interface = settings.interface, .own_addresses = {own_address(settings)}}, stop);
-      std::vector<std::string> servers;
-      if (found) {
-        for (const auto& server : *found) servers.push_back(fmt::format("{} ({})", server.address, server.mac));
-      }
+      const auto found = services_.foreign_dhcp_servers(stop);
       const std::lock_guard lock(mutex_);
-      if (found && servers != foreign_dhcp_) {
-        for (const auto& server : servers) log::warning(foreign_dhcp_server, "{} on {}", server, settings.interface);
-        foreign_dhcp_ = std::move(servers);
+      if (found && found->servers != foreign_dhcp_) {
+        for (const auto& server : found->servers) {
+          log::warning(foreign_dhcp_server, "{} on {}", server, settings.interface);
+        }
+        foreign_dhcp_ = found->servers;
       }
     }
     std::unique_lock lock(mutex_);
@@ -362,31 +227,37 @@ void NetbootService::look_for_foreign_dhcp(const std::stop_token& stop) {
   }
 }
 
+Status NetbootService::available() const {
+  const auto status = services_.status();
+  return status ? Status() : forward(status);
+}
+
 reconcile::NetbootStatus NetbootService::status() const {
   reconcile::NetbootStatus status;
-  const std::map<std::string, std::string> programs = {{"dhcp", "dnsmasq"}, {"nbd", "nbdkit"}, {"nfs", "ganesha"}};
+  if (reconcile::netboot_settings(inventory_).mode == model::NetbootMode::off) return status;
+  const auto serving = services_.status();
   const std::lock_guard lock(mutex_);
-  for (const auto& [name, part] : parts_) {
-    if (!part.wanted) continue;
-    reconcile::NetbootPart shown{.name = name, .running = !part.error, .message = {}};
-    if (part.error) shown.message = part.error->message;
-    if (const auto program = programs.find(name); program != programs.end() && !part.error) {
-      const auto service = supervisor_.status(program->second);
-      shown.running = service && service->state == ServiceState::running;
-      if (!shown.running) shown.message = service ? service->last_exit : "not started yet";
-    }
-    status.parts.push_back(std::move(shown));
+  const auto why = !serving ? std::optional(serving.error()) : plan_error_;
+  if (why) {
+    for (const char* part : {"dhcp", "nbd"}) status.parts.push_back({.name = part, .message = why->describe()});
+  } else {
+    status.parts = serving->parts;
   }
+  status.parts.push_back({.name = "http",
+                          .running = http_serves_,
+                          .message = http_error_    ? http_error_->describe()
+                                     : http_serves_ ? ""
+                                                    : "not started yet"});
+  std::sort(status.parts.begin(), status.parts.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   status.foreign_dhcp_servers = foreign_dhcp_;
   return status;
 }
 
 Result<std::string> NetbootService::boot_script(const model::Node& node) const { return desk_.preview(node); }
 
-Result<reconcile::NodeImageDiff> NetbootService::diff(const model::NodeImage& from, const model::NodeImage& to) const {
-  const auto diff = store_.diff(from.id, to.id);
-  if (!diff) return forward(diff);
-  return reconcile::NodeImageDiff{.packages = told(*diff, false), .files = told(*diff, true)};
+Result<model::NodeImageDifference> NetbootService::diff(const model::NodeImage& from,
+                                                        const model::NodeImage& to) const {
+  return services_.compare_images({.from = from.id, .to = to.id});
 }
 
 }  // namespace bridgehead::provision

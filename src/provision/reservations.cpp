@@ -15,9 +15,9 @@ bool is_host_label(std::string_view name) {
 
 }  // namespace
 
-std::vector<netboot::Reservation> reservations(const state::Inventory& inventory,
-                                               const model::NetbootSettings& settings) {
-  std::vector<netboot::Reservation> result;
+std::vector<model::BootReservation> reservations(const state::Inventory& inventory,
+                                                 const model::NetbootSettings& settings) {
+  std::vector<model::BootReservation> result;
   for (const auto& node : inventory.all<model::Node>()) {
     const auto& machine = node->value.netboot;
     if (!machine) continue;

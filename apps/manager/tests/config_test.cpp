@@ -106,13 +106,17 @@ TEST(Config, InstalledFileShowsTheDefaults) {
   const auto config = parse_config(active, "manager.toml");
   ASSERT_TRUE(config) << config.error().describe();
   const Config defaults;
-  EXPECT_EQ(settings, 12U);
+  EXPECT_EQ(settings, 17U);
   EXPECT_EQ(config->state_dir, defaults.state_dir);
   EXPECT_EQ(config->listen, defaults.listen);
   EXPECT_EQ(config->agent_listen, defaults.agent_listen);
   EXPECT_EQ(config->heartbeat, defaults.heartbeat);
   EXPECT_EQ(config->history, defaults.history);
   EXPECT_EQ(config->limits, defaults.limits);
+  EXPECT_EQ(config->netboot.directory, defaults.netboot.directory);
+  EXPECT_EQ(config->netboot.import_directories, defaults.netboot.import_directories);
+  EXPECT_EQ(config->netboot.recipes, defaults.netboot.recipes);
+  EXPECT_EQ(config->netboot.busybox, defaults.netboot.busybox);
 }
 
 TEST(Config, CommandLineWins) {

@@ -54,9 +54,11 @@ Result<http::Response> get_netboot(Services& services, const Call&) {
 }
 
 Result<http::Response> put_netboot(Services& services, const Call& call) {
-  if (const auto port = need_netboot(services); !port) return forward(port);
+  const auto port = need_netboot(services);
+  if (!port) return forward(port);
   auto request = read_enable_netboot(call.body);
   if (!request) return forward(request);
+  if (auto available = (*port)->available(); !available) return forward(available);
   const auto caller = caller_of(call);
   if (!caller) return forward(caller);
   if (request->address.empty()) {

@@ -45,9 +45,11 @@ Result<http::Response> list_node_images(Services& services, const Call&) {
 }
 
 Result<http::Response> create_node_image(Services& services, const Call& call) {
-  if (const auto port = need_netboot(services); !port) return forward(port);
+  const auto port = need_netboot(services);
+  if (!port) return forward(port);
   const auto request = read_node_image(call.body);
   if (!request) return forward(request);
+  if (auto available = (*port)->available(); !available) return forward(available);
   const auto caller = caller_of(call);
   if (!caller) return forward(caller);
   const auto accepted = make_node_image(services, *caller, *request);

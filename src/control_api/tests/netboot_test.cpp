@@ -281,6 +281,19 @@ TEST_F(NetbootApiTest, StatusNamesPartsThatDoNotRun) {
   EXPECT_THAT(problems(), ElementsAre("netboot dhcp: port 67 is taken")) << "a proxy needs the other server";
 }
 
+TEST_F(NetbootApiTest, WhatNeedsTheHelperSaysThatItIsNotThere) {
+  start_server();
+  netboot.set_available(fail_with_hint(ErrorCode::unavailable, "the netboot helper isn't running", "Start it."));
+  for (const auto& answer : {put("/netboot", {{"interface", "lo"}, {"mode", "proxy"}}),
+                             post(path("/node-images"), {{"base", "debian-12"}})}) {
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_THAT(answer.body, HasSubstr("the netboot helper isn't running"));
+    EXPECT_THAT(answer.body, HasSubstr("Start it."));
+  }
+  EXPECT_EQ(get(path("/netboot")).json()["settings"]["mode"], "off") << "nothing was changed";
+  EXPECT_EQ(send({.method = "DELETE", .path = path("/netboot")}).status, 200) << "off it is all the same";
+}
+
 TEST_F(NetbootApiTest, AManagerThatBootsNoMachinesSaysSo) {
   boots_machines = false;
   make_node_image("debian-12", 1, model::NodeImageState::ready);

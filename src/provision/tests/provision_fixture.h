@@ -22,9 +22,6 @@ class ProvisionTest : public ::testing::Test {
     inventory_ = std::move(*state::Inventory::open(*store_, clock_));
     commander_ = std::make_unique<reconcile::Commander>(*inventory_, random_, clock_);
     directory_ = std::make_unique<TemporaryDirectory>(std::move(*TemporaryDirectory::create()));
-    auto images = nodeimage::ImageStore::open(directory_->path() / "store");
-    ASSERT_TRUE(images) << images.error().describe();
-    images_.emplace(std::move(*images));
     restart();
     enable();
   }
@@ -32,7 +29,7 @@ class ProvisionTest : public ::testing::Test {
   void restart() {
     desk_.reset();
     book_ = std::make_unique<BootBook>(*inventory_, clock_, random_);
-    desk_ = std::make_unique<BootDesk>(*inventory_, *book_, *images_,
+    desk_ = std::make_unique<BootDesk>(*inventory_, *book_, directory_->path() / "store",
                                        AgentDoor{.port = 7444, .ca_fingerprint = std::string(64, 'a')},
                                        directory_->path() / "first");
   }
@@ -110,7 +107,6 @@ class ProvisionTest : public ::testing::Test {
   std::unique_ptr<state::Inventory> inventory_;
   std::unique_ptr<reconcile::Commander> commander_;
   std::unique_ptr<TemporaryDirectory> directory_;
-  std::optional<nodeimage::ImageStore> images_;
   std::unique_ptr<BootBook> book_;
   std::unique_ptr<BootDesk> desk_;
 };

@@ -357,7 +357,7 @@ TEST_F(ProvisionTest, NonsenseIsRefusedAndChangesNothing) {
   EXPECT_EQ(get("/", {}).status, 404);
   const auto file = get("/boot/files/" + image.id.str() + "/vmlinuz", {});
   ASSERT_TRUE(file.file);
-  EXPECT_EQ(file.file->path, images_->file(image.id, "vmlinuz"));
+  EXPECT_EQ(file.file->path, nodeimage::image_directory(directory_->path() / "store", image.id) / "vmlinuz");
 }
 
 TEST_F(ProvisionTest, AMachineWithoutAnyImageIsToldSo) {

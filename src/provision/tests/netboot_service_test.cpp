@@ -1,0 +1,187 @@
+// NetbootService and ImageWorks against services that only remember what they were asked for.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "provision/image_works.h"
+#include "provision/netboot_service.h"
+#include "reconcile/commands/netboot.h"
+#include "state/memory_store.h"
+
+namespace bridgehead::provision {
+namespace {
+
+using ::testing::HasSubstr;
+
+const Error kAway{ErrorCode::unavailable, "the helper isn't there", "Start it."};
+
+class RememberingServices final : public boot_services::BootServices {
+ public:
+  void listen(Listener wanted) override {
+    const std::lock_guard lock(mutex);
+    listener = std::move(wanted);
+  }
+  Result<model::ServingStatus> apply(const model::ServingPlan& plan) override {
+    const std::lock_guard lock(mutex);
+    if (away) return fail(kAway);
+    plans.push_back(plan);
+    return parts();
+  }
+  Result<model::ServingStatus> status() const override {
+    const std::lock_guard lock(mutex);
+    if (away) return fail(kAway);
+    return parts();
+  }
+  Result<model::ForeignDhcpServers> foreign_dhcp_servers(std::stop_token) override {
+    return model::ForeignDhcpServers{};
+  }
+  Result<model::NodeImage> make_image(const model::NodeImageOrder& order, const ProgressSink&,
+                                      std::stop_token) override {
+    const std::lock_guard lock(mutex);
+    orders.push_back(order);
+    if (std::exchange(dies_once, false)) return fail(kAway);
+    if (!order.path.empty()) return fail(ErrorCode::permission_denied, "not from {}", order.path);
+    model::NodeImage made;
+    made.id = order.id;
+    made.base = order.base;
+    made.version = order.version;
+    made.name = fmt::format("{}:{}", order.base, order.version);
+    made.state = model::NodeImageState::ready;
+    made.kernel_version = "6.1.0";
+    return made;
+  }
+  Status remove_image(const model::NodeImageId&) override { return {}; }
+  Result<model::NodeImageDifference> compare_images(const model::NodeImageComparison&) const override {
+    return model::NodeImageDifference{};
+  }
+
+  model::ServingStatus parts() const {
+    if (plans.empty() || plans.back().mode == model::NetbootMode::off) return {};
+    return {.parts = {{.name = "dhcp", .running = dhcp_runs, .message = dhcp_runs ? "" : "port 67 is taken"}}};
+  }
+  std::size_t applied() const {
+    const std::lock_guard lock(mutex);
+    return plans.size();
+  }
+  model::ServingPlan last() const {
+    const std::lock_guard lock(mutex);
+    return plans.empty() ? model::ServingPlan{} : plans.back();
+  }
+
+  mutable std::mutex mutex;
+  Listener listener;
+  std::vector<model::ServingPlan> plans;
+  std::vector<model::NodeImageOrder> orders;
+  bool away = false;
+  bool dhcp_runs = true;
+  bool dies_once = false;
+};
+
+template <typename Condition>
+bool eventually(Condition condition) {
+  for (int i = 0; i < 4000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return false;
+}
+
+class NetbootServiceTest : public ::testing::Test {
+ protected:
+  void start() {
+    service_ =
+        std::make_unique<NetbootService>(*inventory_, services_, clock_, random_, AgentDoor{}, directory_.path());
+  }
+  void enable() {
+    const auto enabled = reconcile::enable_netboot(
+        commander_, {.actor = "test"},
+        {.interface = "lo", .address = "127.0.0.1/8", .range = "127.0.0.100-127.0.0.200", .http_port = 27480});
+    ASSERT_TRUE(enabled) << enabled.error().describe();
+  }
+  void disable() { ASSERT_TRUE(reconcile::disable_netboot(commander_, {.actor = "test"})); }
+  std::string part(const std::string& name) {
+    for (const auto& one : service_->status().parts) {
+      if (one.name == name) return one.running ? "runs" : one.message;
+    }
+    return "not there";
+  }
+
+  SystemClock clock_;
+  SeededRandom random_{11};
+  TemporaryDirectory directory_ = std::move(*TemporaryDirectory::create());
+  std::unique_ptr<state::StateStore> store_ = state::make_memory_store();
+  std::unique_ptr<state::Inventory> inventory_ = std::move(*state::Inventory::open(*store_, clock_));
+  reconcile::Commander commander_{*inventory_, random_, clock_};
+  RememberingServices services_;
+  std::unique_ptr<NetbootService> service_;
+};
+
+TEST_F(NetbootServiceTest, TheWholePlanIsAppliedAtEachChange) {
+  start();
+  ASSERT_TRUE(eventually([&] { return services_.applied() == 1; })) << "what a manager before left is ended";
+  EXPECT_EQ(services_.last(), model::ServingPlan{});
+  enable();
+  ASSERT_TRUE(eventually([&] { return services_.last().mode == model::NetbootMode::full; }));
+  EXPECT_EQ(services_.last().interface, "lo");
+  EXPECT_FALSE(services_.last().nfs);
+  EXPECT_TRUE(eventually([&] { return part("http") == "runs" && part("dhcp") == "runs"; }));
+  ASSERT_TRUE(reconcile::set_profile(commander_, {.actor = "test"},
+                                     {.name = "from-outside", .root = model::RootTransport::nfs}));
+  EXPECT_TRUE(eventually([&] { return services_.last().nfs; }));
+}
+
+TEST_F(NetbootServiceTest, OffIsAppliedThoughNotAllPartsRan) {
+  services_.dhcp_runs = false;
+  start();
+  enable();
+  ASSERT_TRUE(eventually([&] { return services_.last().mode == model::NetbootMode::full; }));
+  EXPECT_TRUE(eventually([&] { return part("dhcp") == "port 67 is taken"; }));
+  disable();
+  EXPECT_TRUE(eventually([&] { return services_.last() == model::ServingPlan{}; }));
+}
+
+TEST_F(NetbootServiceTest, AHelperThatBeganAnewGetsThePlanAtOnce) {
+  enable();
+  start();
+  ASSERT_TRUE(eventually([&] { return services_.applied() == 1; }));
+  services_.listener.began_anew();
+  EXPECT_TRUE(eventually([&] { return services_.applied() == 2; }));
+}
+
+TEST_F(NetbootServiceTest, AHelperThatIsAwayIsTold) {
+  services_.away = true;
+  enable();
+  start();
+  EXPECT_FALSE(service_->available());
+  EXPECT_THAT(part("dhcp"), HasSubstr("the helper isn't there. Start it."));
+  EXPECT_THAT(part("nbd"), HasSubstr("the helper isn't there"));
+  EXPECT_TRUE(eventually([&] { return part("http") == "runs"; })) << "what the manager does itself goes on";
+}
+
+TEST_F(NetbootServiceTest, ImagesAreOrderedAndFinished) {
+  reconcile::ProgressBoard progress;
+  services_.dies_once = true;
+  const auto asked = reconcile::build_node_image(commander_, {.actor = "test"}, {.base = "debian-12"});
+  ASSERT_TRUE(asked) << asked.error().describe();
+  ImageWorks works(*inventory_, services_, progress, clock_);
+  const auto image = [&] { return inventory_->find<model::NodeImage>(asked->object.id)->value; };
+  EXPECT_TRUE(eventually([&] { return image().state == model::NodeImageState::ready; }))
+      << "ordered again after the helper died";
+  EXPECT_EQ(image().kernel_version, "6.1.0");
+  EXPECT_EQ(image().source, "recipe debian-12 compute") << "what was asked for stays";
+  {
+    const std::lock_guard lock(services_.mutex);
+    ASSERT_EQ(services_.orders.size(), 2U);
+    EXPECT_EQ(services_.orders[0], services_.orders[1]);
+    EXPECT_EQ(services_.orders[0].recipe, "debian-12");
+  }
+  const auto wrong = reconcile::import_node_image(commander_, {.actor = "test"}, {.base = "other", .path = "/etc"});
+  ASSERT_TRUE(wrong) << wrong.error().describe();
+  const auto operation = [&] { return inventory_->find<model::Operation>(wrong->operation.id)->value; };
+  EXPECT_TRUE(eventually([&] { return operation().state == model::OperationState::failed; }));
+  EXPECT_EQ(operation().error->message, "not from /etc");
+}
+
+}  // namespace
+}  // namespace bridgehead::provision
