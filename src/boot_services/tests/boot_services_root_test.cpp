@@ -90,7 +90,7 @@ TEST_P(ServingRootTest, BringsAPlanAboutAndAnother) {
   ASSERT_TRUE(got);
   EXPECT_EQ(got->address, "10.20.0.101");
   EXPECT_EQ(got->hostname, "rack1-1");
-  const model::AddressGiven told{.mac = kMac, .address = "10.20.0.101"};
+  const model::AddressGiven told{.mac = kMac, .address = "10.20.0.101", .asker = model::Asker::firmware};
   EXPECT_TRUE(eventually([&] {
     const std::lock_guard lock(mutex_);
     return std::find(given_.begin(), given_.end(), told) != given_.end();
