@@ -79,6 +79,11 @@ Status mount_nbd(const BootPlan& plan, RootContext& context) {
   if (auto done = kernel->connect(duty.index, *connection, plan.nbd_timeout); !done) return done;
   context.holdings.nbd_connected = true;
   context.holdings.nbd_index = duty.index;
+  // What is read around a missing page is mostly not wanted, and is what a rack waits for. There is no disk whose order
+  // of sectors a scheduler could spare.
+  const auto queue = concat("/sys/block/nbd", duty.index, "/queue/");
+  write_value(queue + "read_ahead_kb", "16");
+  write_value(queue + "scheduler", "none");
   context.journal.say(concat("root: '", plan.nbd_export, "' of ", duty.servers[duty.current].text(), ", ",
                              megabytes(duty.size), ", ", duty.servers.size(), " server(s)"));
   return mount_erofs(concat("/dev/nbd", duty.index), context);
