@@ -94,7 +94,7 @@ Status copy_kernel(const Tree& tree, const std::string& kernel, const fs::path& 
 
 Command erofs_command(const fs::path& tree, const fs::path& output) {
   // -T0: no times, so that the same tree gives the same bytes; 8 KiB clusters: a page that is missing brings its whole
-  // cluster over the network. Smaller ones cost more room than they save.
+  // cluster over the network. Smaller ones save little of that and make the image larger.
   return {.program = "mkfs.erofs",
           .arguments = {"-zlz4hc", "-C8192", "-T0", "-U", std::string(kErofsUuid), output.native(), tree.native()},
           .timeout = 60min};
