@@ -123,12 +123,14 @@ TEST_F(ReconcilerTest, CarriesAPoolAndAnImportThroughAndCountsThem) {
   auto sent = next_assignment();
   ASSERT_TRUE(sent);
   ASSERT_TRUE(std::holds_alternative<model::EnsurePool>(sent->assignment.body));
-  reconciler->on_report(node, report());
   reconciler->on_assignment_report(node, {.operation = sent->operation, .state = model::AssignmentState::succeeded});
   const auto state_of = [&](const model::OperationId& id) {
     return inventory->find<model::Operation>(id)->value.state;
   };
   ASSERT_TRUE(eventually([&] { return state_of(pool->operation.id) == model::OperationState::succeeded; }));
+  // Not before: to a node that reports anew, what it has not ended is sent again.
+  reconciler->on_report(node, report());
+  ASSERT_TRUE(eventually([&] { return inventory->find<model::Pool>(pool->object.id)->value.nodes.contains(node); }));
 
   std::optional<Progress> heard;
   std::mutex mutex;
