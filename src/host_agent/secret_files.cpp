@@ -1,9 +1,7 @@
 #include "host_agent/secret_files.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,12 +44,26 @@ Status keep(Journal& journal, const Kept& kept) {
   return journal.set_meta(kSecretsMeta, nlohmann::json{{"digest", kept.digest}, {"paths", kept.paths}}.dump());
 }
 
-// `path` is relative; "" = the root itself.
+// `path` is relative; "" = the root itself. No link is followed (ELOOP). Step by step rather than by openat2(), which
+// systemd's RestrictSUIDSGID= takes from the agent: it can't look into that call's arguments.
 UniqueFd open_directory(int root, const std::string& path) {
-  open_how how{};
-  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  return UniqueFd(static_cast<int>(::syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how)));
+  UniqueFd here(::openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  for (std::size_t begin = 0; here && begin < path.size();) {
+    const auto end = std::min(path.find('/', begin), path.size());
+    const auto name = path.substr(begin, end - begin);
+    UniqueFd next(::openat(here.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!next && errno == ENOTDIR) {
+      struct stat status {};
+      const bool link =
+          ::fstatat(here.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode);
+      errno = link ? ELOOP : ENOTDIR;
+    }
+    const int why = errno;
+    here = std::move(next);
+    errno = why;  // which closing the one above may change
+    begin = end + 1;
+  }
+  return here;
 }
 
 tl::unexpected<Error> fail_directory(const std::string& path) {
