@@ -160,6 +160,8 @@ void EventHub::welcome(const Newcomer& newcomer) {
     for (const auto& record : inventory_.open_operations()) open_.insert(record->value.id);
     operations_seen_ = inventory_.revision();
   }
+  // What it began itself meanwhile, after its request was answered, it gets to see (the others once more).
+  operations_seen_ = std::min(operations_seen_, newcomer.since);
   auto& stream = *newcomer.stream;
   stream.sent_up_to = newcomer.since;
   auto missed = inventory_.events_since(newcomer.since, std::numeric_limits<std::size_t>::max());
