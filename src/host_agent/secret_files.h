@@ -1,9 +1,10 @@
 // SecretFiles: the files that the manager sends over the agent's stream because they must be seen nowhere else (keys,
 // keytabs, passwords). Writes whole sets: each file atomically, with its mode, owned by root; those of the set before
-// that aren't in this one are removed. No symbolic link is followed anywhere on the way: whoever may write in a directory of the path can't lead a secret elsewhere. Nothing is written
-// below the agent's state directory or where model::check_secret_path says. The journal keeps digest and paths, no
-// content; what could not be written is kept in memory and tried again.
-// Thread-safe; apply and retry take turns and block in the file system. Fails by its report, and by logging.
+// that aren't in this one are removed. No symbolic link is followed anywhere on the way: whoever may write in a
+// directory of the path can't lead a secret elsewhere. Nothing is written below the agent's state directory or where
+// model::check_secret_path says. The journal keeps digest and paths, no content; what could not be written is kept in
+// memory and tried again. Thread-safe; apply and retry take turns and block in the file system. Fails by its report,
+// and by logging.
 #pragma once
 
 #include <filesystem>
