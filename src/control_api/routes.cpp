@@ -35,6 +35,8 @@ std::vector<Route> make_routes() {
       answer(Method::post, "/api/v1/vms/{vm}/reboot", operator_, reboot_vm, dry),
       answer(Method::post, "/api/v1/vms/{vm}/pause", operator_, pause_vm, dry),
       answer(Method::post, "/api/v1/vms/{vm}/resume", operator_, resume_vm, dry),
+      answer(Method::post, "/api/v1/vms/{vm}/migrate", operator_, migrate_vm_by_name, dry),
+      answer(Method::get, "/api/v1/vms/{vm}/migration-checks", viewer, get_vm_migration_checks, {"to"}),
       answer(Method::post, "/api/v1/vms/{vm}/disks", operator_, add_vm_disk, dry),
       answer(Method::delete_, "/api/v1/vms/{vm}/disks/{disk}", operator_, remove_vm_disk, dry),
       answer(Method::post, "/api/v1/vms/{vm}/nics", operator_, add_vm_nic, dry),

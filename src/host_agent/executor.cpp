@@ -135,6 +135,8 @@ void Executor::finish(const JobPtr& job, Outcome outcome) {
                  : cancelled    ? AssignmentState::cancelled
                                 : AssignmentState::failed;
   report.error = std::move(outcome.error);
+  report.gate = std::move(outcome.gate);
+  report.guest_is_here = outcome.guest_is_here;
   if (report.error && !cancelled) {
     log::warning(messages::assignment_failed, "operation {}: {}: {}", report.operation, model::kind_of(assignment.body),
                  report.error->describe());

@@ -46,6 +46,8 @@ inline constexpr log::Message secrets_written{"SECRETS_WRITTEN",
 inline constexpr log::Message secrets_not_written{
     "SECRETS_NOT_WRITTEN",
     "A secret file can't be written, and why. The node isn't ready meanwhile; it is tried again every minute."};
+inline constexpr log::Message migration_refused{
+    "MIGRATION_REFUSED", "A connection for a migrating guest was not let through, and why; its migration fails then."};
 inline constexpr log::Message tunnel_failed{"TUNNEL_FAILED",
                                             "A console, VNC, upload or download could not be carried, and why."};
 

@@ -29,6 +29,8 @@ struct NodeAgent::State {
         events(parts.hypervisor),
         pools(
             parts.open_pool, [this](const model::OperationId& id) { return journal->is_unfinished(id); }, config.pools),
+        migration{.paths = config.migration, .identity = [this] { return present_identity(); }},
+        gates(migration),
         services{.hypervisor = parts.hypervisor,
                  .pools = pools,
                  .journal = *journal,
@@ -36,6 +38,8 @@ struct NodeAgent::State {
                  .files = files,
                  .uploads = uploads,
                  .memory = memory,
+                 .gates = gates,
+                 .migration = migration,
                  .clock = parts.clock,
                  .node = identity.node,
                  .capacity = [this] { return capacity(); },
@@ -74,6 +78,7 @@ struct NodeAgent::State {
 
   SessionHandlers session_handlers();
   HostCapacity capacity();
+  Result<Identity> present_identity() const;
   model::NodeReport report();
   void on_welcome(const WelcomeMessage& welcome);
   void on_hypervisor(const std::vector<hypervisor::GuestInfo>& infos);
@@ -92,6 +97,8 @@ struct NodeAgent::State {
   PoolRegistry pools;
   UploadRendezvous uploads;
   MemoryBudget memory;
+  MigrationHost migration;
+  MigrationGates gates;
   NodeServices services;
   Assignments assignments;
   Session session;
@@ -120,6 +127,14 @@ HostCapacity NodeAgent::State::capacity() {
   return {.cpus = known.cpus,
           .memory_available = read_host_load(config.host_root).memory_available,
           .kvm = known.virtualization == model::Virtualization::kvm};
+}
+
+// The session renews it in its file.
+Result<Identity> NodeAgent::State::present_identity() const {
+  auto identity = IdentityFile(config.state_dir).load();
+  if (!identity) return forward(identity);
+  if (!*identity) return fail(ErrorCode::failed_precondition, "this node has no certificate");
+  return std::move(**identity);
 }
 
 model::NodeReport NodeAgent::State::report() {

@@ -14,6 +14,7 @@
 #include "host_agent/executor.h"
 #include "host_agent/guest_watcher.h"
 #include "host_agent/manager/session.h"
+#include "host_agent/migration/gates.h"
 #include "host_agent/pools.h"
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/kvm_trial.h"
@@ -30,6 +31,7 @@ struct NodeAgentConfig {
   ExecutorOptions executor;
   SessionOptions session;
   PoolDeadlines pools;
+  MigrationPaths migration;
   TaskTimings tasks;
   WatchTimings watch;
   std::chrono::milliseconds housekeeping{std::chrono::seconds(60)};

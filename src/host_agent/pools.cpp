@@ -45,6 +45,7 @@ Result<PoolHandle> PoolRegistry::ensure(const model::Pool& pool) {
     entry.pool = pool;
     entry.pool.nodes.clear();
     entry.attaching = true;
+    if (entry.status.message.empty()) entry.status.message = "it is being attached";
   }
   auto images = entries_[pool.id].images;
   const auto limit = entries_[pool.id].limit;

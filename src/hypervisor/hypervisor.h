@@ -11,10 +11,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "base/fd.h"
+#include "base/progress.h"
 #include "base/result.h"
 #include "model/image.h"
 #include "model/network.h"
@@ -97,6 +99,12 @@ class ConsoleStream {
   virtual void close() = 0;  // from any thread; read() then returns ""
 };
 
+// How a running guest gets to another host: libvirt's own peer-to-peer protocol over two Unix sockets.
+struct MigrationRoute {
+  std::filesystem::path control;  // leads to the other host's libvirtd
+  std::filesystem::path data;     // leads to a socket of the same path there
+};
+
 enum class GuestEventKind { state_changed, removed, agent_changed };
 struct GuestEvent {
   model::VmId id;
@@ -124,6 +132,13 @@ class Hypervisor {
   virtual Status resume(const model::VmId& id) = 0;
   virtual Status set_autostart(const model::VmId& id, bool on) = 0;
   virtual Status remove(const model::VmId& id) = 0;  // powers off, removes snapshots' metadata, NVRAM, console log
+
+  // Moves a running (or paused) guest live: its disks must be on storage that both hosts share and find under the same
+  // paths, which the caller has made sure of. Succeeds when the guest runs on the other host and is gone here; whatever
+  // fails leaves it running here, or, where the other host's last word was lost, paused: QEMU's image locks let only
+  // one of the two go on. Done of total in bytes of memory. cancelled: `stop` was asked for.
+  virtual Status migrate(const model::VmId& id, const MigrationRoute& route, const ProgressSink& progress,
+                         std::stop_token stop) = 0;
 
   virtual Status create_snapshot(const model::VmId& id, const std::string& name) = 0;  // with memory if it runs
   virtual Status rollback_snapshot(const model::VmId& id, const std::string& name) = 0;

@@ -54,6 +54,39 @@ struct SnapshotVm {
   bool operator==(const SnapshotVm&) const = default;
 };
 
+// Where a migrating guest's source comes in: one of the target's addresses, a port that is open for this guest alone.
+struct MigrationGate {
+  std::vector<std::string> addresses;
+  std::uint16_t port = 0;
+  bool operator==(const MigrationGate&) const = default;
+};
+
+// The target's part of a live migration: what the guest needs there is made ready and checked, then the gate is open
+// for its source. guest.vm.lease is the token under which it will run there; it is stamped now, so that from here on
+// nobody starts the guest under an older one.
+struct AcceptVm {
+  EnsureVm guest;
+  NodeId source;
+  bool operator==(const AcceptVm&) const = default;
+};
+
+// The source's part: moves the running guest through the gate. Ends when the guest runs on the target and is gone here,
+// or runs here as before.
+struct MigrateVm {
+  VmId vm;
+  std::uint64_t lease = 0;
+  NodeId target;
+  MigrationGate gate;
+  bool operator==(const MigrateVm&) const = default;
+};
+
+// After a migration that failed, on the target: is the guest there all the same? If not, what was made ready goes.
+struct SettleVm {
+  Vm vm;
+  std::vector<Pool> pools;
+  bool operator==(const SettleVm&) const = default;
+};
+
 struct ImportImage {
   Image image;
   Pool pool;
@@ -86,8 +119,8 @@ struct RemoveNetwork {
   bool operator==(const RemoveNetwork&) const = default;
 };
 
-using AssignmentBody = std::variant<EnsureVm, RemoveVm, RebootVm, SnapshotVm, ImportImage, RemoveImage, EnsurePool,
-                                    RemovePool, EnsureNetwork, RemoveNetwork>;
+using AssignmentBody = std::variant<EnsureVm, RemoveVm, RebootVm, SnapshotVm, AcceptVm, MigrateVm, SettleVm,
+                                    ImportImage, RemoveImage, EnsurePool, RemovePool, EnsureNetwork, RemoveNetwork>;
 
 struct Assignment {
   OperationId operation;  // an agent does each operation at most once to its end and remembers how it ended
@@ -105,7 +138,9 @@ struct AssignmentReport {
   AssignmentState state = AssignmentState::running;
   Progress progress;
   std::optional<Error> error;
-  std::vector<Image> images;  // as they are in the pool now: size, allocation, format, checksum
+  std::vector<Image> images;          // as they are in the pool now: size, allocation, format, checksum
+  std::optional<MigrationGate> gate;  // of accept_vm
+  bool guest_is_here = false;         // of settle_vm
   bool operator==(const AssignmentReport&) const = default;
 };
 

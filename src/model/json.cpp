@@ -168,13 +168,17 @@ BRIDGEHEAD_FIELDS(EnsureVm, vm, images, pools, networks, force_stop, stop_grace_
 BRIDGEHEAD_FIELDS(RemoveVm, vm, disks, pools)
 BRIDGEHEAD_FIELDS(RebootVm, vm, lease, force)
 BRIDGEHEAD_FIELDS(SnapshotVm, vm, lease, action, name)
+BRIDGEHEAD_FIELDS(MigrationGate, addresses, port)
+BRIDGEHEAD_FIELDS(AcceptVm, guest, source)
+BRIDGEHEAD_FIELDS(MigrateVm, vm, lease, target, gate)
+BRIDGEHEAD_FIELDS(SettleVm, vm, pools)
 BRIDGEHEAD_FIELDS(ImportImage, image, pool, source, source_image, source_pool)
 BRIDGEHEAD_FIELDS(RemoveImage, image, pool)
 BRIDGEHEAD_FIELDS(EnsurePool, pool)
 BRIDGEHEAD_FIELDS(RemovePool, pool)
 BRIDGEHEAD_FIELDS(EnsureNetwork, network)
 BRIDGEHEAD_FIELDS(RemoveNetwork, network)
-BRIDGEHEAD_FIELDS(AssignmentReport, operation, state, progress, error, images)
+BRIDGEHEAD_FIELDS(AssignmentReport, operation, state, progress, error, images, gate, guest_is_here)
 BRIDGEHEAD_FIELDS(ObservedVm, vm, generation, lease, status)
 BRIDGEHEAD_FIELDS(SecretsOnNode, digest, message)
 BRIDGEHEAD_FIELDS(NodeReport, facts, load, vms, pools, assignments, secrets)
@@ -198,6 +202,18 @@ struct BodyKind<RebootVm> {
 template <>
 struct BodyKind<SnapshotVm> {
   static constexpr std::string_view name = "snapshot_vm";
+};
+template <>
+struct BodyKind<AcceptVm> {
+  static constexpr std::string_view name = "accept_vm";
+};
+template <>
+struct BodyKind<MigrateVm> {
+  static constexpr std::string_view name = "migrate_vm";
+};
+template <>
+struct BodyKind<SettleVm> {
+  static constexpr std::string_view name = "settle_vm";
 };
 template <>
 struct BodyKind<ImportImage> {

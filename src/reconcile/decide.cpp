@@ -160,9 +160,8 @@ void undo_ended(const View& view, const Logic& logic, Decision& decision, const 
     operation.progress = {.phase = "cleaning up again after: " + error->message};
     return save_if_changed(view, decision, operation);
   }
-  auto reason = operation.error;
   logic.undone(view, error, decision.changes, operation);
-  finish(view, decision, operation, std::move(reason));
+  finish(view, decision, operation, operation.error);
 }
 
 void run_on_one(const View& view, const Logic& logic, Decision& decision) {
@@ -181,6 +180,8 @@ void run_on_one(const View& view, const Logic& logic, Decision& decision) {
     if (!succeeded) return failed(view, logic, decision, error_of(view, *report), failures);
     auto done = operation;
     done.progress = report->progress;
+    if (logic.advance != nullptr && logic.advance(view, *report, done))
+      return decision.changes.update(view.record, done);
     logic.succeed(view, *report, decision.changes, done);
     return finish(view, decision, done, {});
   }

@@ -28,6 +28,16 @@ void phase_event(const Moment&, const model::Vm& vm, const model::VmStatus& stat
                 "manager");
 }
 
+// By a migration, which will say so itself.
+bool is_on_its_way(const state::Inventory& inventory, const model::VmId& vm, const model::NodeId& node) {
+  const auto operations = inventory.operations_of(vm.str());
+  return std::any_of(operations.begin(), operations.end(), [&](const auto& record) {
+    const auto& operation = record->value;
+    return !operation.terminal() && operation.kind == model::operation_kind::vm_migrate &&
+           operations::parameter<std::string>(operation, "to", {}) == node.str();
+  });
+}
+
 // Somebody's late message brought back what an operation had removed: it is removed again.
 ObserveResult observe_unknown(const Moment& moment, const model::NodeId& node, const model::ObservedVm& observed) {
   ObserveResult result;
@@ -124,7 +134,7 @@ ObserveResult observe_vm(const Moment& moment, const model::NodeId& node, const 
   if (!record) return observe_unknown(moment, node, observed);
   const auto& vm = record->value;
   if (vm.node != node) {
-    result.orphan = true;
+    result.orphan = !is_on_its_way(moment.inventory, vm.id, node);
     return result;
   }
   if (observed.lease < vm.lease || observed.generation < vm.status.observed_generation) {

@@ -11,6 +11,7 @@ void add_vm_power_commands(CLI::App& vm, Context& context);    // start, stop, r
 void add_vm_console_commands(CLI::App& vm, Context& context);  // console, log, vnc
 void add_vm_create_command(CLI::App& vm, Context& context);
 void add_vm_snapshot_commands(CLI::App& vm, Context& context);
+void add_vm_migrate_command(CLI::App& vm, Context& context);
 void add_image_commands(CLI::App& root, Context& context);
 void add_pool_commands(CLI::App& root, Context& context);
 void add_network_commands(CLI::App& root, Context& context);

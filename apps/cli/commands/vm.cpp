@@ -144,6 +144,7 @@ void add_vm_commands(CLI::App& root, Context& context) {
   add_vm_power_commands(vm, context);
   add_vm_console_commands(vm, context);
   add_vm_snapshot_commands(vm, context);
+  add_vm_migrate_command(vm, context);
   add_vm_wait(vm, context);
   add_delete(vm, context, words, "delete", "Delete guests and their disks", "Their disks are deleted too.");
 }

@@ -109,6 +109,10 @@ Result<DiskRequest> read_add_disk(std::string_view body) { return read_body<Disk
 
 Result<NicRequest> read_add_nic(std::string_view body) { return read_body<NicRequest>(body, read_nic); }
 
+Result<std::string> read_migrate_vm(std::string_view body) {
+  return read_body<std::string>(body, [](ObjectReader& reader, std::string& target) { reader.text("to", target); });
+}
+
 Result<std::string> read_snapshot_name(std::string_view body) {
   return read_body<std::string>(body, [](ObjectReader& reader, std::string& name) {
     reader.text("name", name);

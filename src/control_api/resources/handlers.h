@@ -24,6 +24,8 @@ BRIDGEHEAD_ANSWER(delete_vm_by_name);
 BRIDGEHEAD_ANSWER(start_vm);
 BRIDGEHEAD_ANSWER(stop_vm);
 BRIDGEHEAD_ANSWER(reboot_vm);
+BRIDGEHEAD_ANSWER(migrate_vm_by_name);
+BRIDGEHEAD_ANSWER(get_vm_migration_checks);
 BRIDGEHEAD_ANSWER(pause_vm);
 BRIDGEHEAD_ANSWER(resume_vm);
 // vm_devices.cpp

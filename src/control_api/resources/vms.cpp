@@ -3,6 +3,8 @@
 #include "control_api/resources/answers.h"
 #include "control_api/resources/handlers.h"
 #include "model/enum_names.h"
+#include "model/json.h"
+#include "reconcile/commands/migration.h"
 
 namespace bridgehead::control_api {
 namespace {
@@ -126,6 +128,31 @@ Result<http::Response> delete_vm_by_name(Services& services, const Call& call) {
                    [&](auto& commander, const auto& caller, bool keep_disks) {
                      return reconcile::delete_vm(commander, caller, call.parameters[0], keep_disks);
                    });
+}
+
+Result<http::Response> migrate_vm_by_name(Services& services, const Call& call) {
+  return change_vm(services, call, read_migrate_vm(call.body),
+                   [&](auto& commander, const auto& caller, const std::string& target) {
+                     return reconcile::migrate_vm(commander, caller, call.parameters[0], target);
+                   });
+}
+
+Result<http::Response> get_vm_migration_checks(Services& services, const Call& call) {
+  const auto all = reconcile::check_migration(services.inventory(), services.commander.limits, call.parameters[0],
+                                              std::string(call.request().query("to").value_or("")));
+  if (!all) return forward(all);
+  auto items = nlohmann::json::array();
+  for (const auto& node : *all) {
+    auto checks = nlohmann::json::array();
+    for (const auto& one : node.checks) {
+      checks.push_back({{"name", one.name}, {"passed", one.passed}, {"message", one.message}, {"fix", one.fix}});
+    }
+    items.push_back(nlohmann::json{{"node", node.node.str()},
+                                   {"node_name", node.node_name},
+                                   {"passed", node.passed()},
+                                   {"checks", std::move(checks)}});
+  }
+  return json_answer(200, nlohmann::json{{"items", std::move(items)}});
 }
 
 Result<http::Response> start_vm(Services& services, const Call& call) {

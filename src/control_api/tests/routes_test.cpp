@@ -181,6 +181,10 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   expect(202, "POST", "/vms/off/start");
   make_vm("run2", true);
   expect(202, "POST", "/vms/run2/stop", {{"grace_seconds", 5}});
+  expect(409, "POST", "/vms/run/migrate", {{"to", "node1"}});
+  const auto checks = expect(200, "GET", "/vms/run/migration-checks?to=node1").json();
+  EXPECT_EQ(checks["items"][0]["passed"], false);
+  EXPECT_EQ(checks["items"][0]["checks"].size(), 7U);
   make_vm("run3", true);
   expect(202, "POST", "/vms/run3/reboot", {{"force", true}});
   make_vm("run4", true);

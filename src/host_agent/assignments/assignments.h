@@ -3,15 +3,18 @@
 
 #include <string>
 
+#include "host_agent/assignments/accept_vm.h"
 #include "host_agent/assignments/ensure_network.h"
 #include "host_agent/assignments/ensure_pool.h"
 #include "host_agent/assignments/ensure_vm.h"
 #include "host_agent/assignments/import_image.h"
+#include "host_agent/assignments/migrate_vm.h"
 #include "host_agent/assignments/reboot_vm.h"
 #include "host_agent/assignments/remove_image.h"
 #include "host_agent/assignments/remove_network.h"
 #include "host_agent/assignments/remove_pool.h"
 #include "host_agent/assignments/remove_vm.h"
+#include "host_agent/assignments/settle_vm.h"
 #include "host_agent/assignments/snapshot_vm.h"
 
 namespace bridgehead::host_agent {
@@ -26,6 +29,9 @@ class Assignments {
   RemoveVmHandler remove_vm_;
   RebootVmHandler reboot_vm_;
   SnapshotVmHandler snapshot_vm_;
+  AcceptVmHandler accept_vm_;
+  MigrateVmHandler migrate_vm_;
+  SettleVmHandler settle_vm_;
   ImportImageHandler import_image_;
   RemoveImageHandler remove_image_;
   EnsurePoolHandler ensure_pool_;

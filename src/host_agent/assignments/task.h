@@ -16,6 +16,7 @@
 #include "host_agent/guest_files.h"
 #include "host_agent/journal.h"
 #include "host_agent/memory_budget.h"
+#include "host_agent/migration/gates.h"
 #include "host_agent/pools.h"
 #include "host_agent/upload_rendezvous.h"
 #include "hypervisor/hypervisor.h"
@@ -34,6 +35,8 @@ struct Outcome {
   std::optional<Error> error;        // nothing = succeeded
   std::vector<model::Image> images;  // as they are in the pool now
   std::optional<VmChange> change;    // for the journal, with the report
+  std::optional<model::MigrationGate> gate;
+  bool guest_is_here = false;
 };
 
 inline Outcome failed(Error error) { return {.error = std::move(error)}; }
@@ -52,6 +55,8 @@ struct TaskTimings {
   std::chrono::milliseconds upload_wait{std::chrono::minutes(10)};
   std::chrono::milliseconds undo_patience{std::chrono::seconds(30)};  // for a libvirt that is being restarted
   std::chrono::milliseconds undo_repeat{std::chrono::seconds(1)};
+  std::chrono::milliseconds settle{
+      std::chrono::seconds(10)};  // for libvirt to drop a guest that was cut off on its way in
 };
 
 // The node's parts that handlers work with; all outlive them.
@@ -63,6 +68,8 @@ struct NodeServices {
   GuestFiles& files;
   UploadRendezvous& uploads;
   MemoryBudget& memory;
+  MigrationGates& gates;
+  const MigrationHost& migration;
   const Clock& clock;
   model::NodeId node;
   std::function<HostCapacity()> capacity;

@@ -13,6 +13,8 @@
 #include "host_agent/executor.h"
 #include "host_agent/testing/crash_point.h"
 #include "hypervisor/testing/fake_hypervisor.h"
+#include "pki/certificate.h"
+#include "pki/certificate_authority.h"
 #include "state/memory_store.h"
 #include "storage/testing/fake_pool.h"
 
@@ -23,6 +25,18 @@ using hypervisor::testing::FakeHypervisor;
 using model::AssignmentReport;
 using model::AssignmentState;
 using storage::testing::FakePool;
+
+inline Result<Identity> node_identity(const pki::CertificateAuthority& authority, const model::NodeId& node) {
+  auto key = pki::make_key_and_request();
+  if (!key) return forward(key);
+  auto certificate = authority.sign_node_request(key->request_pem, node, std::chrono::hours(1));
+  if (!certificate) return forward(certificate);
+  return Identity{.manager = "192.0.2.1:7444",
+                  .node = node,
+                  .ca_pem = authority.certificate_pem(),
+                  .certificate_pem = std::move(*certificate),
+                  .key_pem = std::move(key->key_pem)};
+}
 
 // What outlives the agent.
 struct Host {
@@ -110,7 +124,23 @@ struct Host {
                       .default_grace = std::chrono::milliseconds(200),
                       .upload_wait = std::chrono::seconds(20),
                       .undo_patience = std::chrono::milliseconds(100),
-                      .undo_repeat = std::chrono::milliseconds(5)};
+                      .undo_repeat = std::chrono::milliseconds(5),
+                      .settle = std::chrono::milliseconds(100)};
+  MigrationHost migration{.paths = {.run_dir = directory.path() / "migration",
+                                    .libvirt_socket = directory.path() / "libvirt-sock",
+                                    .qemu_user = "nobody-at-all"},
+                          .identity = [this] { return identity(node); }};
+
+  // As the manager would issue it.
+  Result<Identity> identity(const model::NodeId& of) {
+    if (!authority) {
+      auto opened = pki::CertificateAuthority::open(directory.path() / "ca", system_clock, random);
+      if (!opened) return forward(opened);
+      authority = std::move(*opened);
+    }
+    return node_identity(*authority, of);
+  }
+  std::unique_ptr<pki::CertificateAuthority> authority;
 };
 
 // One run of the agent.
@@ -129,6 +159,7 @@ class Node {
               return std::make_unique<CrashingPool>(host_.pool, point_);
             },
             [this](const model::OperationId& id) { return journal_->is_unfinished(id); }),
+        gates_(host.migration),
         services_{.hypervisor = hypervisor_,
                   .pools = pools_,
                   .journal = *journal_,
@@ -136,6 +167,8 @@ class Node {
                   .files = files_,
                   .uploads = uploads_,
                   .memory = memory_,
+                  .gates = gates_,
+                  .migration = host.migration,
                   .clock = *host.clock,
                   .node = host.node,
                   .capacity = [this] { return host_.capacity; },
@@ -215,6 +248,7 @@ class Node {
   PoolRegistry pools_;
   UploadRendezvous uploads_;
   MemoryBudget memory_;
+  MigrationGates gates_;
   NodeServices services_;
   Assignments assignments_;
   std::mutex mutex_;

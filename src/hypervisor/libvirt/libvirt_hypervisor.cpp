@@ -11,6 +11,7 @@
 #include "hypervisor/libvirt/console_stream.h"
 #include "hypervisor/libvirt/domains.h"
 #include "hypervisor/libvirt/live_changes.h"
+#include "hypervisor/libvirt/migration.h"
 #include "hypervisor/libvirt/nat_networks.h"
 #include "hypervisor/libvirt/snapshots.h"
 #include "hypervisor/vlan_bridge.h"
@@ -44,6 +45,7 @@ class LibvirtHypervisor final : public Hypervisor {
       : options_(std::move(options)),
         commands_(commands),
         slow_(options_.uri, {}),
+        moves_(options_.uri, {}),
         connection_(options_.uri,
                     {.lifecycle = [this](virDomainPtr domain, int event) { on_lifecycle(domain, event); },
                      .agent = [this](virDomainPtr domain) { emit(domain, GuestEventKind::agent_changed); },
@@ -145,6 +147,16 @@ class LibvirtHypervisor final : public Hypervisor {
       const auto found = find_domain(connection, id);
       if (!found) return forward(found);
       return *found ? remove_found(*found) : Status{};
+    });
+  }
+
+  Status migrate(const model::VmId& id, const MigrationRoute& route, const ProgressSink& progress,
+                 std::stop_token stop) override {
+    return moves_.call([&](virConnectPtr connection) -> Status {
+      const auto found = require_domain(connection, id);
+      if (!found) return forward(found);
+      if (auto running = require_running(*found); !running) return running;
+      return hypervisor::migrate(*found, route, progress, stop);
     });
   }
 
@@ -377,8 +389,9 @@ class LibvirtHypervisor final : public Hypervisor {
   std::mutex machine_mutex_;
   std::string machine_;
   // libvirtd serves five calls of a connection at once (max_client_requests). Calls that take long have one of their
-  // own, so that looking at guests never waits behind starts.
+  // own, and migrations another, so that looking at guests never waits behind starts, nor starts behind migrations.
   Connection slow_;
+  Connection moves_;
   Connection connection_;  // last: its threads use the others
 };
 

@@ -221,6 +221,21 @@ class FakeHypervisor final : public Hypervisor {
     return {};
   }
 
+  // The guest is gone here afterwards; whether it is anywhere else is the test's business.
+  Status migrate(const model::VmId& id, const MigrationRoute&, const ProgressSink& progress,
+                 std::stop_token stop) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (auto entered = enter("migrate", id.str()); !entered) return entered;
+      if (auto running = require_running(id); !running) return running;
+      if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+      guests_.erase(id);
+    }
+    progress({.phase = "memory", .done = 1, .total = 1});
+    emit(id, GuestEventKind::removed);
+    return {};
+  }
+
   Status create_snapshot(const model::VmId& id, const std::string& name) override {
     return change("create_snapshot", id, [&](Guest& guest) -> Status {
       if (find_snapshot(guest, name) != guest.info.snapshots.end()) return {};

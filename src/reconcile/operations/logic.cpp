@@ -15,11 +15,24 @@ Start end_well() { return {.what = Start::What::end}; }
 Start end_with(Error error) { return {.what = Start::What::end, .error = std::move(error)}; }
 
 const Logic* logic_of(std::string_view kind) {
-  static constexpr std::array<const Logic*, 17> all = {
-      &vm_create,          &vm_delete,     &vm_update,    &vm_start,           &vm_stop,
-      &vm_pause,           &vm_resume,     &vm_reboot,    &vm_snapshot_create, &vm_snapshot_rollback,
-      &vm_snapshot_delete, &image_import,  &image_delete, &pool_add,           &pool_remove,
-      &network_create,     &network_delete};
+  static constexpr std::array<const Logic*, 18> all = {&vm_create,
+                                                       &vm_delete,
+                                                       &vm_update,
+                                                       &vm_start,
+                                                       &vm_stop,
+                                                       &vm_pause,
+                                                       &vm_resume,
+                                                       &vm_reboot,
+                                                       &vm_migrate,
+                                                       &vm_snapshot_create,
+                                                       &vm_snapshot_rollback,
+                                                       &vm_snapshot_delete,
+                                                       &image_import,
+                                                       &image_delete,
+                                                       &pool_add,
+                                                       &pool_remove,
+                                                       &network_create,
+                                                       &network_delete};
   for (const auto* logic : all) {
     if (logic->kind == kind) return logic;
   }

@@ -40,10 +40,13 @@ struct Logic {
 
   Start (*start)(const View&, Changes&, model::Operation&) = nullptr;
   Result<model::AssignmentBody> (*body)(const View&, const model::NodeId&) = nullptr;
+  // Of an operation with several steps, each on one node: whether its success leads to the next, for which this has set
+  // operation.node. No node is met twice, so that one assignment id does for all. Null: there is one step.
+  bool (*advance)(const View&, const model::AssignmentReport&, model::Operation&) = nullptr;
   void (*succeed)(const View&, const model::AssignmentReport&, Changes&, model::Operation&) = nullptr;
   After (*fail)(const View&, const Error&, unsigned failures, Changes&, model::Operation&) = nullptr;
   Result<model::AssignmentBody> (*undo_body)(const View&, const model::NodeId&) = nullptr;
-  // `left` = why the undoing itself failed for good.
+  // `left` = why the undoing itself failed for good. Clearing operation.error makes a success of it after all.
   void (*undone)(const View&, const std::optional<Error>& left, Changes&, model::Operation&) = nullptr;
   void (*withdraw)(const View&, Changes&, model::Operation&) = nullptr;
 };
@@ -51,7 +54,7 @@ struct Logic {
 // Null for a kind that this version doesn't know.
 const Logic* logic_of(std::string_view kind);
 
-extern const Logic vm_create, vm_delete, vm_update, vm_start, vm_stop, vm_pause, vm_resume, vm_reboot,
+extern const Logic vm_create, vm_delete, vm_update, vm_start, vm_stop, vm_pause, vm_resume, vm_reboot, vm_migrate,
     vm_snapshot_create, vm_snapshot_rollback, vm_snapshot_delete, image_import, image_delete, pool_add, pool_remove,
     network_create, network_delete;
 

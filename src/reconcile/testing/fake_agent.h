@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <vector>
 
@@ -38,6 +40,9 @@ class FakeAgent {
   };
 
   explicit FakeAgent(model::NodeId node) : id(std::move(node)) {}
+
+  // The other nodes, for guests that migrate; null: no such node.
+  std::function<FakeAgent*(const model::NodeId&)> peer = [](const auto&) { return nullptr; };
 
   void assign(const model::Assignment& assignment) {
     if (const auto found = journal.find(assignment.operation); found != journal.end()) {
@@ -94,7 +99,8 @@ class FakeAgent {
     report.load.uptime_seconds = 0;
     for (const auto& [vm, guest] : guests) report.vms.push_back(observed(vm, guest));
     for (const auto& pool : pools) {
-      report.pools[pool] = {.ready = true, .total = Bytes(10_TiB), .available = Bytes(5_TiB)};
+      report.pools[pool] = {
+          .ready = true, .total = Bytes(10_TiB), .available = Bytes(5_TiB), .abilities = {.locks = true}};
     }
     for (const auto& [operation, entry] : journal) {
       model::AssignmentReport running;
@@ -118,9 +124,12 @@ class FakeAgent {
   std::map<model::OperationId, Entry> journal;
   std::map<model::VmId, Guest> guests;
   std::set<model::ImageId> disks;
+  // Of pools that all nodes share.
+  std::shared_ptr<std::set<model::ImageId>> shared = std::make_shared<std::set<model::ImageId>>();
   std::set<model::ImageId> golden;
   std::set<model::PoolId> pools;
   std::set<model::NetworkId> networks;
+  std::map<model::VmId, std::uint64_t> gates;  // open for a guest under this lease
   std::deque<Said> said;
 
  private:
@@ -129,6 +138,8 @@ class FakeAgent {
         [](const auto& b) -> std::string {
           if constexpr (requires { b.vm.id; }) {
             return b.vm.id.str();
+          } else if constexpr (requires { b.guest; }) {
+            return b.guest.vm.id.str();
           } else if constexpr (requires { b.vm; }) {
             return b.vm.str();
           } else if constexpr (requires { b.image; }) {
@@ -175,7 +186,10 @@ class FakeAgent {
   void step(Entry& entry, const model::EnsureVm& ensure) {
     const auto& spec = ensure.vm.spec;
     if (entry.step < spec.disks.size()) {
-      disks.insert(spec.disks[entry.step].image);
+      const auto& disk = spec.disks[entry.step].image;
+      const bool everywhere = std::any_of(ensure.images.begin(), ensure.images.end(),
+                                          [&](const auto& image) { return image.id == disk && image.node.empty(); });
+      (everywhere ? *shared : disks).insert(disk);
       return;
     }
     if (entry.step > spec.disks.size() && !guests.contains(ensure.vm.id)) return refuse(entry, "the guest vanished");
@@ -207,6 +221,7 @@ class FakeAgent {
     }
     if (entry.step <= remove.disks.size()) {
       disks.erase(remove.disks[entry.step - 1].id);
+      shared->erase(remove.disks[entry.step - 1].id);
       return;
     }
     succeed(entry);
@@ -227,15 +242,41 @@ class FakeAgent {
     observe(snapshot.vm);
     succeed(entry);
   }
+  void step(Entry& entry, const model::AcceptVm& accept) {
+    const auto& vm = accept.guest.vm;
+    if (guests.contains(vm.id)) return refuse(entry, "the guest is here already");
+    gates[vm.id] = vm.lease;
+    succeed(entry);
+    entry.end->gate = said.back().report.gate = model::MigrationGate{.addresses = {"192.0.2.1"}, .port = 1};
+  }
+  // It has moved before this node says so; a failure in between is a last word that was lost.
+  void step(Entry& entry, const model::MigrateVm& migrate) {
+    const auto found = guests.find(migrate.vm);
+    if (entry.step == 0 && found != guests.end()) return;
+    if (found == guests.end()) return succeed(entry);
+    auto* target = peer(migrate.target);
+    if (target == nullptr || target->gates.erase(migrate.vm) == 0) return refuse(entry, "the gate is closed");
+    target->guests[migrate.vm] = found->second;
+    target->observe(migrate.vm);
+    guests.erase(found);
+    say({.what = Said::What::gone, .gone = migrate.vm});
+  }
+  void step(Entry& entry, const model::SettleVm& settle) {
+    gates.erase(settle.vm.id);
+    const bool here = guests.contains(settle.vm.id);
+    succeed(entry);
+    entry.end->guest_is_here = said.back().report.guest_is_here = here;
+  }
   void step(Entry& entry, const model::ImportImage& import) {
     if (entry.step < 3) return;
-    golden.insert(import.image.id);
+    (import.image.node.empty() ? *shared : golden).insert(import.image.id);
     auto image = import.image;
     image.virtual_size = Bytes(1_GiB);
     succeed(entry, {image});
   }
   void step(Entry& entry, const model::RemoveImage& remove) {
     golden.erase(remove.image.id);
+    shared->erase(remove.image.id);
     disks.erase(remove.image.id);
     succeed(entry);
   }

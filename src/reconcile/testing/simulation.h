@@ -82,7 +82,6 @@ class Simulation final : public AgentPort {
   std::deque<Message> inbox_;
   std::map<std::string, std::uint64_t> leases_;  // by VM id
   std::set<std::uint64_t> leases_seen_;
-  std::uint64_t highest_lease_ = 0;
   std::string lease_fault_;
 };
 

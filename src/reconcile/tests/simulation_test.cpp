@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "reconcile/commands/migration.h"
 #include "reconcile/testing/simulation.h"
 
 namespace bridgehead::reconcile {
@@ -16,7 +17,8 @@ using testing::Simulation;
 
 class Driver {
  public:
-  Driver(std::uint64_t seed) : sim_(seed, 1 + seed % 3) {}
+  explicit Driver(std::uint64_t seed) : Driver(seed, 1 + seed % 3) {}
+  Driver(std::uint64_t seed, std::size_t nodes) : sim_(seed, nodes) {}
 
   void run(int steps) {
     for (auto& agent : sim_.agents) sim_.connect(*agent);
@@ -41,6 +43,13 @@ class Driver {
                               .pool = "local",
                               .source = {.kind = model::ImageSourceKind::url, .location = "http://example.org/a"}}));
     ASSERT_TRUE(create_network(sim_.commander(), sim_.caller(), {.name = "default"}));
+    ASSERT_TRUE(add_pool(sim_.commander(), sim_.caller(),
+                         {.name = "shared", .driver = model::PoolDriver::posix, .path = "/mnt/shared"}));
+    ASSERT_TRUE(sim_.settle());
+    ASSERT_TRUE(import_image(sim_.commander(), sim_.caller(),
+                             {.name = "everywhere",
+                              .pool = "shared",
+                              .source = {.kind = model::ImageSourceKind::url, .location = "http://example.org/s"}}));
     ASSERT_TRUE(sim_.settle());
     ASSERT_EQ(sim_.check(), "");
   }
@@ -55,7 +64,7 @@ class Driver {
   void command() {
     auto& commander = sim_.commander();
     const auto caller = sim_.caller();
-    switch (sim_.choose(16)) {
+    switch (sim_.choose(19)) {
       case 0:
       case 1:
       case 2:
@@ -67,6 +76,15 @@ class Driver {
                           .memory = Bytes(1_GiB),
                           .power = sim_.chance(0.8) ? model::PowerState::running : model::PowerState::stopped});
         break;
+      case 16:
+        (void)create_vms(commander, caller,
+                         {.name = fmt::format("vm{}", sim_.choose(8)),
+                          .image = "everywhere",
+                          .memory = Bytes(1_GiB),
+                          .nics = std::vector<NicRequest>{}});
+        break;
+      case 17:
+      case 18: (void)migrate_vm(commander, caller, any_vm(), {}); break;
       case 3: (void)delete_vm(commander, caller, any_vm(), sim_.chance(0.1)); break;
       case 4: (void)power_vm(commander, caller, any_vm(), {.action = PowerAction::start}); break;
       case 5:
@@ -170,13 +188,17 @@ TEST(Simulation, EverySeedEndsDoneOrUndone) {
 struct Scenario {
   const char* name;
   std::function<bool(Simulation&)> command;
+  std::size_t nodes = 1;
 };
 
 void walk(const Scenario& scenario, std::optional<std::size_t> kill_at, std::optional<int> cut_at, int* steps) {
-  Driver driver(3);
+  Driver driver(3, scenario.nodes);
   auto& sim = driver.sim();
   ASSERT_NO_FATAL_FAILURE(driver.run(0));
   ASSERT_TRUE(create_vms(sim.commander(), sim.caller(), {.name = "old", .image = "golden", .memory = Bytes(1_GiB)}));
+  ASSERT_TRUE(
+      create_vms(sim.commander(), sim.caller(),
+                 {.name = "mobile", .image = "everywhere", .memory = Bytes(1_GiB), .nics = std::vector<NicRequest>{}}));
   ASSERT_TRUE(sim.settle());
   if (kill_at) sim.kill_manager_after(*kill_at);
   const bool accepted = scenario.command(sim);
@@ -245,6 +267,15 @@ TEST(Simulation, EveryStepOfEveryOperationCanBeTheLast) {
                               .source = {.kind = model::ImageSourceKind::url, .location = "http://example.org/c"}})
              .has_value();
        }},
+      {"migrate", [](Simulation& s) { return migrate_vm(s.commander(), s.caller(), "mobile", {}).has_value(); }, 2},
+      {"migrate and cancel",
+       [](Simulation& s) {
+         const auto asked = migrate_vm(s.commander(), s.caller(), "mobile", {});
+         if (!asked) return false;
+         for (int i = 0; i < 4; ++i) s.pass();
+         return cancel_operation(s.commander(), s.caller(), asked->operation.id.str()).has_value();
+       },
+       2},
       {"network", [](Simulation& s) { return create_network(s.commander(), s.caller(), {.name = "n2"}).has_value(); }},
   };
   for (const auto& scenario : scenarios) {

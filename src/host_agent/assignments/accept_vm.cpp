@@ -1,0 +1,61 @@
+#include "host_agent/assignments/accept_vm.h"
+
+#include "host_agent/assignments/ensure_network.h"
+#include "host_agent/assignments/guest_config.h"
+#include "host_agent/assignments/guest_disks.h"
+#include "host_agent/assignments/lease.h"
+#include "host_agent/assignments/require_guest.h"
+#include "hypervisor/nocloud_seed.h"
+
+namespace bridgehead::host_agent {
+
+Outcome AcceptVmHandler::run(const model::AcceptVm& work, const Task& task) {
+  const auto& vm = work.guest.vm;
+  if (!is_uuid(vm.id.str())) {
+    return failed({ErrorCode::invalid_argument, fmt::format("'{}' is not a VM's id", vm.id), {}});
+  }
+  if (auto good = check(work.guest, task); !good) return failed(good.error());
+  if (task.stop.stop_requested()) return failed(cancelled_error());
+  auto ready = prepare(work.guest, task);
+  auto gate = ready ? services_.gates.open(vm.id, work.source) : Result<model::MigrationGate>(forward(ready));
+  if (gate) return {.gate = std::move(*gate)};
+  if (auto removed = services_.files.remove(vm.id); !removed) return failed(removed.error());
+  return failed(gate.error());
+}
+
+// What only this node can know; the manager has checked what its records tell.
+Status AcceptVmHandler::check(const model::EnsureVm& guest, const Task& task) {
+  const auto& vm = guest.vm;
+  const auto info = look_at_guest(services_, vm.id, task);
+  if (!info) return forward(info);
+  if (info->state != hypervisor::GuestState::absent) {
+    return fail(ErrorCode::conflict, "the target has this guest already");
+  }
+  const auto capacity = services_.capacity();
+  if (vm.spec.cpus > capacity.cpus) {
+    return fail(ErrorCode::resource_exhausted, "the guest has {} CPUs, the target {}", vm.spec.cpus, capacity.cpus);
+  }
+  const auto reserved = services_.memory.reserve(vm.spec.memory, capacity.memory_available);
+  return reserved ? Status() : forward(reserved);
+}
+
+Status AcceptVmHandler::prepare(const model::EnsureVm& guest, const Task& task) {
+  const auto& vm = guest.vm;
+  task.progress({.phase = "disks on the target"});
+  if (auto nics = resolve_nics(guest); !nics) return forward(nics);
+  const auto disks = GuestDisks::look(services_, guest);
+  if (!disks) return forward(disks);
+  for (const auto& missing : disks->missing()) {
+    return fail_with_hint(ErrorCode::failed_precondition,
+                          fmt::format("the target does not see the disk {}", missing.name),
+                          "Its pool must be the same storage, at the same place, on both nodes.");
+  }
+  for (const auto& network : used_networks(guest)) {
+    if (auto ensured = ensure_network(services_, network); !ensured) return ensured;
+  }
+  if (auto made = services_.files.prepare(vm.id); !made) return made;
+  if (const auto seed = hypervisor::ensure_seed(vm, services_.files.seed(vm.id)); !seed) return forward(seed);
+  return stamp_lease(services_, vm.id, vm.lease, disks->pools());
+}
+
+}  // namespace bridgehead::host_agent

@@ -1,0 +1,20 @@
+// accept_vm: makes ready what a guest finds here when it comes in by live migration, and opens the gate for its source.
+#pragma once
+
+#include "host_agent/assignments/task.h"
+
+namespace bridgehead::host_agent {
+
+class AcceptVmHandler {
+ public:
+  explicit AcceptVmHandler(NodeServices& services) : services_(services) {}
+  Outcome run(const model::AcceptVm& work, const Task& task);
+
+ private:
+  Status check(const model::EnsureVm& guest, const Task& task);
+  Status prepare(const model::EnsureVm& guest, const Task& task);
+
+  NodeServices& services_;
+};
+
+}  // namespace bridgehead::host_agent

@@ -1,0 +1,47 @@
+#include "host_agent/assignments/migrate_vm.h"
+
+#include "host_agent/assignments/require_guest.h"
+
+namespace bridgehead::host_agent {
+
+using hypervisor::GuestState;
+
+// What counts is where the guest is when all is over, not what was heard on the way: it has moved when it isn't here
+// any more. (One that vanished meanwhile is not here either; the target then starts it, under its newer lease.)
+Outcome MigrateVmHandler::run(const model::MigrateVm& work, const Task& task) {
+  const auto before = look_at_guest(services_, work.vm, task);
+  if (!before) return failed(before.error());
+  if (before->state == GuestState::absent) return moved(work.vm);
+  if (task.resumed) {
+    return failed({ErrorCode::unavailable, "the agent of the source was restarted on the way; the guest stays there",
+                   "Migrate it again."});
+  }
+  const auto done = move(work, task);
+  if (done) return moved(work.vm);
+  const auto after = look_at_guest(services_, work.vm, resumed(task));
+  if (after && after->state == GuestState::absent) return moved(work.vm);
+  return failed(done.error());
+}
+
+Status MigrateVmHandler::move(const model::MigrateVm& work, const Task& task) {
+  const auto guest = require_guest(services_, work.vm, work.lease, task);
+  if (!guest) return forward(guest);
+  if (!guest->snapshots.empty()) {
+    return fail_with_hint(ErrorCode::failed_precondition, "a guest with snapshots can't move while it runs",
+                          "Delete its snapshots, or stop it first.");
+  }
+  task.progress({.phase = "connect"});
+  services_.gates.close(work.vm);  // by which it came in itself; both use one place for their sockets
+  const auto way = MigrationWay::build(services_.migration, work.vm, work.target, work.gate);
+  if (!way) return forward(way);
+  return services_.hypervisor.migrate(work.vm, {.control = way->control_socket(), .data = way->data_socket()},
+                                      task.progress, task.stop);
+}
+
+// The disks and the lease's stamp are the target's now; what this node kept for the guest goes.
+Outcome MigrateVmHandler::moved(const model::VmId& vm) {
+  if (auto removed = services_.files.remove(vm); !removed) return failed(removed.error());
+  return {.change = VmChange{vm, std::nullopt}};
+}
+
+}  // namespace bridgehead::host_agent

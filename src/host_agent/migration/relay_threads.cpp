@@ -1,0 +1,104 @@
+#include "host_agent/migration/relay_threads.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cerrno>
+
+namespace bridgehead::host_agent {
+namespace {
+
+// A migration needs two; libvirt may open a third.
+constexpr std::size_t kMostConnections = 16;
+
+}  // namespace
+
+StopSignal::StopSignal() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+void StopSignal::raise() const {
+  const std::uint64_t one = 1;
+  (void)!::write(fd_.get(), &one, sizeof one);
+}
+
+void RelayThreads::listen(UniqueFd listener, Serve serve) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return;
+  const int fd = listener.get();
+  listeners_.push_back(std::move(listener));
+  threads_.emplace_back([this, fd, serve = std::move(serve)] { accept_all(fd, serve); });
+}
+
+void RelayThreads::accept_all(int listener, const Serve& serve) {
+  for (;;) {
+    pollfd entries[] = {{.fd = listener, .events = POLLIN, .revents = 0},
+                        {.fd = stop_.fd(), .events = POLLIN, .revents = 0}};
+    if (::poll(entries, 2, -1) < 0 && errno != EINTR) return;
+    if (entries[1].revents != 0) return;
+    if (entries[0].revents == 0) continue;
+    UniqueFd connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+    if (!connection) continue;
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    if (threads_.size() >= kMostConnections) continue;
+    threads_.emplace_back([this, serve, taken = connection.release()] { serve(UniqueFd(taken), stop_.fd()); });
+  }
+}
+
+void RelayThreads::stop() {
+  std::list<std::thread> threads;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    threads.swap(threads_);
+  }
+  stop_.raise();
+  for (auto& thread : threads) thread.join();
+  const std::lock_guard lock(mutex_);
+  listeners_.clear();
+}
+
+Result<UniqueFd> listen_at(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return fail(ErrorCode::invalid_argument, "{} is too long", path);
+  path.copy(address.sun_path, path.size());
+  (void)::unlink(path.c_str());
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return fail_errno(errno, "socket");
+  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      ::chmod(path.c_str(), 0600) != 0 || ::listen(socket.get(), 8) != 0) {
+    return fail_errno(errno, "listen at " + path);
+  }
+  return socket;
+}
+
+Result<UniqueFd> listen_anywhere(std::uint16_t& port) {
+  UniqueFd socket(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_in6 six{};
+  six.sin6_family = AF_INET6;
+  const int off = 0;
+  socklen_t size = sizeof six;
+  if (socket && ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0 &&
+      ::bind(socket.get(), reinterpret_cast<sockaddr*>(&six), size) == 0 && ::listen(socket.get(), 8) == 0 &&
+      ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&six), &size) == 0) {
+    port = ntohs(six.sin6_port);
+    return socket;
+  }
+  // A kernel without IPv6.
+  socket.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_in four{};
+  four.sin_family = AF_INET;
+  size = sizeof four;
+  if (!socket || ::bind(socket.get(), reinterpret_cast<sockaddr*>(&four), size) != 0 ||
+      ::listen(socket.get(), 8) != 0 || ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&four), &size) != 0) {
+    return fail_errno(errno, "listen for a migration");
+  }
+  port = ntohs(four.sin_port);
+  return socket;
+}
+
+}  // namespace bridgehead::host_agent
