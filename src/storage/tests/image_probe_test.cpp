@@ -75,9 +75,10 @@ TEST_F(ImageProbeTest, Qcow2ThatNamesAnotherFileIsRefused) {
 TEST_F(ImageProbeTest, Qcow2WithWhatWeDoNotReadIsRefused) {
   expect_refused(probe(image("qcow2", {"-o", "extended_l2=on,cluster_size=128k"})), ErrorCode::unsupported,
                  "extended L2");
-  expect_refused(probe(image("qcow2", {"--object", "secret,id=s,data=x", "-o",
-                                       "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"})),
-                 ErrorCode::unsupported, "encrypted");
+  // Not LUKS, for which qemu-img times its hash and gives up on a busy machine.
+  expect_refused(
+      probe(image("qcow2", {"--object", "secret,id=s,data=x", "-o", "encrypt.format=aes,encrypt.key-secret=s"})),
+      ErrorCode::unsupported, "encrypted");
 }
 
 TEST_F(ImageProbeTest, DamagedQcow2HeadersAreRefused) {
@@ -99,6 +100,7 @@ TEST_F(ImageProbeTest, DamagedQcow2HeadersAreRefused) {
       {24, 8, std::uint64_t{1} << 47, ErrorCode::data_corrupt, "size"},
       {24, 8, std::uint64_t{1} << 40, ErrorCode::data_corrupt, "L1 table is too small"},
       {32, 4, 1, ErrorCode::unsupported, "encrypted"},
+      {32, 4, 2, ErrorCode::unsupported, "encrypted"},
       {36, 4, 0, ErrorCode::data_corrupt, "L1 table is too small"},
       {36, 4, 0xffffffff, ErrorCode::data_corrupt, "L1 table is too large"},
       {40, 8, 0, ErrorCode::data_corrupt, "L1 table"},
