@@ -14,7 +14,7 @@ Result<PoolHandle> PoolRegistry::handle(const Entry& entry) const {
     return fail_with_hint(ErrorCode::unavailable,
                           fmt::format("pool {} is not ready on this node: {}", entry.pool.name,
                                       entry.status.message.empty() ? "not attached" : entry.status.message),
-                          "Put that right; the agent tries it again by itself.");
+                          "Put that right. A pool that was there before is tried again by the agent itself.");
   }
   return PoolHandle(entry.pool, entry.images, entry.limit, deadlines_, entry.status.abilities);
 }
