@@ -1,6 +1,6 @@
 // BootServices: what serves machines that boot over the network and makes their images, all that needs rights which the
 // manager doesn't have. The manager decides; here a plan comes about. Thread-safe; calls block as long as it takes.
-// Two implementations: LocalBootServices in this process, RemoteBootServices in the helper's, by its socket.
+// Two implementations: LocalBootServices does it in its own process, RemoteBootServices asks the helper, by its socket.
 //
 // Errors of all: invalid_argument (a value that can't be: all are checked here again), unavailable with what to do
 // (the helper isn't there, or went away in the middle: ask again).
