@@ -34,7 +34,7 @@ Status run_lab(std::vector<std::string> arguments) {
   const auto program = find_lab();
   if (program.empty()) {
     return fail_with_hint(ErrorCode::failed_precondition, fmt::format("{} isn't installed", kProgram),
-                          "Install it, or put the program beside bh or into PATH.");
+                          "Install the package bridgehead-netboot, or put the program beside bh or into PATH.");
   }
   std::vector<char*> argv{const_cast<char*>(kProgram)};
   for (auto& argument : arguments) argv.push_back(argument.data());
