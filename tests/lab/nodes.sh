@@ -10,6 +10,8 @@ node_of() { # MACHINE
   mac=$(mac_of "$1")
   echo "node-${mac//:/}"
 }
+# MACHINE PATTERN: on its console since it was switched on. Reads to the end: grep -q would end the lab by SIGPIPE, a failure.
+console_says() { lab log "$1" --last | grep -aE -- "$2"; }
 ask() { bh node show "$(node_of "$1")" -o json | jq -er "$2"; } # MACHINE JQ-EXPRESSION: fails where there is none
 steps() { ask "$1" '.boot.events | map(.step) | join(" ")'; }   # MACHINE: of its newest boot
 is() { # MACHINE JQ-EXPRESSION WANTED

@@ -39,7 +39,7 @@ stays_alive() { # NAME [DIRECTORY OF THE GUEST]...: that are written, too
   local name=$1 line
   shift
   guest "sh /data/join_and_leave $name $*"
-  expect "$name: a tap joins and leaves a hundred times under load" 180 "^ALIVE $name joins" || return 0
+  expect "$name: a tap joins and leaves a hundred times under load" 540 "^ALIVE $name joins" || return 0
   line=$(grep -a "^ALIVE $name" "$work/console")
   echo "        $line"
   check "$name: MAC, MTU and address of br0 never change" grep -q ' changes 0 ' <<<"$line"
@@ -52,11 +52,11 @@ test_nfs() {
   start_ganesha
   plan root=nfs nfs.source="$server:/tree" nfs.options=vers=4.1 overlay=30% join=token
   boot "$work/initramfs.img" "bh.mac=$mac bh.hostname=rack1-n7"
-  expect "it boots by NFS" 60 'GUEST READY' || return 0
+  expect "it boots by NFS" 180 'GUEST READY' || return 0
   fact "over NFS, read-only" "lower $server:/tree nfs4? ro"
   fact "its address is a lease" "link br0 $mac mtu 1500 assigned 3 10.77.0.15[0-9]/24"
   guest "mkdir /mnt; mount -t nfs4 -o vers=4.1,addr=$server $server:/data /mnt; echo MOUNTED \$?"
-  expect "a directory to write into" 20 '^MOUNTED 0' || return 0
+  expect "a directory to write into" 60 '^MOUNTED 0' || return 0
   stays_alive nfs /tmp /mnt
   check "the lease is still the NIC's" test "$(awk '{print $2}' "$work/leases" | xargs)" = "$mac"
   survives "an NFS server that is killed, away for 10 s" 60 ganesha_away
@@ -68,18 +68,18 @@ test_order() {
   start_ganesha
   plan root=nfs nfs.source="$server:/tree" nfs.options=vers=4.1,timeo=30,retrans=1 overlay=30% join=token
   boot "$work/no-bridge.img" "bh.mac=$mac bh.wait=4 loglevel=7"
-  expect "a machine without a bridge has its root by NFS over its NIC" 60 'GUEST READY' || return 0
+  expect "a machine without a bridge has its root by NFS over its NIC" 180 'GUEST READY' || return 0
   fact "the NIC has the address" "link eth0 $mac mtu 1500 assigned [0-9]+ 10.77.0.15[0-9]/24"
   guest "sh /data/old_order"
-  expect "it makes a bridge, and the NIC its port" 30 '^OLD ORDER eth0 is a port' || return 0
-  expect "its root is gone" 60 "nfs: server $server not responding" || return 0
+  expect "it makes a bridge, and the NIC its port" 90 '^OLD ORDER eth0 is a port' || return 0
+  expect "its root is gone" 180 "nfs: server $server not responding" || return 0
   check "for the program that would move the address lies on it" stays_away 10 says '^OLD ORDER the script is through'
   guest go
-  expect "a helper in RAM moves the address" 30 '^OLD ORDER the helper moved' || return 0
-  expect "then the script goes on" 120 '^OLD ORDER the script is through' || return 0
-  expect "and the root is there again" 60 '^OLD ORDER reads end with 0' || return 0
-  expect "such a bridge has the NIC's MAC" 20 "^OLD ORDER before the tap $mac" || true
-  expect "until a tap with a lower one joins" 20 '^OLD ORDER after the tap 02:00:00:00:00:01' || true
+  expect "a helper in RAM moves the address" 90 '^OLD ORDER the helper moved' || return 0
+  expect "then the script goes on" 360 '^OLD ORDER the script is through' || return 0
+  expect "and the root is there again" 180 '^OLD ORDER reads end with 0' || return 0
+  expect "such a bridge has the NIC's MAC" 60 "^OLD ORDER before the tap $mac" || true
+  expect "until a tap with a lower one joins" 60 '^OLD ORDER after the tap 02:00:00:00:00:01' || true
   power_off
 }
 stays_away() { ! wait_for "$@"; }
