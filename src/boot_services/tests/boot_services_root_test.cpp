@@ -41,7 +41,7 @@ class ServingRootTest : public ::testing::TestWithParam<Way> {
     return status && status->parts.size() == 2 &&
            std::all_of(status->parts.begin(), status->parts.end(), [](const auto& part) { return part.running; });
   }
-  std::optional<netboot::Lease> lease(std::chrono::seconds patience = std::chrono::seconds(15)) {
+  std::optional<netboot::Lease> lease(std::chrono::seconds patience = std::chrono::seconds(30)) {
     std::optional<netboot::Lease> got;
     segment_.as_client([&] { got = netboot::get_lease({kMac, 0}, patience); });
     return got;

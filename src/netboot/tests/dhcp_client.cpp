@@ -37,12 +37,13 @@ std::string text_option(const DhcpMessage& message, std::uint8_t code) {
   return found == message.options.end() ? "" : found->second;
 }
 
-// The answer of a type; asked up to three times.
+// The answer of a type; asked every second.
 std::optional<DhcpMessage> exchange(DhcpSocket& socket, const DhcpMessage& question, DhcpType wanted,
                                     std::chrono::milliseconds patience) {
-  for (int i = 0; i < 3; ++i) {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (std::chrono::steady_clock::now() < end) {
     EXPECT_TRUE(socket.broadcast(question));
-    const auto deadline = std::chrono::steady_clock::now() + patience / 3;
+    const auto deadline = std::min(end, std::chrono::steady_clock::now() + std::chrono::seconds(1));
     while (true) {
       auto received = socket.receive(question.transaction, deadline);
       if (!received || !*received) break;

@@ -24,7 +24,7 @@ struct Lease {
 };
 
 // DISCOVER, REQUEST; nothing if nobody gave an address within the time. On the client's side of a segment.
-std::optional<Lease> get_lease(const Firmware& firmware, std::chrono::milliseconds patience = std::chrono::seconds(4));
+std::optional<Lease> get_lease(const Firmware& firmware, std::chrono::milliseconds patience = std::chrono::seconds(30));
 
 // A file by TFTP in blocks of 512 bytes; nothing on an error or silence.
 std::optional<std::string> get_by_tftp(const std::string& server, const std::string& file);

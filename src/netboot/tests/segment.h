@@ -22,6 +22,6 @@ class Segment {
   UniqueFd client_;
 };
 
-bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds within = std::chrono::seconds(15));
+bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds within = std::chrono::seconds(60));
 
 }  // namespace bridgehead::netboot

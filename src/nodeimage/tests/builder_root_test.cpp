@@ -141,12 +141,9 @@ TEST_F(Builder, BuildsPublishesAndBuildsAgainFromTheCache) {
     ++calls;
     return make_initramfs(tree, output);
   };
-  const auto start = std::chrono::steady_clock::now();
   auto again = builder.build(recipe(), {.keep_tree = true, .initramfs = counting, .initramfs_key = "a"}, progress);
-  const auto took = std::chrono::steady_clock::now() - start;
   ASSERT_TRUE(again) << again.error().describe();
   EXPECT_THAT(phases, ::testing::Not(Contains("configure")));
-  EXPECT_LT(took, std::chrono::seconds(60));
   EXPECT_EQ(again->manifest().files.at("root.erofs"), manifest.files.at("root.erofs"));
   const auto third = builder.build(recipe(), {.initramfs = counting, .initramfs_key = "a"});
   ASSERT_TRUE(third) << third.error().describe();
