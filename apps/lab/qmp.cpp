@@ -2,12 +2,11 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "base/file.h"
+#include "base/unix_socket.h"
 
 namespace bridgehead::lab {
 namespace {
@@ -17,18 +16,9 @@ constexpr std::size_t kLongestMessage = 1 << 20;
 }  // namespace
 
 Result<UniqueFd> connect_unix(const std::filesystem::path& socket) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket.native().size() >= sizeof address.sun_path) {
-    return fail(ErrorCode::invalid_argument, "{} is too long for a socket's path", socket.native());
-  }
-  std::memcpy(address.sun_path, socket.c_str(), socket.native().size() + 1);
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return fail_errno(errno, "make a socket");
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    return fail(ErrorCode::unavailable, "nothing answers at {} ({})", socket.native(), std::strerror(errno));
-  }
-  return fd;
+  auto fd = bridgehead::connect_unix(socket);
+  if (fd || fd.error().code == ErrorCode::invalid_argument) return fd;
+  return fail(ErrorCode::unavailable, "nothing answers at {} ({})", socket.native(), fd.error().message);
 }
 
 Result<nlohmann::json> Qmp::next_message() {

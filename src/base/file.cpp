@@ -103,6 +103,17 @@ Status make_directories(const fs::path& path, mode_t mode) {
   return {};
 }
 
+Status point_link(const fs::path& link, const fs::path& target) {
+  std::error_code error;
+  if (fs::read_symlink(link, error) == target) return {};
+  const auto fresh = link.parent_path() / fmt::format(".{}.new", link.filename().native());
+  if (auto removed = remove_file(fresh); !removed) return removed;
+  fs::create_symlink(target, fresh, error);
+  if (!error) fs::rename(fresh, link, error);
+  if (error) return fail_errno(error.value(), fmt::format("make the link {}", link.native()));
+  return {};
+}
+
 Status remove_file(const fs::path& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, fmt::format("remove {}", path.native()));
   return {};

@@ -27,6 +27,9 @@ Status write_file_atomic(const std::filesystem::path& path, std::string_view con
 
 Status write_all(int fd, std::string_view bytes, std::string_view what);
 Status make_directories(const std::filesystem::path& path, mode_t mode = 0755);
+// Makes `link` a symbolic link to `target`, in place of one to something else in one step; nothing where it is one
+// already. A crash may leave a hidden one beside it, which the next call takes over.
+Status point_link(const std::filesystem::path& link, const std::filesystem::path& target);
 // Missing is success.
 Status remove_file(const std::filesystem::path& path);
 Status sync_directory(const std::filesystem::path& path);

@@ -8,7 +8,6 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -21,6 +20,8 @@
 #include <csignal>
 #include <cstddef>
 #include <cstring>
+
+#include "base/users.h"
 
 extern char** environ;
 
@@ -35,22 +36,6 @@ struct ChildFailure {
   char what[60] = {};
 };
 
-struct Identity {
-  uid_t user = 0;
-  gid_t group = 0;
-};
-
-Result<Identity> find_user(const std::string& name) {
-  passwd entry{};
-  passwd* found = nullptr;
-  char buffer[4096];
-  if (const int failed = ::getpwnam_r(name.c_str(), &entry, buffer, sizeof buffer, &found); failed != 0) {
-    return fail_errno(failed, fmt::format("look up the user {}", name));
-  }
-  if (found == nullptr) return fail(ErrorCode::not_found, "there is no user named '{}'", name);
-  return Identity{entry.pw_uid, entry.pw_gid};
-}
-
 // Everything that the child needs, made before fork: after it only system calls are safe.
 struct Prepared {
   const ServiceSpec* spec = nullptr;
@@ -58,7 +43,7 @@ struct Prepared {
   std::vector<std::string> environment;
   std::vector<char*> argv;
   std::vector<char*> envp;
-  std::optional<Identity> identity;
+  std::optional<User> identity;
   pid_t parent = 0;
   int input = -1;
   int output = -1;
@@ -108,7 +93,7 @@ void become(const Prepared& child) {
   // The system calls themselves: glibc's wrappers tell all threads, of which the child has one.
   if (::syscall(SYS_setgroups, 0, nullptr) != 0) give_up(child.failure, "setgroups");
   const auto group = child.identity->group;
-  const auto user = child.identity->user;
+  const auto user = child.identity->id;
   if (::syscall(SYS_setresgid, group, group, group) != 0) give_up(child.failure, "setresgid");
   if (::syscall(SYS_setresuid, user, user, user) != 0) give_up(child.failure, "setresuid");
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
+
 namespace bridgehead::netboot {
 namespace {
 
@@ -19,12 +21,6 @@ bool same_word(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
   return a.size() == b.size() &&
          std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 // Takes what stands before `separator` off the front.
@@ -200,7 +196,7 @@ tl::expected<RequestHead, HttpRefusal> parse_request_head(std::string_view bytes
     if (has_control || colon == std::string_view::npos || !is_token(line.substr(0, colon))) {
       return refuse(400, "a bad field");
     }
-    if (auto good = fields.read(line.substr(0, colon), trimmed(line.substr(colon + 1))); !good) {
+    if (auto good = fields.read(line.substr(0, colon), trimmed(line.substr(colon + 1), " \t")); !good) {
       return Refused(good.error());
     }
   }

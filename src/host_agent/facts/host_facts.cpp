@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "host_agent/facts/network_facts.h"
 
 namespace bridgehead::host_agent {
@@ -15,12 +16,6 @@ namespace {
 constexpr Bytes kLimit = 8_MiB;
 // A line "0-4294967295" must not eat the memory.
 constexpr std::uint32_t kMostCpus = 65536;
-
-std::string_view trim(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
 
 template <typename Visit>
 void for_each_part(std::string_view text, char separator, Visit visit) {
@@ -45,7 +40,7 @@ Bytes meminfo_value(std::string_view text, std::string_view key) {
   for_each_part(text, '\n', [&](std::string_view line) {
     const auto at = line.find(key);
     if (at == std::string_view::npos) return;
-    auto rest = trim(line.substr(at + key.size()));
+    auto rest = trimmed(line.substr(at + key.size()));
     rest = rest.substr(0, rest.find(' '));
     if (const auto kib = parse_number(rest)) found = Bytes(*kib << 10);
   });
@@ -59,7 +54,7 @@ std::string os_name(const fs::path& root) {
   for_each_part(text, '\n', [&](std::string_view line) {
     constexpr std::string_view key = "PRETTY_NAME=";
     if (!line.starts_with(key)) return;
-    auto value = trim(line.substr(key.size()));
+    auto value = trimmed(line.substr(key.size()));
     if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front()) {
       value = value.substr(1, value.size() - 2);
     }
@@ -73,8 +68,8 @@ void read_cpus(const fs::path& root, model::NodeFacts& facts) {
   for_each_part(read_text(root / "proc/cpuinfo"), '\n', [&](std::string_view line) {
     const auto colon = line.find(':');
     if (colon == std::string_view::npos) return;
-    const auto key = trim(line.substr(0, colon));
-    const auto value = trim(line.substr(colon + 1));
+    const auto key = trimmed(line.substr(0, colon));
+    const auto value = trimmed(line.substr(colon + 1));
     if (key == "processor") ++listed;
     if (key == "model name" && facts.cpu_model.empty()) facts.cpu_model = value;
     if (key == "flags" && facts.cpu_flags.empty()) {
@@ -113,8 +108,8 @@ std::string read_text(const fs::path& path) {
 
 std::vector<std::uint32_t> parse_cpu_list(std::string_view text) {
   std::set<std::uint32_t> cpus;
-  for_each_part(trim(text), ',', [&](std::string_view part) {
-    part = trim(part);
+  for_each_part(trimmed(text), ',', [&](std::string_view part) {
+    part = trimmed(part);
     const auto dash = part.find('-');
     const auto first = parse_number(part.substr(0, dash));
     const auto last = dash == std::string_view::npos ? first : parse_number(part.substr(dash + 1));
