@@ -1,5 +1,6 @@
-// Programs of ours that outlive the initramfs: started from process 1, alive as long as the node, logging to the
-// kernel's log. Their names begin with '@': systemd leaves such processes alone when it ends the initramfs' others.
+// Programs of ours that outlive the initramfs: started by our init or, in dracut's initramfs, by `bridgehead-init
+// mount-root`, alive as long as the node, logging to the kernel's log. Their names begin with '@': systemd leaves such
+// processes alone when it ends the initramfs' others.
 #pragma once
 
 #include <sys/types.h>

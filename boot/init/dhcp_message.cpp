@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "bytes.h"
+
 namespace bridgehead::init {
 namespace {
 
@@ -29,18 +31,6 @@ enum Option : std::uint8_t {
   end = 255,
 };
 
-std::string big_endian(std::uint32_t value) {
-  std::string bytes;
-  for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift);
-  return bytes;
-}
-
-std::uint32_t number_at(std::string_view bytes, std::size_t at) {
-  std::uint32_t value = 0;
-  for (std::size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<std::uint8_t>(bytes[at + i]);
-  return value;
-}
-
 std::string_view bytes_of(const Mac& mac) {
   return {reinterpret_cast<const char*>(mac.bytes.data()), mac.bytes.size()};
 }
@@ -55,7 +45,7 @@ void put_option(std::string& to, Option code, std::string_view value) {
 void take_option(DhcpReply& reply, std::uint8_t code, std::string_view value) {
   if (code == message_type && value.size() == 1) reply.type = static_cast<DhcpType>(value[0]);
   if (value.size() != 4) return;
-  const auto number = number_at(value, 0);
+  const auto number = big_endian_at<std::uint32_t>(value, 0);
   if (code == server_address) reply.server = Ipv4{number};
   if (code == lease_time) reply.lease = number;
   if (code == renewal_time) reply.renew = number;
@@ -91,8 +81,8 @@ std::optional<DhcpReply> decode_dhcp_reply(std::string_view bytes) {
   if (bytes[0] != 2 || bytes[1] != 1 || bytes[2] != 6) return std::nullopt;
   DhcpReply reply;
   reply.type = DhcpType{0};
-  reply.transaction = number_at(bytes, transaction_at);
-  reply.yours = Ipv4{number_at(bytes, yours_at)};
+  reply.transaction = big_endian_at<std::uint32_t>(bytes, transaction_at);
+  reply.yours = Ipv4{big_endian_at<std::uint32_t>(bytes, yours_at)};
   std::memcpy(reply.mac.bytes.data(), bytes.data() + mac_at, reply.mac.bytes.size());
   auto rest = bytes.substr(cookie_at + cookie.size());
   while (!rest.empty() && static_cast<std::uint8_t>(rest[0]) != end) {

@@ -125,6 +125,7 @@ LeaseKeeper::Step LeaseKeeper::take(const DhcpReply& reply, Time now) {
     }
     server_ = reply.server;
     enter(State::requesting);
+    transaction_ = reply.transaction;  // RFC 2131, section 4.4.1: of the offer that is taken
     return ask(now);
   }
   if (reply.type == DhcpType::ack && ours_is_meant) return bind(reply, now);

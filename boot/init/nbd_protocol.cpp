@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bytes.h"
 #include "text.h"
 
 namespace bridgehead::init {
@@ -20,22 +21,6 @@ constexpr std::uint32_t reply_error = 1U << 31;
 constexpr std::uint16_t info_export = 0;
 constexpr std::uint16_t info_block_size = 3;
 constexpr std::uint32_t longest_reply = 64 * 1024;
-
-template <typename T>
-void put_number(std::string& to, T value) {
-  for (int shift = static_cast<int>(sizeof(T)) * 8 - 8; shift >= 0; shift -= 8) {
-    to += static_cast<char>(value >> shift & 255);
-  }
-}
-
-template <typename T>
-T get_number(std::string_view bytes, std::size_t offset) {
-  T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) {
-    value = static_cast<T>(value << 8 | static_cast<unsigned char>(bytes[offset + i]));
-  }
-  return value;
-}
 
 tl::unexpected<Failure> bad_nbd(std::string why, std::string hint = "is that an NBD server?") {
   return fail("open the NBD export", std::move(why), std::move(hint));
@@ -67,14 +52,14 @@ std::size_t NbdHandshake::wanted() const {
 }
 
 void NbdHandshake::answer_greeting(std::string& reply) {
-  put_number<std::uint32_t>(reply, client_fixed_newstyle | client_no_zeroes);
-  put_number(reply, option_magic);
-  put_number(reply, option_go);
-  put_number(reply, static_cast<std::uint32_t>(4 + export_name_.size() + 2 + 2));
-  put_number(reply, static_cast<std::uint32_t>(export_name_.size()));
+  append_big_endian<std::uint32_t>(reply, client_fixed_newstyle | client_no_zeroes);
+  append_big_endian(reply, option_magic);
+  append_big_endian(reply, option_go);
+  append_big_endian(reply, static_cast<std::uint32_t>(4 + export_name_.size() + 2 + 2));
+  append_big_endian(reply, static_cast<std::uint32_t>(export_name_.size()));
   reply += export_name_;
-  put_number<std::uint16_t>(reply, 1);
-  put_number(reply, info_block_size);
+  append_big_endian<std::uint16_t>(reply, 1);
+  append_big_endian(reply, info_block_size);
 }
 
 Status NbdHandshake::take_option_data() {
@@ -89,13 +74,13 @@ Status NbdHandshake::take_option_data() {
     return {};
   }
   if (reply_type_ == reply_info && pending_.size() >= 2) {
-    const auto kind = get_number<std::uint16_t>(pending_, 0);
+    const auto kind = big_endian_at<std::uint16_t>(pending_, 0);
     if (kind == info_export && pending_.size() == 12) {
-      info_.size = get_number<std::uint64_t>(pending_, 2);
-      info_.flags = get_number<std::uint16_t>(pending_, 10);
+      info_.size = big_endian_at<std::uint64_t>(pending_, 2);
+      info_.flags = big_endian_at<std::uint16_t>(pending_, 10);
       has_export_ = true;
     } else if (kind == info_block_size && pending_.size() == 14) {
-      info_.block_size = get_number<std::uint32_t>(pending_, 2);
+      info_.block_size = big_endian_at<std::uint32_t>(pending_, 2);
     } else if (kind == info_export) {
       return bad_nbd("the server's description of the export has the wrong length");
     }
@@ -111,18 +96,18 @@ Status NbdHandshake::feed(std::string_view bytes, std::string& reply) {
     bytes.remove_prefix(count);
     if (wanted() > 0) return {};
     if (state_ == State::greeting) {
-      if (get_number<std::uint64_t>(pending_, 0) != greeting_magic ||
-          get_number<std::uint64_t>(pending_, 8) != option_magic ||
-          (get_number<std::uint16_t>(pending_, 16) & server_fixed_newstyle) == 0) {
+      if (big_endian_at<std::uint64_t>(pending_, 0) != greeting_magic ||
+          big_endian_at<std::uint64_t>(pending_, 8) != option_magic ||
+          (big_endian_at<std::uint16_t>(pending_, 16) & server_fixed_newstyle) == 0) {
         return bad_nbd("the server doesn't speak the fixed newstyle protocol");
       }
       answer_greeting(reply);
       state_ = State::option_header;
     } else if (state_ == State::option_header) {
-      reply_type_ = get_number<std::uint32_t>(pending_, 12);
-      data_length_ = get_number<std::uint32_t>(pending_, 16);
-      if (get_number<std::uint64_t>(pending_, 0) != reply_magic ||
-          get_number<std::uint32_t>(pending_, 8) != option_go || data_length_ > longest_reply) {
+      reply_type_ = big_endian_at<std::uint32_t>(pending_, 12);
+      data_length_ = big_endian_at<std::uint32_t>(pending_, 16);
+      if (big_endian_at<std::uint64_t>(pending_, 0) != reply_magic ||
+          big_endian_at<std::uint32_t>(pending_, 8) != option_go || data_length_ > longest_reply) {
         return bad_nbd("the server's answer to NBD_OPT_GO is damaged");
       }
       state_ = State::option_data;

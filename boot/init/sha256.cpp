@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "bytes.h"
 #include "text.h"
 
 namespace bridgehead::init {
@@ -20,17 +21,11 @@ constexpr std::array<std::uint32_t, 64> round_constants{
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-std::uint32_t big_endian(const unsigned char* bytes) {
-  std::uint32_t value = 0;
-  std::memcpy(&value, bytes, sizeof value);
-  return std::endian::native == std::endian::little ? __builtin_bswap32(value) : value;
-}
-
 }  // namespace
 
-void Sha256::block(const unsigned char* bytes) {
+void Sha256::block(std::string_view bytes) {
   std::array<std::uint32_t, 64> w;
-  for (std::size_t i = 0; i < 16; ++i) w[i] = big_endian(bytes + i * 4);
+  for (std::size_t i = 0; i < 16; ++i) w[i] = big_endian_at<std::uint32_t>(bytes, i * 4);
   for (std::size_t i = 16; i < 64; ++i) {
     const auto s0 = std::rotr(w[i - 15], 7) ^ std::rotr(w[i - 15], 18) ^ (w[i - 15] >> 3);
     const auto s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ (w[i - 2] >> 10);
@@ -59,7 +54,7 @@ void Sha256::update(std::string_view bytes) {
   while (!bytes.empty()) {
     const auto filled = static_cast<std::size_t>(length_ % 64);
     if (filled == 0 && bytes.size() >= 64) {
-      block(reinterpret_cast<const unsigned char*>(bytes.data()));
+      block(bytes.substr(0, 64));
       length_ += 64;
       bytes.remove_prefix(64);
       continue;
@@ -68,7 +63,7 @@ void Sha256::update(std::string_view bytes) {
     std::memcpy(pending_.data() + filled, bytes.data(), count);
     length_ += count;
     bytes.remove_prefix(count);
-    if (filled + count == 64) block(pending_.data());
+    if (filled + count == 64) block({pending_.data(), pending_.size()});
   }
 }
 
@@ -76,12 +71,10 @@ std::string Sha256::hex() {
   const auto bits = length_ * 8;
   std::string padding(1, '\x80');
   padding.append((119 - length_ % 64) % 64, '\0');
-  for (int shift = 56; shift >= 0; shift -= 8) padding += static_cast<char>(bits >> shift & 255);
+  append_big_endian(padding, bits);
   update(padding);
   std::string digest;
-  for (const auto word : state_) {
-    for (int shift = 24; shift >= 0; shift -= 8) digest += static_cast<char>(word >> shift & 255);
-  }
+  for (const auto word : state_) append_big_endian(digest, word);
   return to_hex(digest);
 }
 

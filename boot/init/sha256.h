@@ -14,11 +14,11 @@ class Sha256 {
   std::string hex();  // lower case; ends the digest
 
  private:
-  void block(const unsigned char* bytes);
+  void block(std::string_view bytes);  // 64 of them
 
   std::array<std::uint32_t, 8> state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  std::array<unsigned char, 64> pending_{};
+  std::array<char, 64> pending_{};
   std::uint64_t length_ = 0;  // bytes so far
 };
 

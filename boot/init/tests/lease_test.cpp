@@ -115,12 +115,14 @@ TEST_F(LeaseTest, AsksEveryServerFromT2OnAndThenStartsOver) {
   EXPECT_NE(step.say.find("has run out"), std::string::npos) << step.say;
   EXPECT_EQ(complaints_until(now + 24h), 0) << "told once";
   EXPECT_LE(keeper.due() - now, 302s) << "but asked for without end";
-  EXPECT_EQ(next_search().send->wanted, own_address);
+  const auto search = next_search();
+  EXPECT_EQ(search.send->wanted, own_address);
   const auto requested = answer(DhcpType::offer);
   ASSERT_TRUE(requested.send);
   EXPECT_EQ(requested.send->type, DhcpType::request);
   EXPECT_EQ(requested.send->wanted, own_address);
   EXPECT_EQ(requested.send->server, dhcp_server) << "SELECTING";
+  EXPECT_EQ(requested.send->transaction, search.send->transaction) << "the offer's own";
   EXPECT_EQ(requested.send->client, Ipv4{});
   EXPECT_NE(answer(DhcpType::ack).say.find("is leased"), std::string::npos) << "and told when it is over";
   EXPECT_EQ(next().to, dhcp_server);
