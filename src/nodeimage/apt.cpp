@@ -109,6 +109,16 @@ Result<std::string> index_entry(CommandRunner& runner, const fs::path& deb, std:
                      hashed->sha256);
 }
 
+// What it prints is read (parse_simulation, apt_trouble), so it speaks English. 100: apt's own failures, with the
+// reason in both streams.
+Command apt_get(std::vector<std::string> arguments, std::chrono::seconds timeout) {
+  return {.program = "apt-get",
+          .arguments = std::move(arguments),
+          .environment = {{"LC_ALL", "C"}},
+          .timeout = timeout,
+          .success_codes = {0, kAptFailed}};
+}
+
 std::vector<std::string> private_root(const fs::path& state, const AptSetup& setup) {
   std::vector<std::string> arguments{"-o", "Dir=" + state.native(),
                                      "-o", "Dir::State::status=" + (state / "status").native(),
@@ -192,11 +202,8 @@ Result<std::vector<std::string>> planned_packages(CommandRunner& runner, const R
 
   auto update = private_root(state, setup);
   update.insert(update.end(), {"update", "-q", "--error-on=any"});
-  // 100: apt's own failures, with the reason in both streams.
-  const std::vector<int> codes{0, kAptFailed};
   std::string unfetched;
-  const auto updated =
-      runner.run({.program = "apt-get", .arguments = update, .timeout = 300s, .success_codes = codes}, stop);
+  const auto updated = runner.run(apt_get(std::move(update), 300s), stop);
   if (!updated && updated.error().code == ErrorCode::cancelled) return forward(updated);
   if (!updated) unfetched = updated.error().message + "\n";
   if (updated && updated->exit_code == kAptFailed) unfetched = updated->out + updated->err;
@@ -209,11 +216,10 @@ Result<std::vector<std::string>> planned_packages(CommandRunner& runner, const R
   if (!recipe.kernel.empty()) simulate.push_back(recipe.kernel);
   simulate.insert(simulate.end(), recipe.packages.begin(), recipe.packages.end());
   for (const auto& deb : debs) simulate.push_back(fs::absolute(deb));
-  const auto planned =
-      runner.run({.program = "apt-get", .arguments = simulate, .timeout = 120s, .success_codes = codes}, stop);
+  const auto planned = runner.run(apt_get(std::move(simulate), 120s), stop);
   if (!planned) return forward(planned);
   if (planned->exit_code == kAptFailed) {
-    return fail(apt_failure("apt can't install what the recipe names", {ErrorCode::invalid_argument, "it failed", {}},
+    return fail(apt_failure("apt can't install what the recipe names", {ErrorCode::io_error, "it failed", {}},
                             unfetched + planned->out + planned->err, failure_log));
   }
   return parse_simulation(planned->out);

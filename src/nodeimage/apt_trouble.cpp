@@ -5,18 +5,13 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/text.h"
 
 namespace bridgehead::nodeimage {
 namespace {
 
 constexpr std::size_t kLongest = 200;
 constexpr std::string_view kUnmet = "The following packages have unmet dependencies:";
-
-std::string_view trimmed(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
-}
 
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
@@ -54,8 +49,13 @@ std::optional<std::string> broken_repository(std::string_view line) {
   return std::nullopt;
 }
 
+// Also where it is told in the middle of something that failed because of it: a fetch, a signature, a package.
+std::optional<std::string> full_disk(std::string_view line) {
+  if (line.find("No space left on device") == std::string_view::npos) return std::nullopt;
+  return "no space is left on the disk";
+}
+
 std::optional<std::string> broken_package(std::string_view line) {
-  if (line.find("No space left on device") != std::string_view::npos) return "no space is left on the disk";
   for (const std::string_view kind : {"package ", "archive "}) {
     const auto name = between(line, fmt::format("dpkg: error processing {}", kind), " (");
     if (name) return fmt::format("dpkg can't install {}", *name);
@@ -78,6 +78,7 @@ std::string apt_trouble(std::string_view output) {
     }
     return std::nullopt;
   };
+  if (auto found = first(full_disk)) return *found;
   // Without a repository packages are missing, too; and mmdebstrap repeats apt's failure in words of its own.
   if (auto found = first(broken_repository)) return *found;
   for (std::size_t at = 0; at + 1 < lines.size(); ++at) {

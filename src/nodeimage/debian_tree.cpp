@@ -84,6 +84,7 @@ Command mmdebstrap_command(const Recipe& recipe, const AptSetup& setup, const Lo
   command.environment = {{"TMPDIR", (place.work / "tmp").native()},
                          {"INITRD", "No"},
                          {"LC_ALL", "C.UTF-8"},
+                         {"LANGUAGE", ""},  // would count beside it, and what fails is read in English
                          {"DEBIAN_FRONTEND", "noninteractive"}};
   const char* path = std::getenv("PATH");
   command.environment["PATH"] = fmt::format("{}:/usr/sbin:/sbin", path != nullptr ? path : "/usr/bin:/bin");

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "base/testing/fake_command_runner.h"
+#include "nodeimage/apt.h"
 
 namespace bridgehead::nodeimage {
 namespace {
@@ -51,7 +53,12 @@ TEST(AptTrouble, NamesTheBrokenPackageAndTheFullDisk) {
                         "E: Sub-process /usr/bin/dpkg returned an error code (1)\nE: run_chroot failed\n"),
             "dpkg can't install broken");
   EXPECT_EQ(apt_trouble("dpkg: error processing archive /a/b.deb (--unpack):\n cannot copy: No space left on device\n"),
-            "dpkg can't install /a/b.deb");
+            "no space is left on the disk")
+      << "the reason, not what it hit";
+  EXPECT_EQ(apt_trouble("W: GPG error: http://m.test bookworm InRelease: Couldn't create temporary file\n"
+                        "E: Failed to fetch http://m.test/x.deb  Error writing to file - write (28: No space left on "
+                        "device)\nE: The repository 'http://m.test bookworm InRelease' is not signed.\n"),
+            "no space is left on the disk");
   EXPECT_EQ(apt_trouble("tar: ./x: Cannot write: No space left on device\nE: tar failed\n"),
             "no space is left on the disk");
 }
@@ -63,6 +70,19 @@ TEST(AptTrouble, IsOneLineWhateverIsSaid) {
   const auto longest = apt_trouble("E: Unable to locate package " + std::string(4000, 'x'));
   EXPECT_LE(longest.size(), 200U);
   EXPECT_THAT(longest, EndsWith("..."));
+}
+
+TEST(AptTrouble, WhatIsReadIsEnglishAndAFailureIsNotTheCallersFault) {
+  const auto directory = TemporaryDirectory::create();
+  ASSERT_TRUE(directory);
+  bridgehead::testing::FakeCommandRunner runner;
+  runner.answers = {CommandOutput{}, CommandOutput{.exit_code = 100, .err = "E: Unable to locate package nginxx\n"}};
+  const auto planned = planned_packages(runner, {}, {}, {}, directory->path() / "state", directory->path() / "log");
+  ASSERT_FALSE(planned);
+  EXPECT_EQ(planned.error().code, ErrorCode::io_error);
+  EXPECT_THAT(planned.error().message, HasSubstr("no apt source has the package nginxx"));
+  ASSERT_EQ(runner.commands.size(), 2U);
+  for (const auto& command : runner.commands) EXPECT_EQ(command.environment.at("LC_ALL"), "C") << command.describe();
 }
 
 TEST(AptTrouble, TheWholeOutputIsKept) {

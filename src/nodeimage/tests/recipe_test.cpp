@@ -165,6 +165,7 @@ TEST(DebianTree, CommandNamesPackagesExclusionsAndSources) {
                     Contains("--dpkgopt=path-exclude=/usr/share/doc/*"),
                     Contains("--aptopt=Acquire::http::Proxy \"http://p:1\";")));
   EXPECT_EQ(command.environment.at("INITRD"), "No");
+  EXPECT_EQ(command.environment.at("LANGUAGE"), "") << "its words are read";
 }
 
 }  // namespace
