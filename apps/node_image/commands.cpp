@@ -18,7 +18,21 @@ using Steady = std::chrono::steady_clock;
 
 double seconds_since(Steady::time_point start) { return std::chrono::duration<double>(Steady::now() - start).count(); }
 
+// What an initramfs of ours is made of; one that the tree brings needs neither.
+Status check_programs(const Options& options) {
+  if (!options.initramfs.empty()) return {};
+  for (const auto& [name, program] : {std::pair{"--init", options.init}, std::pair{"--busybox", options.busybox}}) {
+    std::error_code ignored;
+    if (fs::is_regular_file(program, ignored)) continue;
+    return fail_with_hint(ErrorCode::invalid_argument,
+                          fmt::format("{}: there is no program '{}'", name, program.native()),
+                          "Name the static bridgehead-init and a static busybox.");
+  }
+  return {};
+}
+
 Result<nodeimage::InitramfsMaker> initramfs_maker(const Options& options, const std::string& role) {
+  if (auto good = check_programs(options); !good) return forward(good);
   netboot::InitramfsRequest request;
   request.init = options.init;
   request.busybox = options.busybox;
@@ -27,14 +41,6 @@ Result<nodeimage::InitramfsMaker> initramfs_maker(const Options& options, const 
   auto nics = netboot::parse_nic_drivers(options.nics);
   if (!nics) return forward(nics);
   request.nics = *nics;
-  for (const auto& [name, program] : {std::pair{"--init", request.init}, std::pair{"--busybox", request.busybox}}) {
-    std::error_code ignored;
-    if (!fs::is_regular_file(program, ignored)) {
-      return fail_with_hint(ErrorCode::invalid_argument,
-                            fmt::format("{}: there is no program '{}'", name, program.native()),
-                            "Name the static bridgehead-init and a static busybox.");
-    }
-  }
   return [request, given = options.initramfs](const fs::path& tree,
                                               const fs::path& output) mutable -> Result<nodeimage::InitramfsSummary> {
     request.tree = tree;

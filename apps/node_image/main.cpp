@@ -17,7 +17,6 @@ void add_output(CLI::App& command, Options& options) {
       ->required()
       ->type_name("DIR");
   command.add_option("--init", options.init, "Static program that becomes the initramfs' /init (bridgehead-init)")
-      ->required()
       ->type_name("FILE");
   command.add_option("--busybox", options.busybox, "Static busybox")->capture_default_str()->type_name("FILE");
   command.add_option("--nics", options.nics, "NIC drivers of the initramfs: 'servers', 'all', or names")

@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
 #include "base/result.h"
 
 namespace bridgehead::netboot {
@@ -10,6 +14,35 @@ namespace {
 
 constexpr std::size_t kCpioAlignment = 4;
 constexpr std::size_t kCpioBlock = 512;
+constexpr std::string_view kTrailer = "TRAILER!!!";
+// Where "newc" has what, in its 110 bytes.
+constexpr std::size_t kHeaderSize = 110;
+constexpr std::size_t kFileSizeAt = 54;
+constexpr std::size_t kNameSizeAt = 94;
+
+std::size_t aligned(std::size_t size) { return (size + kCpioAlignment - 1) / kCpioAlignment * kCpioAlignment; }
+
+std::optional<std::size_t> field(std::string_view header, std::size_t at) {
+  std::uint32_t value = 0;
+  const char* const end = header.data() + at + 8;
+  const auto [last, error] = std::from_chars(header.data() + at, end, value, 16);
+  if (error != std::errc() || last != end) return std::nullopt;
+  return value;
+}
+
+// The name of the entry that `bytes` begins with, which is taken off; nothing where there is none.
+std::optional<std::string_view> take_entry(std::string_view& bytes) {
+  const bool newc = bytes.starts_with("070701") || bytes.starts_with("070702");
+  if (!newc || bytes.size() < kHeaderSize) return std::nullopt;
+  const auto name_size = field(bytes, kNameSizeAt);
+  const auto file_size = field(bytes, kFileSizeAt);
+  if (!name_size || !file_size || *name_size == 0) return std::nullopt;
+  const auto content_at = aligned(kHeaderSize + *name_size);
+  if (content_at > bytes.size() || *file_size > bytes.size() - content_at) return std::nullopt;
+  const auto name = bytes.substr(kHeaderSize, *name_size - 1);
+  bytes.remove_prefix(std::min(aligned(content_at + *file_size), bytes.size()));
+  return name;
+}
 
 void pad_to(std::string& bytes, std::size_t alignment) {
   bytes.resize((bytes.size() + alignment - 1) / alignment * alignment, '\0');
@@ -67,9 +100,24 @@ std::string CpioArchive::bytes() const {
     append_entry(bytes, {++inode, entry.mode, S_ISDIR(entry.mode) ? 2U : 1U, entry.major, entry.minor}, path,
                  entry.content);
   }
-  append_entry(bytes, {}, "TRAILER!!!", {});
+  append_entry(bytes, {}, kTrailer, {});
   pad_to(bytes, kCpioBlock);
   return bytes;
+}
+
+CpioNames names_in_cpio(std::string_view bytes) {
+  CpioNames found;
+  while (auto name = take_entry(bytes)) {
+    if (*name == kTrailer) {
+      bytes.remove_prefix(std::min(bytes.find_first_not_of('\0'), bytes.size()));
+      continue;
+    }
+    if (name->starts_with("./")) name->remove_prefix(2);
+    if (name->starts_with('/')) name->remove_prefix(1);
+    found.names.push_back(*name);
+  }
+  found.rest = bytes;
+  return found;
 }
 
 }  // namespace bridgehead::netboot

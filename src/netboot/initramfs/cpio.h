@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace bridgehead::netboot {
 
@@ -29,5 +31,13 @@ class CpioArchive {
 
   std::map<std::string, Entry> entries_;  // a directory sorts before what it holds
 };
+
+// The names in the archives that stand one after the other at the beginning of `bytes`, without a leading "/" or "./";
+// `rest` is what follows them and their padding. Where one is damaged its names end, and `rest` begins there.
+struct CpioNames {
+  std::vector<std::string_view> names;
+  std::string_view rest;
+};
+CpioNames names_in_cpio(std::string_view bytes);
 
 }  // namespace bridgehead::netboot

@@ -1,8 +1,10 @@
 // An initramfs that the tree brings: copied, with the same look at the kernel as for one of ours.
 #include <algorithm>
+#include <set>
 
 #include "base/file.h"
 #include "netboot/initramfs/compression.h"
+#include "netboot/initramfs/cpio.h"
 #include "netboot/initramfs/initramfs.h"
 #include "netboot/initramfs/kernel.h"
 #include "netboot/initramfs/tree.h"
@@ -15,18 +17,7 @@ using namespace std::string_view_literals;
 constexpr Bytes kLargest = 256_MiB;
 constexpr Bytes kLargestUnpacked = 768_MiB;
 constexpr auto kProgram = "bin/bridgehead-init"sv;
-
-// What follows the archives that aren't compressed: microcode for the processor stands first, in one of its own.
-std::string_view after_plain_archives(std::string_view bytes) {
-  constexpr auto last = "TRAILER!!!"sv;
-  while (bytes.starts_with("070701")) {
-    const auto end = bytes.find(last);
-    if (end == std::string_view::npos) return {};
-    bytes.remove_prefix(end + last.size());
-    bytes.remove_prefix(std::min(bytes.find_first_not_of('\0'), bytes.size()));
-  }
-  return bytes;
-}
+constexpr auto kModules = "lib/modules/"sv;
 
 // None where it is one that we don't read.
 std::optional<InitramfsCompression> compression_by_content(std::string_view bytes) {
@@ -39,28 +30,60 @@ std::optional<InitramfsCompression> compression_by_content(std::string_view byte
   return std::nullopt;
 }
 
-// Without our program in it, machines would end at dracut's question for a root, and nobody would hear of it.
-Status look_into(std::string_view bytes, const std::string& file, InitramfsReport& report) {
-  const auto compressed = after_plain_archives(bytes);
-  const auto compression = compression_by_content(compressed);
-  if (!compression) {
-    report.warnings.push_back(fmt::format(
-        "{} is compressed by neither gzip, xz nor zstd: whether bridgehead-init is in it wasn't looked at.", file));
-    return {};
+// What is in an initramfs, as far as it can be read.
+struct Contents {
+  std::optional<InitramfsCompression> compression;
+  Bytes unpacked_size;
+  bool has_program = false;
+  std::set<std::string> kernels;  // whose modules it has
+};
+
+void note_names(const std::vector<std::string_view>& names, Contents& contents) {
+  for (auto name : names) {
+    contents.has_program = contents.has_program || name.ends_with(kProgram);
+    if (name.starts_with("usr/")) name.remove_prefix(4);
+    if (!name.starts_with(kModules)) continue;
+    name.remove_prefix(kModules.size());
+    contents.kernels.emplace(name.substr(0, name.find('/')));
   }
-  report.compression = *compression;
-  const auto unpacked = decompress(compressed, *compression, kLargestUnpacked, file);
+}
+
+// Microcode for the processor stands first, in an archive of its own that isn't compressed.
+Result<Contents> look_into(std::string_view bytes, const std::string& file) {
+  Contents contents;
+  const auto plain = names_in_cpio(bytes);
+  note_names(plain.names, contents);
+  contents.compression = compression_by_content(plain.rest);
+  if (!contents.compression) return contents;
+  const auto unpacked = decompress(plain.rest, *contents.compression, kLargestUnpacked, file);
   if (!unpacked) return forward(unpacked);
-  report.unpacked_size = Bytes(std::max(unpacked->size(), bytes.size()));
-  if (unpacked->find(kProgram) != std::string::npos || bytes.find(kProgram) != std::string::npos) return {};
+  note_names(names_in_cpio(*unpacked).names, contents);
+  contents.unpacked_size = Bytes(std::max(unpacked->size(), bytes.size()));
+  return contents;
+}
+
+// Without our program in it, machines would end at dracut's question for a root, and nobody would hear of it.
+Status check_program(const Contents& contents, const std::string& file) {
+  if (contents.has_program || !contents.compression) return {};
   return fail_with_hint(
       ErrorCode::failed_precondition, fmt::format("{} has no bridgehead-init in it, so it can't boot a node", file),
       "Make it in the tree with our dracut module: dracut --no-hostonly --add bridgehead FILE VERSION "
       "(docs/netboot.md).");
 }
 
-// The kernel that the file's name has: "initramfs-6.1.0-9-amd64.img"; of several the longest.
-std::string version_in(const std::string& file, const std::vector<std::string>& versions) {
+// The kernel whose modules are in it; where there are none to tell by (all that is needed is built in, or the
+// compression is one that we don't read), the one that the file's name has, of several the longest; "" = no hint.
+Result<std::string> kernel_of(const Contents& contents, const std::string& file,
+                              const std::vector<std::string>& versions) {
+  for (const auto& version : versions) {  // the newest first
+    if (contents.kernels.contains(version)) return version;
+  }
+  if (!contents.kernels.empty()) {
+    return fail_with_hint(ErrorCode::failed_precondition,
+                          fmt::format("{} has the modules of the kernel {}, which isn't in the tree ({})", file,
+                                      fmt::join(contents.kernels, ", "), fmt::join(versions, ", ")),
+                          "Make it for a kernel of the tree: dracut --no-hostonly --add bridgehead FILE VERSION.");
+  }
   std::string found;
   for (const auto& version : versions) {
     if (version.size() > found.size() && file.find(version) != std::string::npos) found = version;
@@ -74,26 +97,36 @@ Result<InitramfsReport> take_initramfs(InitramfsRequest request, const std::stri
                                        const std::filesystem::path& output) {
   const auto tree = RootTree::open(request.tree);
   if (!tree) return forward(tree);
+  const auto bytes = tree->read(file, kLargest);
+  if (!bytes) return forward(bytes);
+  const auto contents = look_into(*bytes, file);
+  if (!contents) return forward(contents);
+  if (auto good = check_program(*contents, file); !good) return forward(good);
   if (request.kernel_version.empty()) {
     const auto newest = find_kernel(*tree, {});
     if (!newest) return forward(newest);
-    request.kernel_version = version_in(file, newest->found);
+    auto version = kernel_of(*contents, file, newest->found);
+    if (!version) return forward(version);
+    request.kernel_version = std::move(*version);
   }
   const auto checked = check_kernel(request);
   if (!checked) return forward(checked);
   if (auto good = checked->status(); !good) return forward(good);
-  const auto bytes = tree->read(file, kLargest);
-  if (!bytes) return forward(bytes);
 
   InitramfsReport report;
   report.kernel_version = checked->version;
   report.kernel = checked->kernel;
   report.file = output;
   report.size = Bytes(bytes->size());
+  report.unpacked_size = contents->unpacked_size;
+  report.compression = contents->compression.value_or(InitramfsCompression::none);
   for (const auto& finding : checked->findings) {
     report.warnings.push_back(fmt::format("{}. {}", finding.message, finding.hint));
   }
-  if (auto good = look_into(*bytes, file, report); !good) return forward(good);
+  if (!contents->compression) {
+    report.warnings.push_back(fmt::format(
+        "{} is compressed by neither gzip, xz nor zstd: whether bridgehead-init is in it wasn't looked at.", file));
+  }
   if (auto written = write_file_atomic(output, *bytes, 0644); !written) return forward(written);
   return report;
 }

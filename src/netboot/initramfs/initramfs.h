@@ -107,9 +107,10 @@ struct InitramfsReport {
 Result<InitramfsReport> build_initramfs(const InitramfsRequest& request, const std::filesystem::path& output);
 
 // Instead of making one: `file` of the tree, which dracut has made there with our module in it (boot/dracut), copied to
-// `output` as it is. Its kernel is the request's, else the one whose version stands in the file's name, else the
-// newest; init, busybox and what else is for making one aren't looked at. failed_precondition, too, where
-// bridgehead-init isn't in it.
+// `output` as it is. Its kernel is the request's, else the one whose modules are in it, else the one whose version
+// stands in the file's name, else the newest; init, busybox and what else is for making one aren't looked at.
+// failed_precondition, too, where bridgehead-init isn't in it, or where its modules are of a kernel that the tree
+// doesn't have.
 Result<InitramfsReport> take_initramfs(InitramfsRequest request, const std::string& file,
                                        const std::filesystem::path& output);
 

@@ -9,8 +9,9 @@ namespace bridgehead::netboot {
 
 KernelCheck check(const Kernel& kernel, const ModuleIndex& index, const InitramfsRequest& request);
 
-// The NIC drivers of the request that the kernel has, as modules or built in; sorted.
+// Whether a module with this path is a driver of Ethernet NICs.
 bool is_ethernet_driver(const std::string& path);
+// The NIC drivers of the request that the kernel has, as modules or built in; sorted.
 std::vector<std::string> available_nic_drivers(const ModuleIndex& index, const NicDrivers& wanted);
 
 // The best that the kernel unpacks; without its configuration xz, which all distributions' kernels do.
