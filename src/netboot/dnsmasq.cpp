@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/users.h"
 #include "netboot/boot_values.h"
 
 namespace bridgehead::netboot {
@@ -153,7 +153,7 @@ pxe-service=tag:!ipxe,tag:!{1},BC_EFI,Bridgehead,snponly.efi,{2}
 Status check_reservation(const DnsmasqPlan& plan, const Reservation& reservation) {
   if (auto mac = canonical_mac(reservation.mac); !mac) return forward(mac);
   if (!reservation.hostname.empty()) {
-    if (auto good = check_hostname(reservation.hostname); !good) return good;
+    if (auto good = check_reserved_hostname(reservation.hostname); !good) return good;
   }
   if (reservation.address.empty()) return {};
   const auto address = ipv4_number(reservation.address);
@@ -189,15 +189,11 @@ Status make_leases_file(const std::filesystem::path& path) {
   auto file = open_file(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (!file) return forward(file);
   if (::geteuid() != 0) return {};
-  passwd entry{};
-  passwd* found = nullptr;
-  char buffer[4096];
-  ::getpwnam_r(std::string(kUser).c_str(), &entry, buffer, sizeof buffer, &found);
-  if (found == nullptr) {
-    return fail_with_hint(ErrorCode::failed_precondition, fmt::format("there is no user {}", kUser),
-                          "install the package dnsmasq-base");
+  const auto user = find_user(std::string(kUser));
+  if (!user) {
+    return fail_with_hint(ErrorCode::failed_precondition, user.error().message, "install the package dnsmasq-base");
   }
-  if (::fchown(file->get(), entry.pw_uid, entry.pw_gid) != 0) return fail_errno(errno, path.string());
+  if (::fchown(file->get(), user->id, user->group) != 0) return fail_errno(errno, path.string());
   return {};
 }
 
@@ -233,7 +229,7 @@ interface={0}
 except-interface=lo
 bind-dynamic
 no-ping
-dhcp-lease-max=20000
+dhcp-lease-max=65536
 log-dhcp
 enable-tftp={0}
 tftp-root={1}
@@ -243,6 +239,18 @@ tftp-max=500
                                  plan.interface, plan.tftp_root.string());
   text += plan.mode == model::NetbootMode::full ? full_mode(plan) : proxy_mode(plan);
   return text;
+}
+
+Status check_reserved_hostname(const std::string& name) {
+  if (auto good = check_hostname(name); !good) return good;
+  const auto word = lower_case(name);
+  const auto digits = std::min(word.find_first_not_of("0123456789"), word.size());
+  const auto unit = std::string_view(word).substr(digits);
+  const bool time =
+      digits > 0 &&
+      (unit.empty() || (unit.size() == 1 && std::string_view("wdhms").find(unit[0]) != std::string_view::npos));
+  if (word != "ignore" && word != "infinite" && !time) return {};
+  return fail(ErrorCode::invalid_argument, "dnsmasq would not take '{}' for a host name", name);
 }
 
 Result<std::string> dnsmasq_reservations(const DnsmasqPlan& plan, const std::vector<Reservation>& reservations) {
@@ -279,7 +287,8 @@ Result<std::string> dnsmasq_reservations(const DnsmasqPlan& plan, const std::vec
 Command dnsmasq_command(const DnsmasqPlan& plan) {
   return {.program = "dnsmasq",
           .arguments = {"--keep-in-foreground", "--conf-file=" + plan.config_file().string(), "--log-facility=-",
-                        "--pid-file="}};
+                        "--pid-file="},
+          .environment = {{"LC_ALL", "C"}}};  // its log is read (SightingReader)
 }
 
 Command advertised_address_command(const DnsmasqPlan& plan) {

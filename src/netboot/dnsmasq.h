@@ -61,6 +61,10 @@ Result<std::string> dnsmasq_config(const DnsmasqPlan& plan);
 // appears twice; in full mode also an address outside of our network or equal to ours.
 Result<std::string> dnsmasq_reservations(const DnsmasqPlan& plan, const std::vector<Reservation>& reservations);
 
+// Whether a reservation's host name is one for dnsmasq, too: a label (RFC 1123) that it doesn't take for a keyword
+// ("ignore", "infinite") or for the time of a lease ("10", "5m"). invalid_argument says which.
+Status check_reserved_hostname(const std::string& name);
+
 // dnsmasq in the foreground, logging to stderr.
 Command dnsmasq_command(const DnsmasqPlan& plan);
 // Service "dnsmasq" for base/supervisor.h: as the user `dnsmasq` with the capabilities that it needs.

@@ -1,19 +1,9 @@
 #include "provision/reservations.h"
 
-#include <algorithm>
-
+#include "netboot/dnsmasq.h"
 #include "reconcile/commands/netboot.h"
 
 namespace bridgehead::provision {
-namespace {
-
-bool is_host_label(std::string_view name) {
-  return name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-         });
-}
-
-}  // namespace
 
 std::vector<model::BootReservation> reservations(const state::Inventory& inventory,
                                                  const model::NetbootSettings& settings) {
@@ -23,9 +13,11 @@ std::vector<model::BootReservation> reservations(const state::Inventory& invento
     if (!machine) continue;
     const auto profile = reconcile::find_profile(inventory, machine->profile);
     const bool fits = reconcile::can_be_reserved(settings, machine->address);
+    // A name that isn't fit for DHCP reaches the machine by its boot plan.
+    const bool named = netboot::check_reserved_hostname(node->value.name).has_value();
     result.push_back({.mac = machine->mac,
                       .address = fits ? machine->address : "",
-                      .hostname = is_host_label(node->value.name) ? node->value.name : "",
+                      .hostname = named ? node->value.name : "",
                       .method = profile ? profile->method : model::BootMethod::ipxe});
   }
   return result;

@@ -101,6 +101,11 @@ TEST(Dnsmasq, Reservations) {
   EXPECT_TRUE(refused({{"52:54:00:00:00:01", "10.20.0.1", ""}})) << "ours";
   EXPECT_TRUE(refused({{"52:54:00:00:00:01", "10.21.0.1", ""}}));
   EXPECT_TRUE(refused({{"52:54:00:00:00:01", "", "a,ignore"}}));
+  for (const char* name : {"ignore", "Infinite", "10", "5m", "12H", "7w"}) {
+    EXPECT_TRUE(refused({{"52:54:00:00:00:01", "", name}})) << name << " means something else to dnsmasq";
+    EXPECT_FALSE(check_reserved_hostname(name)) << name;
+  }
+  for (const char* name : {"ignore1", "10x", "5mm", "m5", "h", "rack-10"}) EXPECT_TRUE(check_reserved_hostname(name));
   EXPECT_TRUE(refused({{"52:54:00:00:00:01,*", "", "a"}}));
   EXPECT_TRUE(refused({{"52:54:00:00:00:01", "", "a\nb"}}));
   EXPECT_TRUE(refused({{"53:54:00:00:00:01", "", "a"}})) << "a group's address";
@@ -113,6 +118,7 @@ TEST(Dnsmasq, Command) {
   EXPECT_EQ(dnsmasq_command(full_plan()).describe(),
             "dnsmasq --keep-in-foreground --conf-file=/run/bridgehead/dnsmasq/dnsmasq.conf --log-facility=- "
             "--pid-file=");
+  EXPECT_EQ(dnsmasq_command(full_plan()).environment.at("LC_ALL"), "C") << "its log is read";
 }
 
 TEST(Dnsmasq, LogLines) {

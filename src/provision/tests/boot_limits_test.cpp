@@ -89,6 +89,7 @@ TEST_F(ProvisionTest, WhatDoesNotFitIsLeftOutOfItsOwnReservation) {
   add("name_of_no_host", "52:54:00:aa:bb:03", "10.77.0.13");
   add("Upper.case", "52:54:00:aa:bb:04", "10.77.0.14");
   add(std::string(64, 'x'), "52:54:00:aa:bb:05", "10.77.0.15");
+  add("5m", "52:54:00:aa:bb:06", "10.77.0.16");
   model::Node local;  // doesn't boot over the network
   local.id = make_id<model::NodeId>(random_);
   local.name = "local";
@@ -102,7 +103,8 @@ TEST_F(ProvisionTest, WhatDoesNotFitIsLeftOutOfItsOwnReservation) {
                                                       {"52:54:00:aa:bb:02", " of-another-network"},
                                                       {"52:54:00:aa:bb:03", "10.77.0.13 "},
                                                       {"52:54:00:aa:bb:04", "10.77.0.14 "},
-                                                      {"52:54:00:aa:bb:05", "10.77.0.15 "}}));
+                                                      {"52:54:00:aa:bb:05", "10.77.0.15 "},
+                                                      {"52:54:00:aa:bb:06", "10.77.0.16 "}}));
   netboot::DnsmasqPlan plan;
   plan.mode = model::NetbootMode::full;
   plan.address = "10.77.0.1/24";
