@@ -1,12 +1,12 @@
 // bridgehead-netboot: what boots machines over the network and needs root, for a manager that isn't. Command line,
 // logging, wiring, signals, exit code.
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "base/users.h"
 #include "boot_services/boot_services_server.h"
 #include "boot_services/local_boot_services.h"
 #include "manager/config.h"
@@ -26,16 +26,13 @@ constexpr char manager_user[] = "bridgehead";
 // Root, and the manager's user if there is one.
 Result<boot_services::ServerOptions> server_options(const manager::NetbootConfig& config) {
   boot_services::ServerOptions options{.socket = config.socket, .group = {}, .callers = {0}};
-  passwd entry{};
-  passwd* found = nullptr;
-  char buffer[4096];
-  ::getpwnam_r(manager_user, &entry, buffer, sizeof buffer, &found);
-  if (found == nullptr) {
-    return fail_with_hint(ErrorCode::failed_precondition, fmt::format("there is no user {}", manager_user),
+  const auto user = find_user(manager_user);
+  if (!user) {
+    return fail_with_hint(ErrorCode::failed_precondition, user.error().message,
                           "It comes with the package bridgehead-manager, and with tools/quickstart.");
   }
-  options.group = entry.pw_gid;
-  options.callers.insert(entry.pw_uid);
+  options.group = user->group;
+  options.callers.insert(user->id);
   return options;
 }
 

@@ -28,8 +28,9 @@ class BootServices {
   // Before the first apply(); replaces the one before. An empty one: nobody listens any more.
   virtual void listen(Listener listener) = 0;
 
-  // Brings the plan about, as far as it goes, and says how each part is. The same again changes nothing.
-  virtual Result<model::ServingStatus> apply(const model::ServingPlan& plan) = 0;
+  // Brings the plan about, as far as it goes, and says how each part is. The same again changes nothing. One after the
+  // other; one that is stopped before its turn is cancelled, so that an old plan never comes after a newer one.
+  virtual Result<model::ServingStatus> apply(const model::ServingPlan& plan, std::stop_token stop) = 0;
   virtual Result<model::ServingStatus> status() const = 0;
 
   // Asks on the plan's segment, which takes some seconds; with a plan that isn't NetbootMode::full: none.
@@ -39,7 +40,8 @@ class BootServices {
   // Errors: permission_denied (a path outside of the import directories), cancelled, and those of nodeimage.
   virtual Result<model::NodeImage> make_image(const model::NodeImageOrder& order, const ProgressSink& progress,
                                               std::stop_token stop) = 0;
-  // The caller knows that no machine boots or runs from it. Missing is success.
+  // The caller knows that no machine boots or runs from it. Missing is success. Waits for an image that is being made:
+  // afterwards the one of a call that was cancelled is gone for good.
   virtual Status remove_image(const model::NodeImageId& id) = 0;
   virtual Result<model::NodeImageDifference> compare_images(const model::NodeImageComparison& comparison) const = 0;
 };

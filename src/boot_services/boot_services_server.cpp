@@ -3,12 +3,11 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "base/file.h"
+#include "base/unix_socket.h"
 #include "boot_services/messages.h"
 #include "model/codec.h"
 #include "netboot/boot_values.h"
@@ -33,15 +32,11 @@ Status make_place(const ServerOptions& options) {
 }
 
 Result<UniqueFd> open_socket(const ServerOptions& options) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (options.socket.native().size() >= sizeof address.sun_path) {
-    return fail(ErrorCode::invalid_argument, "the path {} is too long for a socket", options.socket.string());
-  }
-  std::strncpy(address.sun_path, options.socket.c_str(), sizeof address.sun_path - 1);
+  const auto address = unix_address(options.socket);
+  if (!address) return forward(address);
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno(errno, "socket");
-  const bool bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+  const bool bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0 &&
                      (!options.group || ::chown(options.socket.c_str(), 0, *options.group) == 0) &&
                      ::chmod(options.socket.c_str(), 0660) == 0 && ::listen(fd.get(), kConnections) == 0;
   if (!bound) return fail_errno(errno, options.socket.string());
@@ -148,18 +143,23 @@ void BootServicesServer::serve(FrameStream& stream, const std::stop_token& stop)
   const CancelledByCaller cancelled(stream, stop);
   if ((*request)->kind == "watch") return tell_news(stream, cancelled.token());
   const auto result = carry_out(**request, stream, cancelled.token());
+  // Given up because the server stops: the caller didn't ask for that, so he hears no answer and asks the next server.
+  if (!result && stop.stop_requested()) return;
   if (!result && result.error().code == ErrorCode::invalid_argument) {
     log::warning(helper_call_refused, "{}: {}", netboot::printable((*request)->kind), result.error().message);
   }
   // Who has gone meanwhile asks again.
-  (void)stream.send(result ? Frame{"result", *result} : Frame{"error", error_payload(result.error())});
+  const auto sent = stream.send(result ? Frame{"result", *result} : Frame{"error", error_payload(result.error())});
+  if (!sent && sent.error().code == ErrorCode::resource_exhausted) {
+    (void)stream.send({"error", error_payload(sent.error())});
+  }
 }
 
 Result<std::string> BootServicesServer::carry_out(const Frame& request, FrameStream& stream,
                                                   const std::stop_token& stop) {
   const auto& [kind, payload] = request;
   if (kind == "apply") {
-    return answer<model::ServingPlan>(payload, [&](const auto& plan) { return services_.apply(plan); });
+    return answer<model::ServingPlan>(payload, [&](const auto& plan) { return services_.apply(plan, stop); });
   }
   if (kind == "status") return encoded(services_.status());
   if (kind == "foreign-dhcp") return encoded(services_.foreign_dhcp_servers(stop));

@@ -31,7 +31,7 @@ class BootServicesServer {
  public:
   // One at a time for a socket: the caller sees to that. It takes over `services`' listener.
   static Result<std::unique_ptr<BootServicesServer>> start(const ServerOptions& options, BootServices& services);
-  ~BootServicesServer();  // calls that run are cancelled
+  ~BootServicesServer();  // calls that run are given up; their callers hear no answer and ask again
 
  private:
   // Of one "watch": what it hasn't been told yet.

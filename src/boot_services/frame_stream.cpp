@@ -11,7 +11,6 @@ namespace bridgehead::boot_services {
 namespace {
 
 constexpr std::chrono::milliseconds kSlice{100};  // how soon a stop request is seen
-constexpr std::chrono::seconds kSendPatience{30};
 constexpr std::size_t kHeader = 5;
 
 tl::unexpected<Error> gone() { return fail(ErrorCode::unavailable, "the other side has gone"); }
@@ -54,7 +53,9 @@ Status FrameStream::send(const Frame& frame) {
     if (errno == EINTR) continue;
     if (errno != EAGAIN && errno != EWOULDBLOCK) return gone();
     pollfd waiting{socket_.get(), POLLOUT, 0};
-    if (::poll(&waiting, 1, static_cast<int>(std::chrono::milliseconds(kSendPatience).count())) == 0) {
+    if (::poll(&waiting, 1, static_cast<int>(std::chrono::milliseconds(send_patience_).count())) == 0) {
+      // What is sent next would be read as the rest of this frame.
+      ::shutdown(socket_.get(), SHUT_RDWR);
       return fail(ErrorCode::timeout, "the other side takes nothing");
     }
   }

@@ -32,9 +32,11 @@ class FrameStream {
   static constexpr std::size_t kLongestPayload = 64 << 20;
   static constexpr std::size_t kLongestKind = 32;
 
-  explicit FrameStream(UniqueFd socket) : socket_(std::move(socket)) {}
+  explicit FrameStream(UniqueFd socket, std::chrono::milliseconds send_patience = std::chrono::seconds(30))
+      : socket_(std::move(socket)), send_patience_(send_patience) {}
 
-  // unavailable: the other side has gone; timeout: it takes nothing.
+  // unavailable: the other side has gone; timeout: it takes nothing, and the stream has ended, since half a frame may
+  // have been sent; resource_exhausted: `frame` is too long, nothing was sent.
   Status send(const Frame& frame);
   // The next one; nothing at the deadline or when `stop` is requested. unavailable: the other side has gone;
   // data_corrupt: what came is no frame.
@@ -44,6 +46,7 @@ class FrameStream {
   Result<std::optional<Frame>> take();
 
   UniqueFd socket_;
+  const std::chrono::milliseconds send_patience_;
   std::mutex sending_;
   std::string received_;  // what came of the next frame
 };

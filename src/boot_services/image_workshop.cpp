@@ -11,12 +11,9 @@ namespace {
 
 constexpr std::chrono::milliseconds kLookAtStop{100};
 
-// Part of file names, so no more than these.
+// Part of file names.
 Status check_word(std::string_view what, const std::string& text) {
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789.-";
-  const bool good = !text.empty() && text.size() <= 63 && text[0] != '-' && text[0] != '.' &&
-                    text.find_first_not_of(kAllowed) == std::string::npos;
-  if (good) return {};
+  if (nodeimage::is_name_part(text)) return {};
   return fail(ErrorCode::invalid_argument, "'{}' is no {}: a-z, 0-9, '.' and '-', at most 63", netboot::printable(text),
               what);
 }
@@ -73,17 +70,24 @@ Result<model::NodeImage> ImageWorkshop::make(const model::NodeImageOrder& order,
   }
   // Made before, but whoever asked died before he heard of it.
   if (const auto there = images_.get(order.id)) return nodeimage::to_model(*there);
+  if (auto good = check_tools(order); !good) return forward(good);
+  auto staged = order.recipe.empty() ? import(order, progress, stop) : build(order, progress, stop);
+  if (!staged) return forward(staged);
+  const auto published = images_.publish(std::move(*staged), order.id, order.base, order.version);
+  if (!published) return forward(published);
+  return nodeimage::to_model(*published);
+}
+
+// What an initramfs of ours is made of; one that the tree brings needs neither.
+Status ImageWorkshop::check_tools(const model::NodeImageOrder& order) const {
+  if (!order.initramfs.empty()) return {};
   for (const auto& tool : {tools_.init, tools_.busybox}) {
     if (std::filesystem::exists(tool)) continue;
     return fail_with_hint(
         ErrorCode::failed_precondition, fmt::format("{} isn't there", tool.string()),
         "Install it (busybox-static, bridgehead-netboot), or name it in manager.toml: [netboot] init, busybox.");
   }
-  auto staged = order.recipe.empty() ? import(order, progress, stop) : build(order, progress, stop);
-  if (!staged) return forward(staged);
-  const auto published = images_.publish(std::move(*staged), order.id, order.base, order.version);
-  if (!published) return forward(published);
-  return nodeimage::to_model(*published);
+  return {};
 }
 
 Result<nodeimage::StagedImage> ImageWorkshop::build(const model::NodeImageOrder& order, const ProgressSink& progress,
@@ -153,6 +157,7 @@ nodeimage::InitramfsMaker ImageWorkshop::initramfs_maker(const model::NodeImageO
 }
 
 Status ImageWorkshop::remove(const model::NodeImageId& id) {
+  const std::lock_guard making(making_);  // one that was cancelled may just be published
   if (auto removed = images_.remove(id); !removed) return removed;
   const auto freed = images_.gc();
   return freed ? Status() : forward(freed);

@@ -39,6 +39,7 @@ class ImageWorkshop {
                                        std::stop_token stop);
   Result<nodeimage::StagedImage> import(const model::NodeImageOrder& order, const ProgressSink& progress,
                                         std::stop_token stop);
+  Status check_tools(const model::NodeImageOrder& order) const;
   Result<std::filesystem::path> allowed_source(const std::string& path) const;
   nodeimage::InitramfsMaker initramfs_maker(const model::NodeImageOrder& order) const;
 

@@ -24,7 +24,9 @@ class LocalBootServices final : public BootServices {
                                                          const Clock& clock, CommandRunner& runner);
 
   void listen(Listener listener) override { serving_.listen(std::move(listener)); }
-  Result<model::ServingStatus> apply(const model::ServingPlan& plan) override { return serving_.apply(plan); }
+  Result<model::ServingStatus> apply(const model::ServingPlan& plan, std::stop_token stop) override {
+    return serving_.apply(plan, stop);
+  }
   Result<model::ServingStatus> status() const override { return serving_.status(); }
   Result<model::ForeignDhcpServers> foreign_dhcp_servers(std::stop_token stop) override {
     return serving_.foreign_dhcp_servers(std::move(stop));

@@ -15,8 +15,10 @@ inline constexpr log::Message helper_caller_refused{
     "HELPER_CALLER_REFUSED", "A process that isn't the manager spoke to the netboot helper and was turned away."};
 inline constexpr log::Message helper_call_refused{
     "HELPER_CALL_REFUSED", "The manager asked the netboot helper for something that can't be; the text says what."};
-inline constexpr log::Message helper_away{
-    "HELPER_AWAY", "The netboot helper isn't there; machines that run go on, none can boot until it is back."};
+inline constexpr log::Message helper_away{"HELPER_AWAY",
+                                          "The netboot helper isn't there: no machine can boot, and nodes wait "
+                                          "whenever they read from a root by NBD or NFS, until "
+                                          "it is back."};
 inline constexpr log::Message helper_there{"HELPER_THERE", "The netboot helper answers; it gets the manager's plan."};
 
 }  // namespace bridgehead::boot_services

@@ -1,11 +1,8 @@
 #include "boot_services/remote_boot_services.h"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
-#include <cerrno>
-#include <cstring>
-
+#include "base/unix_socket.h"
 #include "boot_services/messages.h"
 #include "model/codec.h"
 
@@ -28,7 +25,9 @@ Error not_running() {
           "doesn't run: tools/quickstart."};
 }
 
-Error went_away() {
+// What FrameStream says, in words for people; anything but a helper that has gone stays what it is.
+Error of_stream(const Error& error) {
+  if (error.code != ErrorCode::unavailable) return error;
   return {ErrorCode::unavailable, "the netboot helper (bridgehead-netboot) ended in the middle of it",
           "It is started again by itself; see its log: journalctl -u bridgehead-netboot."};
 }
@@ -53,16 +52,9 @@ RemoteBootServices::RemoteBootServices(std::filesystem::path socket) : socket_(s
 RemoteBootServices::~RemoteBootServices() = default;
 
 Result<UniqueFd> RemoteBootServices::connect() const {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket_.native().size() >= sizeof address.sun_path) {
-    return fail(ErrorCode::invalid_argument, "the path {} is too long for a socket", socket_.string());
-  }
-  std::strncpy(address.sun_path, socket_.c_str(), sizeof address.sun_path - 1);
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return fail_errno(errno, "socket");
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
-  if (errno == EACCES || errno == EPERM) {
+  auto fd = connect_unix(socket_, SOCK_NONBLOCK);
+  if (fd || fd.error().code == ErrorCode::invalid_argument) return fd;
+  if (fd.error().code == ErrorCode::permission_denied) {
     return fail_with_hint(ErrorCode::permission_denied,
                           fmt::format("the manager's user may not speak to the netboot helper at {}", socket_.string()),
                           "Run the manager as the user bridgehead, as its package does.");
@@ -72,18 +64,19 @@ Result<UniqueFd> RemoteBootServices::connect() const {
 
 // One connection. After a stop request what the helper says still counts: it may have been done just then.
 Result<std::string> RemoteBootServices::ask(const Call& call) const {
+  if (call.stop.stop_requested()) return fail(ErrorCode::cancelled, "it was cancelled before it began");
   auto connected = connect();
   if (!connected) return forward(connected);
   FrameStream stream(std::move(*connected));
-  if (auto sent = stream.send({call.kind, call.payload}); !sent) return fail(went_away());
+  if (auto sent = stream.send({call.kind, call.payload}); !sent) return fail(of_stream(sent.error()));
   auto deadline = Steady::now() + call.patience;
   bool cancelled = false;
   while (true) {
     const auto frame = stream.receive(deadline, cancelled ? std::stop_token() : call.stop);
-    if (!frame) return fail(went_away());
+    if (!frame) return fail(of_stream(frame.error()));
     if (!*frame && call.stop.stop_requested() && !std::exchange(cancelled, true)) {
       deadline = Steady::now() + kCancelPatience;
-      if (auto sent = stream.send({"cancel", ""}); !sent) return fail(went_away());
+      if (auto sent = stream.send({"cancel", ""}); !sent) return fail(of_stream(sent.error()));
     } else if (!*frame && cancelled) {
       return fail(ErrorCode::cancelled, "it was cancelled, but the netboot helper has not given up yet");
     } else if (!*frame) {
@@ -100,8 +93,8 @@ Result<std::string> RemoteBootServices::ask(const Call& call) const {
   }
 }
 
-Result<model::ServingStatus> RemoteBootServices::apply(const model::ServingPlan& plan) {
-  return decoded<model::ServingStatus>(ask({"apply", model::encode(plan), kApplyPatience}));
+Result<model::ServingStatus> RemoteBootServices::apply(const model::ServingPlan& plan, std::stop_token stop) {
+  return decoded<model::ServingStatus>(ask({"apply", model::encode(plan), kApplyPatience, {}, std::move(stop)}));
 }
 
 Result<model::ServingStatus> RemoteBootServices::status() const {
@@ -150,10 +143,10 @@ Status RemoteBootServices::watch_once(const std::stop_token& stop, bool& was_the
   auto connected = connect();
   if (!connected) return forward(connected);
   FrameStream stream(std::move(*connected));
-  if (auto sent = stream.send({"watch", ""}); !sent) return fail(went_away());
+  if (auto sent = stream.send({"watch", ""}); !sent) return fail(of_stream(sent.error()));
   while (!stop.stop_requested()) {
     const auto frame = stream.receive(Steady::now() + kLookAgain, stop);
-    if (!frame) return fail(went_away());
+    if (!frame) return fail(of_stream(frame.error()));
     if (!*frame) continue;
     if ((*frame)->kind == "error") return fail(error_of((*frame)->payload));
     if ((*frame)->kind == "watching") {

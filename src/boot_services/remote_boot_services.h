@@ -18,7 +18,7 @@ class RemoteBootServices final : public BootServices {
   ~RemoteBootServices() override;
 
   void listen(Listener listener) override;
-  Result<model::ServingStatus> apply(const model::ServingPlan& plan) override;
+  Result<model::ServingStatus> apply(const model::ServingPlan& plan, std::stop_token stop) override;
   Result<model::ServingStatus> status() const override;
   Result<model::ForeignDhcpServers> foreign_dhcp_servers(std::stop_token stop) override;
   Result<model::NodeImage> make_image(const model::NodeImageOrder& order, const ProgressSink& progress,

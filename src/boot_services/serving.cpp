@@ -15,7 +15,8 @@
 namespace bridgehead::boot_services {
 namespace {
 
-constexpr std::size_t kMostMachines = 20'000;
+// Of the cluster, and of the strangers that the manager keeps a record of.
+constexpr std::size_t kMostMachines = 65'536;
 constexpr std::size_t kMostImages = 1000;
 constexpr std::size_t kLongestLoaderFile = 64 * 1024;
 
@@ -23,7 +24,17 @@ constexpr std::size_t kLongestLoaderFile = 64 * 1024;
 constexpr std::pair<std::string_view, std::string_view> kPrograms[] = {
     {"dhcp", "dnsmasq"}, {"nbd", "nbdkit"}, {"nfs", "ganesha"}};
 
-std::string own_address(const model::ServingPlan& plan) { return plan.address.substr(0, plan.address.find('/')); }
+// Of steps that don't need each other: all are done, and the first error is told.
+class FirstError {
+ public:
+  void note(const Status& status) {
+    if (first_ && !status) first_ = status;
+  }
+  const Status& status() const { return first_; }
+
+ private:
+  Status first_;
+};
 
 }  // namespace
 
@@ -75,9 +86,10 @@ void Serving::drop_part(const std::string& name) {
   parts_.erase(name);
 }
 
-Result<model::ServingStatus> Serving::apply(const model::ServingPlan& plan) {
+Result<model::ServingStatus> Serving::apply(const model::ServingPlan& plan, const std::stop_token& stop) {
   if (auto good = check_plan(plan); !good) return forward(good);
   const std::lock_guard applying(applying_);
+  if (stop.stop_requested()) return fail(ErrorCode::cancelled, "the plan was given up before its turn came");
   {
     const std::lock_guard lock(mutex_);
     plan_ = plan;
@@ -124,13 +136,7 @@ model::ServingStatus Serving::status() const {
 
 netboot::DnsmasqPlan Serving::dnsmasq_plan(const model::ServingPlan& plan) const {
   netboot::DnsmasqPlan result;
-  result.mode = plan.mode;
-  result.interface = plan.interface;
-  result.address = plan.address;
-  result.range_first = plan.range_first;
-  result.range_last = plan.range_last;
-  result.http_port = plan.http_port;
-  result.strangers = plan.strangers;
+  static_cast<model::BootSegment&>(result) = plan;
   result.tftp_root = directory_ / "tftp";
   result.directory = directory_ / "dhcp";
   return result;
@@ -138,20 +144,20 @@ netboot::DnsmasqPlan Serving::dnsmasq_plan(const model::ServingPlan& plan) const
 
 void Serving::advertise(const netboot::DnsmasqPlan& plan) {
   if (plan.mode != model::NetbootMode::full || advertises_on_ == plan.interface) return;
-  advertises_on_ = plan.interface;
   const auto added = runner_.run(netboot::advertised_address_command(plan));
-  if (!added) log::info(no_router_advertisements, "{}: {}", plan.interface, added.error().message);
+  if (added) advertises_on_ = plan.interface;
+  const auto trouble = added ? "" : fmt::format("{}: {}", plan.interface, added.error().message);
+  if (trouble != std::exchange(advertising_trouble_, trouble) && !added) {
+    log::info(no_router_advertisements, "{}", trouble);
+  }
 }
 
-// Once for each boot server, and again while a package is missing.
+// Each time: packages are installed, removed and upgraded while we serve.
 Status Serving::collect_loaders(const model::ServingPlan& plan, const netboot::DnsmasqPlan& wanted) {
-  const auto server = wanted.boot_url();
-  if (boot_files_for_ == server) return {};
-  const auto files = netboot::collect_boot_files(wanted.tftp_root, directory_ / "first", server);
+  const auto files = netboot::collect_boot_files(wanted.tftp_root, directory_ / "first", wanted.boot_url());
   if (!files) return forward(files);
   bool all = files->can(plan.strangers);
   for (const auto& machine : plan.reservations) all = all && files->can(machine.method);
-  if (all) boot_files_for_ = server;
   missing_loaders_ = all ? "" : files->explain_missing();
   return {};
 }
@@ -173,53 +179,50 @@ Status Serving::sync_dhcp(const model::ServingPlan& plan) {
   return {};
 }
 
-// pxelinux and GRUB read files by TFTP.
+// pxelinux and GRUB read files by TFTP. What is wrong with one image or machine keeps no other from booting.
 Status Serving::sync_loaders(const model::ServingPlan& plan) {
   const auto root = directory_ / "tftp";
+  FirstError error;
   std::set<std::string> images;
   for (const auto& image : plan.images) {
     images.insert(image.id.str());
-    const auto shown = netboot::publish_tftp_image(root, image.id.str(), images_.path(image.id));
-    if (!shown) return shown;
+    error.note(netboot::publish_tftp_image(root, image.id.str(), images_.path(image.id)));
   }
   std::set<std::pair<model::BootMethod, std::string>> files;
   for (const auto& file : plan.loader_files) {
-    if (auto put = netboot::publish_loader_config(root, file.method, file.mac, file.text); !put) return put;
     files.emplace(file.method, file.mac);
+    error.note(netboot::publish_loader_config(root, file.method, file.mac, file.text));
   }
   for (const auto& [method, mac] : netboot::loader_configs(root)) {
-    if (files.contains({method, mac})) continue;
-    if (auto removed = netboot::publish_loader_config(root, method, mac, ""); !removed) return removed;
+    if (!files.contains({method, mac})) error.note(netboot::publish_loader_config(root, method, mac, ""));
   }
   for (const auto& old : netboot::tftp_images(root)) {
-    if (images.contains(old)) continue;
-    if (auto withdrawn = netboot::withdraw_tftp_image(root, old); !withdrawn) return withdrawn;
+    if (!images.contains(old)) error.note(netboot::withdraw_tftp_image(root, old));
   }
-  return {};
+  return error.status();
 }
 
 Status Serving::sync_nbd(const model::ServingPlan& plan) {
   const auto directory = directory_ / "nbd";
   if (auto made = make_directories(directory); !made) return made;
+  FirstError error;
   std::set<std::string> wanted;
   for (const auto& image : plan.images) {
     wanted.insert(image.id.str());
-    const auto published =
-        netboot::publish_nbd_export(directory, image.id.str(), images_.file(image.id, nodeimage::kRootFile));
-    if (!published) return published;
+    error.note(netboot::publish_nbd_export(directory, image.id.str(), images_.file(image.id, nodeimage::kRootFile)));
   }
   for (const auto& old : netboot::nbd_exports(directory)) {
-    if (wanted.contains(old)) continue;
-    if (auto withdrawn = netboot::withdraw_nbd_export(directory, old); !withdrawn) return withdrawn;
+    if (!wanted.contains(old)) error.note(netboot::withdraw_nbd_export(directory, old));
   }
-  const auto spec = netboot::nbd_service({.address = own_address(plan), .port = plan.nbd_port, .exports = directory});
+  const auto spec = netboot::nbd_service({.address = plan.own_address(), .port = plan.nbd_port, .exports = directory});
   if (!spec) return forward(spec);
-  return supervisor_.start(*spec);
+  error.note(supervisor_.start(*spec));
+  return error.status();
 }
 
 Status Serving::sync_nfs(const model::ServingPlan& plan) {
   netboot::NfsServerPlan wanted;
-  wanted.address = own_address(plan);
+  wanted.address = plan.own_address();
   wanted.directory = directory_ / "nfs";
   std::set<std::uint32_t> taken;
   for (const auto& image : plan.images) {
@@ -255,7 +258,7 @@ Result<model::ForeignDhcpServers> Serving::foreign_dhcp_servers(std::stop_token 
     const std::lock_guard lock(mutex_);
     if (plan_.mode != model::NetbootMode::full) return model::ForeignDhcpServers{};
     probe.interface = plan_.interface;
-    probe.own_addresses = {own_address(plan_)};
+    probe.own_addresses = {plan_.own_address()};
   }
   const auto found = netboot::find_dhcp_servers(probe, std::move(stop));
   if (!found) return forward(found);

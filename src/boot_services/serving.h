@@ -29,7 +29,7 @@ class Serving {
   ~Serving();
 
   void listen(BootServices::Listener listener);
-  Result<model::ServingStatus> apply(const model::ServingPlan& plan);
+  Result<model::ServingStatus> apply(const model::ServingPlan& plan, const std::stop_token& stop);
   model::ServingStatus status() const;
   Result<model::ForeignDhcpServers> foreign_dhcp_servers(std::stop_token stop) const;
 
@@ -49,10 +49,10 @@ class Serving {
   const nodeimage::ImageStore& images_;
   const std::filesystem::path directory_;
 
-  std::mutex applying_;          // guards what follows: one plan after the other
-  std::string boot_files_for_;   // the boot server that the collected files name
-  std::string missing_loaders_;  // with the packages to install
-  std::string advertises_on_;    // this interface has the address that router advertisements need
+  std::mutex applying_;              // guards what follows: one plan after the other
+  std::string missing_loaders_;      // with the packages to install
+  std::string advertises_on_;        // this interface has the address that router advertisements need
+  std::string advertising_trouble_;  // as the log says
 
   mutable std::mutex mutex_;  // guards what follows
   std::map<std::string, std::optional<Error>> parts_;

@@ -32,17 +32,24 @@ struct ServedImage {
   bool operator==(const ServedImage&) const = default;
 };
 
-// All that is to be served, whatever was served before.
-struct ServingPlan {
+// The network that machines boot on, and what they are told there.
+struct BootSegment {
   NetbootMode mode = NetbootMode::off;  // off: nothing, and the rest doesn't count
   std::string interface;
-  std::string address;  // ours on it, with its prefix length
-  std::string range_first;
+  std::string address;      // ours on it, with its prefix length: "10.20.0.1/22"
+  std::string range_first;  // full mode
   std::string range_last;
-  std::uint16_t http_port = 7480;  // where the manager's boot server is
-  std::uint16_t nbd_port = 10809;
+  std::uint16_t http_port = 7480;           // where the manager's boot server is
   BootMethod strangers = BootMethod::ipxe;  // of machines without a reservation
-  bool nfs = false;                         // roots by NFS are wanted
+  bool operator==(const BootSegment&) const = default;
+
+  std::string own_address() const { return address.substr(0, address.find('/')); }
+};
+
+// All that is to be served, whatever was served before.
+struct ServingPlan : BootSegment {
+  std::uint16_t nbd_port = 10809;
+  bool nfs = false;  // roots by NFS are wanted
   std::vector<BootReservation> reservations;
   std::vector<LoaderFile> loader_files;
   std::vector<ServedImage> images;

@@ -47,14 +47,31 @@ Status write_if_changed(const std::filesystem::path& path, const std::string& co
   return write_file_atomic(path, content, 0644);
 }
 
+// A copy has its source's time of change, so that one look tells whether it still is a copy.
+Status copy_if_changed(const std::filesystem::path& source, const std::filesystem::path& copy) {
+  std::error_code error;
+  const auto changed = std::filesystem::last_write_time(source, error);
+  if (error) return fail_errno(error.value(), source.string());
+  std::error_code none;
+  if (std::filesystem::last_write_time(copy, none) == changed && !none &&
+      std::filesystem::file_size(copy, none) == std::filesystem::file_size(source, error) && !none && !error) {
+    return {};
+  }
+  const auto content = read_file(source);
+  if (!content) return forward(content);
+  if (auto written = write_if_changed(copy, *content); !written) return written;
+  std::filesystem::last_write_time(copy, changed, error);
+  return error ? fail_errno(error.value(), copy.string()) : Status();
+}
+
 // False: the package's file isn't there.
 Result<bool> copy_loader(const LoaderFile& file, const BootFiles& to, const std::filesystem::path& system_root) {
-  const auto content = read_file(system_root / file.source);
-  if (!content && content.error().code == ErrorCode::not_found) return false;
-  if (!content) return forward(content);
-  if (auto written = write_if_changed(to.tftp_root / file.name, *content); !written) return forward(written);
+  const auto source = system_root / file.source;
+  std::error_code ignored;
+  if (!std::filesystem::exists(source, ignored)) return false;
+  if (auto copied = copy_if_changed(source, to.tftp_root / file.name); !copied) return forward(copied);
   if (!file.by_http) return true;
-  if (auto written = write_if_changed(to.http_directory / file.name, *content); !written) return forward(written);
+  if (auto copied = copy_if_changed(source, to.http_directory / file.name); !copied) return forward(copied);
   return true;
 }
 
@@ -147,11 +164,9 @@ Status publish_tftp_image(const std::filesystem::path& tftp_root, const std::str
   const auto directory = tftp_root / "images" / image_id;
   if (auto made = make_directories(directory); !made) return made;
   for (const char* name : {"vmlinuz", "initramfs.img"}) {
-    const auto fresh = directory / (std::string(".") + name + ".new");
-    if (auto removed = remove_file(fresh); !removed) return removed;
-    std::filesystem::create_symlink(std::filesystem::absolute(image_directory) / name, fresh, error);
-    if (!error) std::filesystem::rename(fresh, directory / name, error);
-    if (error) return fail_errno(error.value(), fmt::format("publish {}", (directory / name).string()));
+    if (auto shown = point_link(directory / name, std::filesystem::absolute(image_directory) / name); !shown) {
+      return shown;
+    }
   }
   return {};
 }

@@ -31,10 +31,11 @@ struct BootFiles {
   std::string explain_missing() const;
 };
 
-// Makes both directories and copies what has changed, each file atomically. Also writes grub/grub.cfg, which leads
-// to a machine's own file, bridgehead.ipxe, which loops until `server` ("http://10.20.0.1:7480") gives the machine's
-// script, and, unless they are there already, a pxelinux.cfg/default and a grub/discovery.cfg that say that nobody
-// knows the machine. `system_root`: where the packages are installed; "/" but for tests.
+// Makes both directories and copies what has changed, each file atomically; where nothing has, it only looks. Also
+// writes grub/grub.cfg, which leads to a machine's own file, bridgehead.ipxe, which loops until `server`
+// ("http://10.20.0.1:7480") gives the machine's script, and, unless they are there already, a pxelinux.cfg/default and
+// a grub/discovery.cfg that say that nobody knows the machine. `system_root`: where the packages are installed; "/" but
+// for tests.
 Result<BootFiles> collect_boot_files(const std::filesystem::path& tftp_root,
                                      const std::filesystem::path& http_directory, const std::string& server,
                                      const std::filesystem::path& system_root = "/");

@@ -26,18 +26,11 @@ inline constexpr std::string_view kFirstStagePath = "/boot/first/";
 
 using Reservation = model::BootReservation;
 
-struct DnsmasqPlan {
-  model::NetbootMode mode = model::NetbootMode::off;
-  std::string interface;
-  std::string address;      // ours on it, with its prefix length: "10.20.0.1/22"
-  std::string range_first;  // full mode
-  std::string range_last;
+struct DnsmasqPlan : model::BootSegment {
   std::chrono::seconds lease{std::chrono::hours(12)};
-  std::uint16_t http_port = 7480;
-  model::BootMethod strangers = model::BootMethod::ipxe;  // of machines without a reservation
-  std::string gateway;                                    // "" = our address
-  std::vector<std::string> resolvers;                     // DNS servers for the machines; none = the option isn't sent
-  std::string domain;                                     // "" = none
+  std::string gateway;                 // "" = our address
+  std::vector<std::string> resolvers;  // DNS servers for the machines; none = the option isn't sent
+  std::string domain;                  // "" = none
 
   // All must be reachable for the user `dnsmasq` (every directory above them with o+x), since dnsmasq doesn't run as
   // root.
@@ -49,7 +42,6 @@ struct DnsmasqPlan {
   std::filesystem::path config_file() const { return directory / "dnsmasq.conf"; }
   std::filesystem::path reservations_file() const { return directory / "reservations"; }
   std::filesystem::path leases_file() const { return directory / "leases"; }
-  std::string own_address() const { return address.substr(0, address.find('/')); }
   std::string boot_url() const;  // "http://10.20.0.1:7480"
 };
 

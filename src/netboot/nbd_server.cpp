@@ -48,13 +48,7 @@ Status publish_nbd_export(const std::filesystem::path& exports, const std::strin
   if (!std::filesystem::is_regular_file(file, error)) {
     return fail(ErrorCode::not_found, "there is no image file {}", file.string());
   }
-  // A rename replaces the old link at once: no client finds none.
-  const auto fresh = exports / ("." + name + ".new");
-  if (auto removed = remove_file(fresh); !removed) return removed;
-  std::filesystem::create_symlink(std::filesystem::absolute(file), fresh, error);
-  if (!error) std::filesystem::rename(fresh, exports / name, error);
-  if (error) return fail_errno(error.value(), fmt::format("publish {}", (exports / name).string()));
-  return {};
+  return point_link(exports / name, std::filesystem::absolute(file));
 }
 
 Status withdraw_nbd_export(const std::filesystem::path& exports, const std::string& name) {

@@ -25,11 +25,6 @@ constexpr log::Message image_damaged{"NODE_IMAGE_DAMAGED",
 
 constexpr std::string_view kVersionsFile = "versions.json";
 
-bool valid_base(std::string_view name) {
-  return !name.empty() && name.size() <= 63 && name[0] != '-' && name[0] != '.' &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-") == std::string_view::npos;
-}
-
 Result<std::vector<TreeEntry>> read_list(const fs::path& file) {
   const auto text = read_file(file, 256_MiB);
   if (!text) return forward(text);
@@ -52,6 +47,11 @@ struct ImageStore::State {
   UniqueFd lock;
   mutable std::mutex mutex;
 };
+
+bool is_name_part(std::string_view text) {
+  return !text.empty() && text.size() <= 63 && text[0] != '-' && text[0] != '.' &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-") == std::string_view::npos;
+}
 
 ImageStore::ImageStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ImageStore::ImageStore(ImageStore&&) noexcept = default;
@@ -153,7 +153,7 @@ Status ImageStore::State::share(const fs::path& staged, const Manifest& manifest
 Result<Manifest> ImageStore::publish(StagedImage staged, const model::NodeImageId& id, const std::string& base,
                                      std::uint32_t version) {
   if (!is_uuid(id.str())) return fail(ErrorCode::invalid_argument, "'{}' is not an image's id", id);
-  if (!valid_base(base)) {
+  if (!is_name_part(base)) {
     return fail(ErrorCode::invalid_argument, "'{}' is not a name for node images: a-z, 0-9, '.' and '-', at most 63",
                 base);
   }

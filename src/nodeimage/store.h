@@ -58,6 +58,9 @@ struct GcReport {
   bool operator==(const GcReport&) const = default;
 };
 
+// Of an image's name and of what it is made from: a-z, 0-9, '.' and '-', at most 63, begun by a letter or digit.
+bool is_name_part(std::string_view text);
+
 // Where a published image lies in the store in `directory`, for those that only read it: anybody may, by name.
 std::filesystem::path image_directory(const std::filesystem::path& directory, const model::NodeImageId& id);
 

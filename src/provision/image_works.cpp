@@ -124,6 +124,7 @@ void ImageWorks::carry_out(const state::Record<model::Operation>& record, const 
     wake_.wait_for(lock, cancelled, kAttemptPause, [] { return false; });
   }
   if (error && stop.stop_requested()) return;  // begun again at the next start
+  if (error && cancelled.stop_requested() && operation.kind != kind::node_image_delete) error = give_up(operation);
   if (made) log::info(node_image_made, "{}", made->name);
   if (error) log::warning(node_image_not_made, "{}: {}", operation.target_name, error->describe());
   finish(operation.id, error, made ? &*made : nullptr);
@@ -157,12 +158,19 @@ Status ImageWorks::remove(const model::Operation& operation) {
   return services_.remove_image(model::NodeImageId(operation.target));
 }
 
+// A cancelled image may have been published at the last moment, and its record goes: nothing would remove it then.
+// While it can't be removed, the record stays, and so does the way to delete it.
+Error ImageWorks::give_up(const model::Operation& operation) {
+  const auto removed = remove(operation);
+  return removed ? Error{ErrorCode::cancelled, "making the node image was cancelled", {}} : removed.error();
+}
+
 void ImageWorks::finish(const model::OperationId& id, const std::optional<Error>& error, const model::NodeImage* made) {
   const auto committed = state::change(inventory_, [&](state::Edit& edit) -> Status {
     const auto record = inventory_.find<model::Operation>(id);
     if (!record) return {};
     auto ended = record->value;
-    const bool cancelled = error && (error->code == ErrorCode::cancelled || ended.cancel_requested);
+    const bool cancelled = error && error->code == ErrorCode::cancelled;
     ended.state = !error      ? model::OperationState::succeeded
                   : cancelled ? model::OperationState::cancelled
                               : model::OperationState::failed;

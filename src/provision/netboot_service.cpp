@@ -24,7 +24,7 @@ NetbootService::NetbootService(state::Inventory& inventory, boot_services::BootS
       book_(inventory, clock, random),
       desk_(inventory, book_, boot_services::store_directory(directory), std::move(agents), directory / "first") {
   services_.listen({.address_given = [this](const model::AddressGiven& given) { heard(given); },
-                    .began_anew = [this] { look_again(); }});
+                    .began_anew = [this] { apply_again(); }});
   watch_ = inventory_.listen([this](state::Revision, const std::vector<model::Event>& events) { take_events(events); });
   probe_ = std::jthread([this](const std::stop_token& stop) { look_for_foreign_dhcp(stop); });
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
@@ -39,9 +39,9 @@ NetbootService::~NetbootService() {
   thread_.join();
 }
 
-void NetbootService::look_again() {
+void NetbootService::apply_again() {
   const std::lock_guard lock(mutex_);
-  look_ = true;
+  look_ = began_anew_ = true;
   wake_.notify_all();
 }
 
@@ -108,13 +108,16 @@ void NetbootService::run(const std::stop_token& stop) {
       const auto early = gathered_ - clock_.monotonic();
       if (look_ && early.count() > 0) wake_.wait_for(lock, stop, early, [this] { return !to_note_.empty(); });
       if (clock_.monotonic() >= gathered_) look = std::exchange(look_, false);
+      if (look && std::exchange(began_anew_, false)) applied_.reset();
     }
     if (stop.stop_requested()) return;
     work_off();
     look_at_joined();
-    look = look || clock_.monotonic() >= next_sync_;
-    if (!look) continue;
-    sync();
+    const bool due = clock_.monotonic() >= next_sync_;
+    if (!look && !due) continue;
+    // Whatever is no longer as the plan wants it is set right then; nothing that serves has to be asked where it's off.
+    if (due && applied_ && applied_->mode != model::NetbootMode::off) applied_.reset();
+    sync(stop);
     gathered_ = clock_.monotonic() + kGather;
   }
 }
@@ -128,11 +131,12 @@ void NetbootService::set_error(std::optional<Error>& error, std::string_view par
   error = status ? std::nullopt : std::optional(status.error());
 }
 
-void NetbootService::sync() {
-  next_sync_ = clock_.monotonic() + kRetry;
+void NetbootService::sync(const std::stop_token& stop) {
   const auto settings = reconcile::netboot_settings(inventory_);
+  const auto plan = plan_for(settings);
+  if (applied_ == plan) return;
+  next_sync_ = clock_.monotonic() + kRetry;
   const bool off = settings.mode == model::NetbootMode::off;
-  if (off && off_applied_) return;
   if (off) http_.reset();
   set_error(http_error_, "http", off ? Status() : sync_http(settings));
   {
@@ -140,8 +144,8 @@ void NetbootService::sync() {
     http_serves_ = http_ != nullptr;
     if (off) foreign_dhcp_.clear();
   }
-  const auto applied = services_.apply(plan_for(settings));
-  off_applied_ = off && applied;
+  const auto applied = services_.apply(plan, stop);
+  applied_ = applied ? std::optional(plan) : std::nullopt;
   // Where there is nobody who could serve, nothing is served.
   set_error(plan_error_, "plan", applied || off ? Status() : forward(applied));
   if (off) {

@@ -1,7 +1,7 @@
 // NetbootService: keeps what serves machines as settings, nodes and images want it: the boot server (HTTP) here, all
-// else by BootServices. Level-triggered on a thread of its own: it looks at the inventory after each change and when
-// what serves began anew, has the whole plan brought about, and does so again every ten seconds. Thread-safe. Errors:
-// of a part in status(); nothing else stops because of it.
+// else by BootServices. Level-triggered on a thread of its own: it looks at the inventory after each change and has the
+// whole plan brought about where that is another one; and so it does when what serves began anew, and every ten
+// seconds. Thread-safe. Errors: of a part in status(); nothing else stops because of it.
 #pragma once
 
 #include <condition_variable>
@@ -35,12 +35,12 @@ class NetbootService final : public reconcile::NetbootPort {
 
  private:
   void run(const std::stop_token& stop);
-  void sync();
+  void sync(const std::stop_token& stop);
   void set_error(std::optional<Error>& error, std::string_view part, const Status& status);
   Status sync_http(const model::NetbootSettings& settings);
   model::ServingPlan plan_for(const model::NetbootSettings& settings) const;
   void add_loader_files(model::ServingPlan& plan) const;
-  void look_again();
+  void apply_again();
 
   void heard(const model::AddressGiven& given);
   void take_events(const std::vector<model::Event>& events);
@@ -58,8 +58,8 @@ class NetbootService final : public reconcile::NetbootPort {
   // Used by the service's thread only.
   std::unique_ptr<netboot::BootServer> http_;
   std::pair<std::string, std::uint16_t> http_at_;
-  bool serves_ = false;       // all parts ran, as the log says
-  bool off_applied_ = false;  // and nothing has been served since
+  bool serves_ = false;                        // all parts ran, as the log says
+  std::optional<model::ServingPlan> applied_;  // the newest one that was brought about as far as it goes
   Monotonic next_sync_{};
   Monotonic gathered_{};            // before then changes wait for those that come with them
   std::set<model::NodeId> joined_;  // that have not told yet what they are
@@ -67,6 +67,7 @@ class NetbootService final : public reconcile::NetbootPort {
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable_any wake_;
   bool look_ = true;
+  bool began_anew_ = false;                     // so the plan is due, though it may be the same
   std::vector<std::function<void()>> to_note_;  // steps of boots, told by events and dnsmasq
   bool http_serves_ = false;
   std::optional<Error> http_error_;

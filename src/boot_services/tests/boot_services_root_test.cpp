@@ -54,8 +54,8 @@ class ServingRootTest : public ::testing::TestWithParam<Way> {
     });
     return got;
   }
-  model::NodeImageId put_image() {
-    const auto id = make_id<model::NodeImageId>(random_);
+  model::NodeImageId put_image() { return put_image(make_id<model::NodeImageId>(random_)); }
+  model::NodeImageId put_image(const model::NodeImageId& id) {
     const auto directory = nodeimage::image_directory(site_.store(), id);
     std::filesystem::create_directories(directory);
     for (const auto name : {nodeimage::kKernelFile, nodeimage::kInitramfsFile, nodeimage::kRootFile}) {
@@ -83,7 +83,7 @@ TEST_P(ServingRootTest, BringsAPlanAboutAndAnother) {
   const auto first = put_image();
   plan_.images = {{.id = first}};
   plan_.loader_files = {{model::BootMethod::pxelinux, kMac, "its own"}};
-  const auto applied = site_.services().apply(plan_);
+  const auto applied = site_.services().apply(plan_, {});
   ASSERT_TRUE(applied) << applied.error().describe();
   ASSERT_TRUE(eventually([&] { return all_run(); }));
   const auto got = lease();
@@ -104,7 +104,7 @@ TEST_P(ServingRootTest, BringsAPlanAboutAndAnother) {
   plan_.images = {{.id = second}};
   plan_.loader_files.clear();
   plan_.reservations = {{.mac = kMac, .address = "10.20.0.102", .hostname = "rack1-1"}};
-  ASSERT_TRUE(site_.services().apply(plan_));
+  ASSERT_TRUE(site_.services().apply(plan_, {}));
   EXPECT_TRUE(eventually([&] {
     const auto now = lease();
     return now && now->address == "10.20.0.102";
@@ -117,7 +117,7 @@ TEST_P(ServingRootTest, BringsAPlanAboutAndAnother) {
   ASSERT_TRUE(found) << found.error().describe();
   EXPECT_TRUE(found->servers.empty()) << "our own server is no foreign one";
 
-  ASSERT_TRUE(site_.services().apply({}));
+  ASSERT_TRUE(site_.services().apply({}, {}));
   EXPECT_EQ(site_.services().status(), model::ServingStatus{});
   EXPECT_FALSE(lease(std::chrono::seconds(3)));
 }
@@ -126,7 +126,7 @@ TEST_P(ServingRootTest, WhatWasLeftBehindGoesWithTheNextPlan) {
   const auto before = put_image();
   plan_.images = {{.id = before}};
   plan_.loader_files = {{model::BootMethod::shim, kMac, "its own"}};
-  ASSERT_TRUE(site_.services().apply(plan_));
+  ASSERT_TRUE(site_.services().apply(plan_, {}));
   const auto configuration = site_.path() / "netboot/tftp/grub/grub.cfg-01-52-54-00-00-00-01";
   ASSERT_TRUE(std::filesystem::exists(configuration));
   site_.stop();
@@ -135,16 +135,37 @@ TEST_P(ServingRootTest, WhatWasLeftBehindGoesWithTheNextPlan) {
   ASSERT_TRUE(GetParam() == Way::local || eventually([&] { return began_ > 1; })) << "one hears that it began anew";
   plan_.images.clear();
   plan_.loader_files.clear();
-  ASSERT_TRUE(site_.services().apply(plan_));
+  ASSERT_TRUE(site_.services().apply(plan_, {}));
   EXPECT_TRUE(eventually([&] { return all_run(); }));
   EXPECT_TRUE(exports().empty());
   EXPECT_FALSE(std::filesystem::exists(configuration));
   EXPECT_TRUE(lease());
 }
 
+TEST_P(ServingRootTest, AMissingImageSaysSoAndStopsNoOther) {
+  const auto missing = make_id<model::NodeImageId>(random_);
+  const auto there = put_image();
+  plan_.images = {{.id = missing}, {.id = there}};
+  plan_.loader_files = {{model::BootMethod::pxelinux, kMac, "its own"}};
+  const auto applied = site_.services().apply(plan_, {});
+  ASSERT_TRUE(applied) << applied.error().describe();
+  for (const auto& part : applied->parts) EXPECT_THAT(part.message, ::testing::HasSubstr(missing.str())) << part.name;
+  EXPECT_THAT(exports(), ::testing::ElementsAre(there.str()));
+  EXPECT_TRUE(eventually([&] { return lease().has_value(); }));
+  EXPECT_EQ(by_tftp("pxelinux.cfg/01-52-54-00-00-00-01"), "its own");
+  EXPECT_EQ(by_tftp(fmt::format("images/{}/vmlinuz", there)), "the vmlinuz");
+  segment_.as_client([&] {
+    segment_.run("timeout", {"20", "bash", "-c", "until (exec 3<>/dev/tcp/10.20.0.1/10809) 2>&-; do sleep 0.1; done"});
+  });
+
+  put_image(missing);
+  ASSERT_TRUE(site_.services().apply(plan_, {}));
+  EXPECT_TRUE(eventually([&] { return all_run(); }));
+}
+
 TEST_P(ServingRootTest, AWrongPartSaysSoAndStopsNoOther) {
   plan_.range_last = "10.99.0.1";
-  const auto applied = site_.services().apply(plan_);
+  const auto applied = site_.services().apply(plan_, {});
   ASSERT_TRUE(applied) << applied.error().describe();
   const auto part = [&](const std::string& name) {
     const auto status = site_.services().status();

@@ -43,15 +43,17 @@ class BootServicesTest : public ::testing::TestWithParam<Way> {
 };
 
 model::ServingPlan good_plan() {
-  return {.mode = model::NetbootMode::full,
-          .interface = "prov0",
-          .address = "10.20.0.1/22",
-          .range_first = "10.20.1.0",
-          .range_last = "10.20.3.250"};
+  model::ServingPlan plan;
+  plan.mode = model::NetbootMode::full;
+  plan.interface = "prov0";
+  plan.address = "10.20.0.1/22";
+  plan.range_first = "10.20.1.0";
+  plan.range_last = "10.20.3.250";
+  return plan;
 }
 
 TEST_P(BootServicesTest, OffServesNothing) {
-  const auto applied = services().apply({});
+  const auto applied = services().apply({}, {});
   ASSERT_TRUE(applied) << applied.error().describe();
   EXPECT_TRUE(applied->parts.empty());
   EXPECT_EQ(services().status(), model::ServingStatus{});
@@ -62,7 +64,7 @@ TEST_P(BootServicesTest, RefusesPlansThatCannotBe) {
   const auto refuses = [&](const std::function<void(model::ServingPlan&)>& spoil) {
     auto plan = good_plan();
     spoil(plan);
-    const auto applied = services().apply(plan);
+    const auto applied = services().apply(plan, {});
     return !applied && applied.error().code == ErrorCode::invalid_argument;
   };
   EXPECT_TRUE(check_plan(good_plan()));
@@ -72,8 +74,20 @@ TEST_P(BootServicesTest, RefusesPlansThatCannotBe) {
   EXPECT_TRUE(refuses([](auto& plan) { plan.nbd_port = 0; }));
   EXPECT_TRUE(refuses([](auto& plan) { plan.images = {{.id = model::NodeImageId("../../../etc")}}; }));
   EXPECT_TRUE(refuses([](auto& plan) { plan.loader_files = {{.text = std::string(100'000, 'x')}}; }));
-  EXPECT_TRUE(refuses([](auto& plan) { plan.reservations.resize(30'000); }));
+  EXPECT_TRUE(refuses([](auto& plan) { plan.reservations.resize(70'000); }));
   EXPECT_EQ(services().status(), model::ServingStatus{}) << "nothing was begun";
+  auto large = good_plan();
+  large.reservations.resize(16'384 + 20'000);  // strangers and nodes
+  EXPECT_TRUE(check_plan(large));
+}
+
+TEST_P(BootServicesTest, APlanThatWasGivenUpIsNotApplied) {
+  std::stop_source stop;
+  stop.request_stop();
+  const auto applied = services().apply(good_plan(), stop.get_token());
+  ASSERT_FALSE(applied);
+  EXPECT_EQ(applied.error().code, ErrorCode::cancelled);
+  EXPECT_EQ(services().status(), model::ServingStatus{});
 }
 
 TEST_P(BootServicesTest, ImportsOnlyFromItsDirectories) {
@@ -113,6 +127,10 @@ TEST_P(BootServicesTest, SaysWhatIsMissing) {
   const auto error = refused(asked);
   EXPECT_EQ(error.code, ErrorCode::failed_precondition);
   EXPECT_THAT(error.message, HasSubstr("no-init isn't there"));
+  asked.recipe.clear();
+  asked.path = (site_.imports() / "missing").string();
+  asked.initramfs = "boot/initramfs.img";
+  EXPECT_EQ(refused(asked).code, ErrorCode::permission_denied) << "nothing is made, so nothing is missing";
 }
 
 TEST_P(BootServicesTest, AnImageThatIsThereIsGivenAsItIs) {

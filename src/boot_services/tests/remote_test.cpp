@@ -3,11 +3,10 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
-#include <cstring>
 #include <future>
 
+#include "base/unix_socket.h"
 #include "boot_services/tests/both_ways.h"
 
 namespace bridgehead::boot_services {
@@ -22,7 +21,12 @@ class Endless final : public BootServices {
     const std::lock_guard lock(mutex);
     heard_by = std::move(listener);
   }
-  Result<model::ServingStatus> apply(const model::ServingPlan&) override { return model::ServingStatus{}; }
+  Result<model::ServingStatus> apply(const model::ServingPlan&, std::stop_token stop) override {
+    while (apply_waits && !stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    if (!stop.stop_requested()) return model::ServingStatus{};
+    gave_up = true;
+    return fail(ErrorCode::cancelled, "given up");
+  }
   Result<model::ServingStatus> status() const override { return model::ServingStatus{}; }
   Result<model::ForeignDhcpServers> foreign_dhcp_servers(std::stop_token) override {
     return model::ForeignDhcpServers{};
@@ -45,6 +49,7 @@ class Endless final : public BootServices {
   std::mutex mutex;
   Listener heard_by;
   std::atomic<bool> gave_up{false};
+  std::atomic<bool> apply_waits{false};
 };
 
 class RemoteTest : public ::testing::Test {
@@ -58,12 +63,9 @@ class RemoteTest : public ::testing::Test {
     server_ = std::move(*started);
   }
   UniqueFd connect() {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, socket_.c_str(), sizeof address.sun_path - 1);
-    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    return fd;
+    auto fd = connect_unix(socket_);
+    require(fd.has_value(), fd ? "" : fd.error().describe());
+    return std::move(*fd);
   }
   template <typename Condition>
   static bool eventually(Condition condition) {
@@ -167,6 +169,41 @@ TEST_F(RemoteTest, AManagerThatDiesCancelsItsImage) {
   EXPECT_TRUE(eventually([&] { return services_.gave_up.load(); }));
 }
 
+TEST_F(RemoteTest, APlanIsGivenUpWithItsCaller) {
+  services_.apply_waits = true;
+  std::stop_source stop;
+  auto applying = std::async(std::launch::async, [&] { return remote_.apply({}, stop.get_token()); });
+  EXPECT_EQ(applying.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  stop.request_stop();
+  const auto applied = applying.get();
+  ASSERT_FALSE(applied);
+  EXPECT_EQ(applied.error().code, ErrorCode::cancelled) << applied.error().describe();
+  EXPECT_TRUE(services_.gave_up);
+}
+
+TEST_F(RemoteTest, AMessageThatIsTooLongIsNoHelperThatWentAway) {
+  const auto removed = remote_.remove_image(model::NodeImageId(std::string(FrameStream::kLongestPayload + 1, 'x')));
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().code, ErrorCode::resource_exhausted) << removed.error().describe();
+}
+
+// Half a frame and then another one would be read as something else.
+TEST(FrameStream, NothingFollowsHalfAFrame) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  FrameStream sender(UniqueFd{ends[0]}, std::chrono::milliseconds(50));
+  FrameStream receiver{UniqueFd(ends[1])};
+  const auto sent = sender.send({"result", std::string(8 << 20, 'x')});
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().code, ErrorCode::timeout);
+  const auto next = sender.send({"result", "small"});
+  ASSERT_FALSE(next);
+  EXPECT_EQ(next.error().code, ErrorCode::unavailable);
+  const auto received = receiver.receive(Steady::now() + std::chrono::seconds(20));
+  ASSERT_FALSE(received);
+  EXPECT_EQ(received.error().code, ErrorCode::unavailable);
+}
+
 TEST_F(RemoteTest, AHelperThatDiesIsNoticedAndFoundAgain) {
   std::atomic<int> began{0};
   std::mutex mutex;
@@ -191,8 +228,7 @@ TEST_F(RemoteTest, AHelperThatDiesIsNoticedAndFoundAgain) {
   start({::geteuid()});
   const auto made = making.get();
   ASSERT_FALSE(made);
-  EXPECT_TRUE(made.error().code == ErrorCode::cancelled || made.error().code == ErrorCode::unavailable)
-      << made.error().describe();
+  EXPECT_EQ(made.error().code, ErrorCode::unavailable) << "nobody cancelled it: " << made.error().describe();
   EXPECT_TRUE(eventually([&] { return began == 2; }));
   remote_.listen({});
 }

@@ -52,6 +52,31 @@ TEST_F(BootFilesTest, CopiesWhatIsThereAndNamesWhatIsNot) {
   EXPECT_EQ(read_file(tftp / "undionly.kpxe").value_or(""), "newer");
 }
 
+TEST_F(BootFilesTest, WhatHasNotChangedIsNotTouched) {
+  install("usr/lib/ipxe/ipxe.efi", "loader");
+  const auto image = temporary.path() / "image";
+  ASSERT_TRUE(make_directories(image));
+  const auto inodes = [&] {
+    std::vector<ino_t> found;
+    for (const auto& path : {tftp / "ipxe.efi", http / "ipxe.efi", tftp / "images/nimg-1/vmlinuz"}) {
+      struct stat info {};
+      EXPECT_EQ(::lstat(path.c_str(), &info), 0) << path;
+      found.push_back(info.st_ino);
+    }
+    return found;
+  };
+  collect();
+  ASSERT_TRUE(publish_tftp_image(tftp, "nimg-1", image));
+  const auto before = inodes();
+  collect();
+  ASSERT_TRUE(publish_tftp_image(tftp, "nimg-1", image));
+  EXPECT_EQ(inodes(), before);
+  const auto moved = temporary.path() / "moved";
+  ASSERT_TRUE(make_directories(moved));
+  ASSERT_TRUE(publish_tftp_image(tftp, "nimg-1", moved));
+  EXPECT_EQ(std::filesystem::read_symlink(tftp / "images/nimg-1/vmlinuz"), moved / "vmlinuz");
+}
+
 TEST_F(BootFilesTest, PublishesAndWithdraws) {
   collect();
   const auto image = temporary.path() / "image";

@@ -116,7 +116,10 @@ TEST_F(RootServerTest, GaneshaServesTreesAndReadsNewExports) {
 // that they should die with us.
 TEST_F(RootServerTest, AllDieWithUsWhenWeAreKilled) {
   ::chmod(temporary.path().c_str(), 0755);
-  DnsmasqPlan dhcp{.mode = model::NetbootMode::full, .interface = "prov0", .address = "10.20.0.1/22"};
+  DnsmasqPlan dhcp;
+  dhcp.mode = model::NetbootMode::full;
+  dhcp.interface = "prov0";
+  dhcp.address = "10.20.0.1/22";
   dhcp.range_first = "10.20.1.0";
   dhcp.range_last = "10.20.3.250";
   dhcp.tftp_root = temporary.path() / "tftp";

@@ -23,10 +23,11 @@ class RememberingServices final : public boot_services::BootServices {
     const std::lock_guard lock(mutex);
     listener = std::move(wanted);
   }
-  Result<model::ServingStatus> apply(const model::ServingPlan& plan) override {
+  Result<model::ServingStatus> apply(const model::ServingPlan& plan, std::stop_token) override {
     const std::lock_guard lock(mutex);
     if (away) return fail(kAway);
     plans.push_back(plan);
+    times.push_back(std::chrono::steady_clock::now());
     return parts();
   }
   Result<model::ServingStatus> status() const override {
@@ -38,9 +39,14 @@ class RememberingServices final : public boot_services::BootServices {
     return model::ForeignDhcpServers{};
   }
   Result<model::NodeImage> make_image(const model::NodeImageOrder& order, const ProgressSink&,
-                                      std::stop_token) override {
-    const std::lock_guard lock(mutex);
+                                      std::stop_token stop) override {
+    std::unique_lock lock(mutex);
     orders.push_back(order);
+    if (publishes_on) {
+      std::condition_variable_any never;
+      never.wait(lock, stop, [] { return false; });
+      return fail(ErrorCode::cancelled, "it was cancelled, but the helper has not given up yet");
+    }
     if (std::exchange(dies_once, false)) return fail(kAway);
     if (!order.path.empty()) return fail(ErrorCode::permission_denied, "not from {}", order.path);
     model::NodeImage made;
@@ -52,7 +58,12 @@ class RememberingServices final : public boot_services::BootServices {
     made.kernel_version = "6.1.0";
     return made;
   }
-  Status remove_image(const model::NodeImageId&) override { return {}; }
+  Status remove_image(const model::NodeImageId& id) override {
+    const std::lock_guard lock(mutex);
+    if (away) return fail(kAway);
+    removed.push_back(id);
+    return {};
+  }
   Result<model::NodeImageDifference> compare_images(const model::NodeImageComparison&) const override {
     return model::NodeImageDifference{};
   }
@@ -73,7 +84,10 @@ class RememberingServices final : public boot_services::BootServices {
   mutable std::mutex mutex;
   Listener listener;
   std::vector<model::ServingPlan> plans;
+  std::vector<std::chrono::steady_clock::time_point> times;  // of the plans
   std::vector<model::NodeImageOrder> orders;
+  std::vector<model::NodeImageId> removed;
+  std::atomic<bool> publishes_on{false};  // whatever the caller wants, and without telling
   bool away = false;
   bool dhcp_runs = true;
   bool dies_once = false;
@@ -164,6 +178,65 @@ TEST_F(NetbootServiceTest, AHelperThatIsAwayIsTold) {
   EXPECT_THAT(part("dhcp"), HasSubstr("the helper isn't there. Start it."));
   EXPECT_THAT(part("nbd"), HasSubstr("the helper isn't there"));
   EXPECT_TRUE(eventually([&] { return part("http") == "runs"; })) << "what the manager does itself goes on";
+}
+
+TEST_F(NetbootServiceTest, WhatChangesNothingIsSentAgainOnlyAfterAWhile) {
+  enable();
+  start();
+  ASSERT_TRUE(eventually([&] { return services_.applied() == 1; }));
+  // An event, and nothing else to serve: it is looked at within half a second.
+  ASSERT_TRUE(reconcile::create_join_token(commander_, {.actor = "test"},
+                                           {.node_name = "n", .secret_sha256 = std::string(64, 'a')}));
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);
+  while (services_.applied() == 1 && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  ASSERT_TRUE(reconcile::set_profile(commander_, {.actor = "test"},
+                                     {.name = "from-outside", .root = model::RootTransport::nfs}));
+  ASSERT_TRUE(eventually([&] { return services_.last().nfs; }));
+  const std::lock_guard lock(services_.mutex);
+  for (std::size_t i = 1; i < services_.plans.size(); ++i) {
+    EXPECT_TRUE(services_.plans[i] != services_.plans[i - 1] ||
+                services_.times[i] - services_.times[i - 1] > std::chrono::seconds(9));
+  }
+}
+
+TEST_F(NetbootServiceTest, ACancelledImageThatWasPublishedIsRemoved) {
+  reconcile::ProgressBoard progress;
+  services_.publishes_on = true;
+  ImageWorks works(*inventory_, services_, progress, clock_);
+  const auto begun = [&](std::size_t count) {
+    return eventually([&] {
+      const std::lock_guard lock(services_.mutex);
+      return services_.orders.size() == count;
+    });
+  };
+  const auto ended = [&](const model::OperationId& id) {
+    EXPECT_TRUE(eventually([&] { return inventory_->find<model::Operation>(id)->value.terminal(); }));
+    return inventory_->find<model::Operation>(id)->value.state;
+  };
+  const auto first = reconcile::build_node_image(commander_, {.actor = "test"}, {.base = "debian-12"});
+  ASSERT_TRUE(first) << first.error().describe();
+  ASSERT_TRUE(begun(1));
+  ASSERT_TRUE(reconcile::cancel_operation(commander_, {.actor = "test"}, first->operation.id.str()));
+  EXPECT_EQ(ended(first->operation.id), model::OperationState::cancelled);
+  EXPECT_FALSE(inventory_->find<model::NodeImage>(first->object.id));
+  {
+    const std::lock_guard lock(services_.mutex);
+    EXPECT_THAT(services_.removed, ::testing::ElementsAre(first->object.id));
+  }
+
+  // Nobody knows whether it was published: its record stays, and with it the way to delete it.
+  const auto second = reconcile::build_node_image(commander_, {.actor = "test"}, {.base = "debian-12"});
+  ASSERT_TRUE(second) << second.error().describe();
+  ASSERT_TRUE(begun(2));
+  {
+    const std::lock_guard lock(services_.mutex);
+    services_.away = true;
+  }
+  ASSERT_TRUE(reconcile::cancel_operation(commander_, {.actor = "test"}, second->operation.id.str()));
+  EXPECT_EQ(ended(second->operation.id), model::OperationState::failed);
+  EXPECT_TRUE(inventory_->find<model::NodeImage>(second->object.id));
 }
 
 TEST_F(NetbootServiceTest, ImagesAreOrderedAndFinished) {
