@@ -148,7 +148,10 @@ Status Manager::State::start_netboot() {
   }
   netboot = std::make_unique<provision::NetbootService>(
       *inventory, *boot_services, clock, random,
-      provision::AgentDoor{.port = gateway->port(), .ca_fingerprint = *fingerprint}, directory);
+      provision::AgentDoor{.port = gateway->port(),
+                           .ca_fingerprint = *fingerprint,
+                           .probe = [this](const model::NodeId& node) { gateway->probe(node); }},
+      directory);
   image_works = std::make_unique<provision::ImageWorks>(*inventory, *boot_services, reconciler->progress(), clock);
   return {};
 }

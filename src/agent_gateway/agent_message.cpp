@@ -68,6 +68,7 @@ Result<AgentMessage> decode_agent_message(std::string_view bytes) {
           TunnelFailure{model::TunnelId(failed.tunnel_id()),
                         Error{error_code_from_string(failed.error_code()), failed.error_message(), {}}});
     }
+    case Case::kPong: return AgentMessage(Pong{message.pong()});
     case Case::MESSAGE_NOT_SET: break;
   }
   return fail(ErrorCode::invalid_argument, "an AgentMessage of a kind that this version doesn't know");
@@ -84,6 +85,7 @@ struct Deliver {
   void operator()(VmGone& gone) const { events.on_vm_gone(node, gone.vm); }
   void operator()(model::AssignmentReport& report) const { events.on_assignment_report(node, report); }
   void operator()(TunnelFailure&) const {}
+  void operator()(Pong&) const {}
 };
 
 }  // namespace

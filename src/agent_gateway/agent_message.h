@@ -20,13 +20,17 @@ struct TunnelFailure {
   Error error;
 };
 
-using AgentMessage =
-    std::variant<model::NodeReport, model::NodeLoad, model::ObservedVm, VmGone, model::AssignmentReport, TunnelFailure>;
+struct Pong {
+  std::uint64_t number = 0;
+};
+
+using AgentMessage = std::variant<model::NodeReport, model::NodeLoad, model::ObservedVm, VmGone,
+                                  model::AssignmentReport, TunnelFailure, Pong>;
 
 // `bytes`: one serialised bridgehead.agent.v1.AgentMessage (api/agent.proto).
 Result<AgentMessage> decode_agent_message(std::string_view bytes);
 
-// Hands a message to its receiver; TunnelFailure goes nowhere, tunnels belong to the gateway.
+// Hands a message to its receiver; TunnelFailure and Pong go nowhere, they are the gateway's own.
 void deliver(const model::NodeId& node, AgentMessage message, reconcile::AgentEvents& events);
 
 }  // namespace bridgehead::agent_gateway

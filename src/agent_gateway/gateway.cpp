@@ -98,6 +98,9 @@ class Gateway::Impl {
     const auto session = sessions_.find(node);
     return session && session->send(message);
   }
+  void probe(const model::NodeId& node) {
+    if (const auto session = sessions_.find(node)) session->probe(config_.probe_patience);
+  }
   Result<std::shared_ptr<reconcile::Tunnel>> open(const model::NodeId& node, const reconcile::TunnelRequest& request,
                                                   reconcile::TunnelHandlers handlers);
 
@@ -250,6 +253,7 @@ std::uint16_t Gateway::port() const { return impl_->port(); }
 void Gateway::stop() { impl_->stop(); }
 GatewayNumbers Gateway::numbers() const { return impl_->numbers(); }
 bool Gateway::connected(const model::NodeId& node) const { return impl_->connected(node); }
+void Gateway::probe(const model::NodeId& node) { impl_->probe(node); }
 
 bool Gateway::assign(const model::NodeId& node, const model::Assignment& assignment) {
   agent::v1::ManagerMessage message;

@@ -29,6 +29,7 @@ struct GatewayConfig {
   std::chrono::seconds node_certificate_validity = std::chrono::hours(24 * 90);
   std::chrono::seconds identity_poll{10};  // a new identity is served after at most this time
   std::chrono::milliseconds first_report{30'000};
+  std::chrono::milliseconds probe_patience{3'000};  // for the answer of an agent whose machine seems to boot
   std::chrono::milliseconds tunnel_open_within{10'000};
   std::chrono::milliseconds stop_grace{3'000};
   std::size_t tunnels_per_node = 256;
@@ -64,6 +65,10 @@ class Gateway final : public reconcile::AgentPort, public reconcile::TunnelBroke
   // Ends streams and tunnels, then the listener. Idempotent. No event comes afterwards.
   void stop();
   GatewayNumbers numbers() const;
+
+  // Asks the node's agent for a sign of life, and ends its stream when none comes in time: an agent whose machine was
+  // reset or lost power counts as connected until then. Never blocks.
+  void probe(const model::NodeId& node);
 
   bool connected(const model::NodeId& node) const override;
   bool assign(const model::NodeId& node, const model::Assignment& assignment) override;

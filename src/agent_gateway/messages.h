@@ -9,6 +9,10 @@ inline constexpr log::Message gateway_listening{"GATEWAY_LISTENING", "Agents can
 inline constexpr log::Message agent_connected{"AGENT_CONNECTED", "An agent's stream is open and its report was taken."};
 inline constexpr log::Message agent_disconnected{
     "AGENT_DISCONNECTED", "An agent's stream has ended. Its guests keep running; it dials again by itself."};
+inline constexpr log::Message agent_gone{"AGENT_GONE",
+                                         "A machine with a node's identity boots, and the node's agent gave no sign of "
+                                         "life when it was asked: its stream was "
+                                         "ended, so that the machine is let in."};
 inline constexpr log::Message agent_replaced{
     "AGENT_REPLACED",
     "A second stream of the same node came; the first was ended. Seen after an agent's restart. If it "

@@ -1,5 +1,6 @@
 #include "agent_gateway/session.h"
 
+#include "agent.pb.h"
 #include "agent_gateway/messages.h"
 
 namespace bridgehead::agent_gateway {
@@ -55,6 +56,23 @@ void Session::end(grpc::Status status, bool cut) {
   pump();
 }
 
+void Session::probe(std::chrono::milliseconds patience) {
+  agent::v1::ManagerMessage ping;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ending_ || done_ || probe_alarm_) return;
+    ping.set_ping(++probes_);
+    probe_alarm_ = std::make_unique<grpc::Alarm>();
+    probe_alarm_->Set(std::chrono::system_clock::now() + patience, [weak = weak_from_this()](bool expired) {
+      const auto session = expired ? weak.lock() : nullptr;
+      if (!session) return;
+      log::info(agent_gone, "node {} at {}", session->node(), session->peer());
+      session->end({grpc::StatusCode::DEADLINE_EXCEEDED, "you don't answer"}, true);
+    });
+  }
+  send(ping);
+}
+
 bool Session::alive() const {
   const std::lock_guard lock(mutex_);
   return !ending_ && !done_;
@@ -102,6 +120,11 @@ void Session::take(std::string bytes) {
     return;
   }
   if (!alive()) return;
+  if (const auto* pong = std::get_if<Pong>(&*message)) {
+    const std::lock_guard lock(mutex_);
+    if (pong->number == probes_) probe_alarm_.reset();
+    return;
+  }
   if (opened_) {
     host_.session_message(*this, std::move(*message));
     return;
@@ -127,6 +150,7 @@ void Session::OnDone() {
     const std::lock_guard lock(mutex_);
     done_ = true;
     first_report_alarm_.reset();
+    probe_alarm_.reset();
     self = std::move(self_);
   }
   host_.session_ended(*this);

@@ -49,6 +49,9 @@ class Session final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
   bool send(const google::protobuf::MessageLite& message);
   // `cut`: don't wait until what is being sent has gone out.
   void end(grpc::Status status, bool cut);
+  // Asks the agent for a sign of life and ends the stream when none comes in time. One at a time: a second question
+  // waits for the first one's answer.
+  void probe(std::chrono::milliseconds patience);
   bool alive() const;
 
   const model::NodeId& node() const { return node_; }
@@ -83,6 +86,8 @@ class Session final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
   grpc::ByteBuffer incoming_;
   grpc::ByteBuffer outgoing_;
   std::unique_ptr<grpc::Alarm> first_report_alarm_;
+  std::uint64_t probes_ = 0;                  // the newest one's number
+  std::unique_ptr<grpc::Alarm> probe_alarm_;  // while its answer is awaited
 };
 
 }  // namespace bridgehead::agent_gateway

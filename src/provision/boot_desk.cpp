@@ -15,6 +15,8 @@ using netboot::BootAnswer;
 using netboot::BootRequest;
 
 constexpr std::size_t kOlderVersions = 4;  // in a loader's menu
+constexpr std::chrono::seconds kAskAgain{10};
+constexpr std::chrono::seconds kProbed{4};  // by then the agent has answered, or doesn't count as connected (AgentDoor)
 
 BootAnswer refuse(const Error& error) {
   int status = 500;
@@ -80,13 +82,6 @@ Error refused(const model::Node& node) {
 // Also where it takes no guests just now.
 bool is_connected(const model::Node& node) { return node.state != model::NodeState::unreachable; }
 
-// A machine that boots has no agent. While a node's agent is connected, whoever asks under its MAC is another machine,
-// or wants its token; a node that lost power is let in as soon as its agent is missed.
-Error still_runs(const model::Node& node) {
-  return {ErrorCode::failed_precondition, fmt::format("node '{}' runs, its agent is connected", node.name),
-          "If this machine was just reset, it boots in some seconds; else another one has its MAC."};
-}
-
 }  // namespace
 
 BootDesk::BootDesk(state::Inventory& inventory, BootBook& book, std::filesystem::path store, AgentDoor agents,
@@ -109,6 +104,14 @@ BootAnswer BootDesk::answer(const BootRequest& request) {
   if (request.method == "POST" && path == "/boot/v1/log") return log(request);
   if (request.method == "POST" && path == "/boot/v1/hardware") return hardware(request);
   return BootAnswer::text("there is nothing here\n", 404);
+}
+
+// A machine that boots has no agent. While a node's agent is connected, whoever asks under its MAC is another machine,
+// or wants its token. A node that lost power looks the same until its agent is missed, so that one is asked.
+Error BootDesk::still_runs(const model::Node& node) const {
+  agents_.probe(node.id);
+  return {ErrorCode::failed_precondition, fmt::format("node '{}' runs, its agent is connected", node.name),
+          "If this machine was just reset, it boots in some seconds; else another one has its MAC."};
 }
 
 Result<state::Record<model::Node>> BootDesk::machine(const Request& request) {
@@ -193,17 +196,17 @@ Result<netboot::BootChoice> BootDesk::discovery_choice(const std::string& mac, c
 
 BootAnswer BootDesk::script(const Request& request) {
   const auto settings = reconcile::netboot_settings(inventory_);
-  const auto wait = [&](const Error& error) {
+  const auto wait = [&](const Error& error, std::chrono::seconds pause = kAskAgain) {
     const auto text = error.hint.empty() ? error.message : fmt::format("{} ({})", error.message, error.hint);
     log::warning(boot_script_refused, "{} at {}: {}", request.parameter("mac"), request.remote_address, text);
-    return Answer::text(netboot::ipxe_wait_script(server_url(settings), text, std::chrono::seconds(10)));
+    return Answer::text(netboot::ipxe_wait_script(server_url(settings), text, pause));
   };
   const auto found = machine(request);
   if (!found) return wait(found.error());
   const auto& node = (*found)->value;
   const auto& machine = *node.netboot;
   if (machine.approval == model::Approval::refused) return wait(refused(node));
-  if (is_connected(node)) return wait(still_runs(node));
+  if (is_connected(node)) return wait(still_runs(node), kProbed);
   // Not yet approved, or nothing assigned: it shows itself, and goes on from there once it may.
   const bool discovery = machine.approval == model::Approval::waiting || machine.image.empty();
   const auto render = [&](const netboot::BootChoice& choice) {

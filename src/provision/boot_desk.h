@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "netboot/boot_server.h"
@@ -12,10 +13,13 @@
 
 namespace bridgehead::provision {
 
-// How agents reach this manager. Values.
+// How agents reach this manager, and how it finds out that one has gone.
 struct AgentDoor {
   std::uint16_t port = 7444;  // at the manager's address on the provisioning network
   std::string ca_fingerprint;
+  // The node's agent has to give a sign of life within some seconds, or doesn't count as connected any more. Doesn't
+  // block.
+  std::function<void(const model::NodeId&)> probe = [](const model::NodeId&) {};
 };
 
 class BootDesk final : public netboot::BootSite {
@@ -45,6 +49,7 @@ class BootDesk final : public netboot::BootSite {
   Answer first_stage_file(const Request& request);
 
   Result<state::Record<model::Node>> machine(const Request& request);
+  Error still_runs(const model::Node& node) const;
   // The node whose boot the request's token is of.
   Result<state::Record<model::Node>> booting(const Request& request);
   // What this node boots: its assigned image, or `image` if that is given. `token` is left empty.

@@ -221,6 +221,47 @@ TEST(Gateway, SilentAgentIsCutOff) {
   EXPECT_EQ(fixture.events.log().size(), 0U);
 }
 
+// Its machine was reset: nobody has closed its connection.
+TEST(Gateway, AnAgentThatDoesNotAnswerIsGone) {
+  GatewayFixture fixture([](GatewayConfig& config) { config.probe_patience = std::chrono::milliseconds(50); });
+  const auto node = fixture.add_node("n1");
+  fixture.gateway->probe(node.id);  // nobody there: nothing to ask
+  const auto session = fixture.connected_session(node);
+  fixture.gateway->probe(node.id);
+  EXPECT_TRUE(fixture.events.wait_for(fmt::format("disconnected {}", node.id)));
+  EXPECT_FALSE(fixture.gateway->connected(node.id));
+  EXPECT_FALSE(session->status().ok());
+}
+
+TEST(Gateway, AnAgentThatAnswersStays) {
+  GatewayFixture fixture([](GatewayConfig& config) { config.probe_patience = std::chrono::minutes(10); });
+  const auto node = fixture.add_node("n1");
+  const auto session = fixture.connected_session(node);
+  const auto answer = [&](std::uint64_t number) {
+    agent::v1::AgentMessage pong;
+    pong.set_pong(number);
+    session->send(pong.SerializeAsString());
+    const auto heard = fixture.events.count_prefix("heartbeat");
+    session->send(heartbeat_message());
+    EXPECT_TRUE(fixture.events.wait_for(fmt::format("heartbeat {}", node.id), heard + 1)) << "it still is the node's";
+  };
+  const auto next_is_acknowledged = [&](const std::string& operation) {
+    EXPECT_TRUE(fixture.gateway->acknowledge(node.id, model::OperationId(operation)));
+    EXPECT_EQ(parse(session->receive()).acknowledge(), operation);
+  };
+  fixture.gateway->probe(node.id);
+  EXPECT_EQ(parse(session->receive()).ping(), 1U);
+  fixture.gateway->probe(node.id);
+  next_is_acknowledged("not asked twice at once");
+  answer(0);
+  fixture.gateway->probe(node.id);
+  next_is_acknowledged("that was no answer");
+  answer(1);
+  fixture.gateway->probe(node.id);
+  EXPECT_EQ(parse(session->receive()).ping(), 2U);
+  EXPECT_EQ(fixture.events.count_prefix("disconnected"), 0U);
+}
+
 TEST(Gateway, AgentThatDoesNotReadIsCutOff) {
   GatewayFixture fixture([](GatewayConfig& config) { config.session_queue_messages = 10; });
   const auto node = fixture.add_node("n1");

@@ -16,6 +16,7 @@ agent::v1::AgentMessage to_wire(const Outgoing& message) {
       failed.set_error_code(std::string(to_string(refused.error.code)));
       failed.set_error_message(refused.error.describe());
     }
+    void operator()(const Pong& pong) const { wire.set_pong(pong.number); }
   };
   std::visit(Visitor{wire}, message);
   return wire;

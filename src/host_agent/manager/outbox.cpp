@@ -12,6 +12,7 @@ std::string key_of(const Outgoing& message) {
       return "operation/" + report.operation.str();
     }
     std::string operator()(const TunnelRefused& refused) const { return "tunnel/" + refused.tunnel.str(); }
+    std::string operator()(const Pong&) const { return "pong"; }
   };
   return std::visit(Visitor{}, message);
 }

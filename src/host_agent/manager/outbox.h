@@ -24,7 +24,10 @@ struct TunnelRefused {
   model::TunnelId tunnel;
   Error error;
 };
-using Outgoing = std::variant<ReportWanted, model::ObservedVm, VmGone, model::AssignmentReport, TunnelRefused>;
+struct Pong {
+  std::uint64_t number = 0;
+};
+using Outgoing = std::variant<ReportWanted, model::ObservedVm, VmGone, model::AssignmentReport, TunnelRefused, Pong>;
 
 class Outbox {
  public:

@@ -231,6 +231,7 @@ void Session::State::take(const ManagerMessage& message) {
         outbox.push(TunnelRefused{model::TunnelId(message.open_tunnel().tunnel_id()), order.error()});
       }
       return;
+    case ManagerMessage::kPing: return outbox.push(Pong{message.ping()});
     case ManagerMessage::kSecretFiles: return handlers.secrets(secrets_from_wire(message.secret_files()));
     case ManagerMessage::MESSAGE_NOT_SET: return;  // a newer manager's
   }

@@ -223,6 +223,18 @@ TEST_F(AgentTest, TheFirstMessageIsTheWholeReportThenHeartbeats) {
   }));
 }
 
+TEST_F(AgentTest, APingIsAnswered) {
+  const auto agent = start();
+  agent::v1::ManagerMessage ping;
+  ping.set_ping(7);
+  ASSERT_TRUE(manager_.wait([&] { return !manager_.received.empty(); }));
+  manager_.send(ping);
+  EXPECT_TRUE(manager_.wait([&] {
+    return std::any_of(manager_.received.begin(), manager_.received.end(),
+                       [](const auto& message) { return message.pong() == 7; });
+  }));
+}
+
 TEST_F(AgentTest, SecretFilesAreWrittenThenTold) {
   auto agent = start();
   agent::v1::ManagerMessage message;

@@ -12,11 +12,15 @@ TEST_F(ProvisionTest, AMachineUnderARunningNodesMacWaits) {
   ASSERT_EQ(plan(boot).status, 200);
   const auto tokens = inventory_->all<model::JoinToken>();
   inventory_->note_node_state(node().id, model::NodeState::ready, "");
+  EXPECT_TRUE(probed_.empty());
 
   const auto script = get("/boot/v1/ipxe", {{"mac", kMac}});
   EXPECT_EQ(script.body.find("bh.boot"), std::string::npos) << script.body;
   EXPECT_NE(script.body.find("runs, its agent is connected"), std::string::npos) << script.body;
+  EXPECT_NE(script.body.find("sleep 4\n"), std::string::npos) << "asks again when the agent must have answered";
+  EXPECT_EQ(probed_, std::vector{node().id}) << "its agent has to say whether it still runs";
   const auto refused = plan(boot);
+  EXPECT_EQ(probed_.size(), 2U);
   EXPECT_EQ(refused.status, 403);
   EXPECT_NE(refused.body.find("another one has its MAC"), std::string::npos) << refused.body;
   const auto now = inventory_->all<model::JoinToken>();

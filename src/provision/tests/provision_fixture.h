@@ -30,7 +30,9 @@ class ProvisionTest : public ::testing::Test {
     desk_.reset();
     book_ = std::make_unique<BootBook>(*inventory_, clock_, random_);
     desk_ = std::make_unique<BootDesk>(*inventory_, *book_, directory_->path() / "store",
-                                       AgentDoor{.port = 7444, .ca_fingerprint = std::string(64, 'a')},
+                                       AgentDoor{.port = 7444,
+                                                 .ca_fingerprint = std::string(64, 'a'),
+                                                 .probe = [this](const model::NodeId& id) { probed_.push_back(id); }},
                                        directory_->path() / "first");
   }
   void enable(bool auto_approve = false) {
@@ -109,6 +111,7 @@ class ProvisionTest : public ::testing::Test {
   std::unique_ptr<TemporaryDirectory> directory_;
   std::unique_ptr<BootBook> book_;
   std::unique_ptr<BootDesk> desk_;
+  std::vector<model::NodeId> probed_;  // whose agents had to give a sign of life
 };
 
 // The value of "key=" in a plan, or of an argument of a script's kernel line.
