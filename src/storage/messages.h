@@ -14,8 +14,8 @@ inline constexpr log::Message garbage_removed{
 inline constexpr log::Message mount_made{"MOUNT_MADE", "A pool's file system was mounted."};
 inline constexpr log::Message mount_renewed{
     "MOUNT_RENEWED",
-    "A mounted file system no longer worked (its client process had ended) and is mounted anew. Guests that had "
-    "images open in it have lost them and must be started again."};
+    "A mounted file system was dead for good (its client process had ended, or its server no longer knows it) and is "
+    "mounted anew. Guests that had images open in it have lost them and must be started again."};
 inline constexpr log::Message mount_released{"MOUNT_RELEASED", "A pool's file system was unmounted: it was removed."};
 
 }  // namespace bridgehead::storage

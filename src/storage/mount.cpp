@@ -12,6 +12,7 @@ namespace bridgehead::storage {
 namespace {
 
 constexpr mode_t kPassThrough = 0711;  // QEMU's user passes, others see no list of pools
+constexpr int kMostOverEachOther = 100;
 
 // What the helpers and the kernel say where the kernel has no such file system.
 bool lacks_kernel_part(const std::string& message) {
@@ -21,15 +22,27 @@ bool lacks_kernel_part(const std::string& message) {
   return false;
 }
 
-bool answers(const std::filesystem::path& point) {
+// Of what is mounted there, not of the directory under it; 0 = it answers.
+int error_at(const std::filesystem::path& point) {
   struct statfs status {};
-  return ::statfs(point.c_str(), &status) == 0;
+  return ::statfs(point.c_str(), &status) == 0 ? 0 : errno;
+}
+
+// Its client has ended, or the server knows it no more: nothing in it will ever work again. Every other error passes (a
+// server that fails over, a network that is away), and then the guests on it go on.
+bool is_dead(int error) { return error == ENOTCONN || error == ECONNABORTED || error == ESTALE; }
+
+// As the kernel tells of it: it knows no symbolic links.
+std::filesystem::path resolved(const std::filesystem::path& point) {
+  std::error_code failed;
+  const auto parent = std::filesystem::weakly_canonical(point.parent_path(), failed);
+  return failed ? point : parent / point.filename();
 }
 
 }  // namespace
 
-Mount::Mount(MountPlan plan, std::filesystem::path point, std::shared_ptr<CommandRunner> runner)
-    : plan_(std::move(plan)), point_(std::move(point)), runner_(std::move(runner)) {}
+Mount::Mount(MountPlan plan, const std::filesystem::path& point, std::shared_ptr<CommandRunner> runner)
+    : plan_(std::move(plan)), point_(resolved(point)), runner_(std::move(runner)) {}
 
 Result<MountEntry> Mount::entry() const {
   const auto table = read_mount_table();
@@ -47,9 +60,13 @@ Result<MountEntry> Mount::entry() const {
 Status Mount::ensure() {
   const std::lock_guard lock(mutex_);
   if (const auto mounted = entry()) {
-    if (answers(point_)) return {};
-    log::warning(mount_renewed, "{}: {}", point_.native(), fail_errno(errno, "it doesn't work").value().message);
-    if (auto off = take_off(); !off) return off;
+    const int error = error_at(point_);
+    if (error == 0) return {};
+    const auto reason = fail_errno(error, fmt::format("the file system at {} doesn't work", point_.native()));
+    if (!is_dead(error)) return reason;
+    log::warning(mount_renewed, "{}", reason.value().message);
+    // Not forced: that would end requests that others still wait for.
+    if (auto off = unmount({"-l"}); !off) return off;
   } else if (mounted.error().code != ErrorCode::unavailable) {
     return forward(mounted);
   }
@@ -59,7 +76,11 @@ Status Mount::ensure() {
     const auto done = try_way(plan_.ways[i], i + 1 == plan_.ways.size(), reasons);
     if (!done) return forward(done);
     if (!*done) continue;
-    if (auto mounted = entry(); !mounted) return forward(mounted);
+    if (auto mounted = entry(); !mounted) {
+      // Left where it is, each try would lay one more over it.
+      [[maybe_unused]] const auto off = unmount({"-l"});
+      return forward(mounted);
+    }
     log::info(mount_made, "{} by {}", point_.native(), plan_.ways[i].command.describe());
     return {};
   }
@@ -89,24 +110,24 @@ Result<bool> Mount::try_way(const MountWay& way, bool last, std::string& reasons
   return fail_with_hint(ErrorCode::unsupported, reasons, hint);
 }
 
-Status Mount::take_off() const {
-  const auto umount = [&](std::vector<std::string> arguments) {
-    arguments.push_back(point_.native());
-    return runner_->run({.program = "umount", .arguments = std::move(arguments), .timeout = std::chrono::seconds(10)});
-  };
-  if (umount({})) return {};
-  // Busy or hung: out of sight now, gone when its last user is.
-  auto later = umount({"-l", "-f"});
-  if (!later) return forward(later);
+Status Mount::unmount(std::vector<std::string> arguments) const {
+  arguments.push_back(point_.native());
+  auto done =
+      runner_->run({.program = "umount", .arguments = std::move(arguments), .timeout = std::chrono::seconds(10)});
+  if (!done) return forward(done);
   return {};
 }
 
 // Without the lock: a forced unmount is what frees an ensure() that hangs.
 Status Mount::release() {
-  const auto mounted = entry();
-  if (!mounted && mounted.error().code != ErrorCode::unavailable) return forward(mounted);
-  if (mounted) {
-    if (auto off = take_off(); !off) return off;
+  for (int i = 0; i < kMostOverEachOther; ++i) {
+    const auto mounted = entry();
+    if (!mounted && mounted.error().code != ErrorCode::unavailable) return forward(mounted);
+    if (!mounted) break;
+    // Busy or hung: out of sight now, gone when its last user is.
+    if (!unmount({})) {
+      if (auto off = unmount({"-l", "-f"}); !off) return off;
+    }
     log::info(mount_released, "{}", point_.native());
   }
   if (::rmdir(point_.c_str()) != 0 && errno != ENOENT) {

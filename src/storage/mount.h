@@ -12,23 +12,25 @@ namespace bridgehead::storage {
 
 class Mount {
  public:
-  Mount(MountPlan plan, std::filesystem::path point, std::shared_ptr<CommandRunner> runner);
+  // Symbolic links on the way to `point` are followed now.
+  Mount(MountPlan plan, const std::filesystem::path& point, std::shared_ptr<CommandRunner> runner);
 
   const std::filesystem::path& point() const { return point_; }
 
-  // Mounted and answering when it returns; one whose server process died is mounted anew. Errors: unsupported (the node
-  // lacks the client: says what to install), timeout, io_error (what the mount program said), failed_precondition
-  // (something else is mounted there).
+  // Mounted and answering when it returns. Only one that is dead for good (a FUSE client that ended, a stale NFS
+  // handle) is mounted anew; one that doesn't answer otherwise stays, because guests may have disks open in it. Errors:
+  // unsupported (the node lacks the client: says what to install), timeout, io_error (what the mount program or the
+  // mounted file system said), failed_precondition (something else is mounted there).
   Status ensure();
-  // Unmounted, at once if it is idle and as soon as it is otherwise, and the mount point removed. Not mounted is
-  // success.
+  // Unmounted, at once if it is idle and by force otherwise, whatever lies over each other there, and the mount point
+  // removed. Not mounted is success.
   Status release();
   // What is mounted now; unavailable if nothing is. Never touches the file system.
   Result<MountEntry> entry() const;
 
  private:
   Result<bool> try_way(const MountWay& way, bool last, std::string& reasons);
-  Status take_off() const;
+  Status unmount(std::vector<std::string> arguments) const;
 
   const MountPlan plan_;
   const std::filesystem::path point_;

@@ -19,8 +19,9 @@ Result<std::unique_ptr<ImagePool>> open_pool(const model::Pool& pool, const Pool
   const auto point = host.mounts / pool.id.str();
   auto plan = plan_mount(pool, point);
   if (!plan) return forward(plan);
-  auto root = pool.path.empty() ? point : point / pool.path;
-  return open(std::move(root), std::make_unique<Mount>(std::move(*plan), point, runner));
+  auto mount = std::make_unique<Mount>(std::move(*plan), point, runner);
+  auto root = pool.path.empty() ? mount->point() : mount->point() / pool.path;
+  return open(std::move(root), std::move(mount));
 }
 
 }  // namespace bridgehead::storage

@@ -150,6 +150,9 @@ TEST_F(MountTest, AMountThatOnlySeemsMadeIsNoMount) {
   const auto failed = mount(nfs_).ensure();  // the program says success, the kernel knows nothing
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code, ErrorCode::unavailable);
+  // If it did mount something, then not where the next try would lay one more over it.
+  ASSERT_EQ(runner_->commands.size(), 2U);
+  EXPECT_EQ(runner_->commands[1].describe(), "umount -l " + point().native());
 }
 
 TEST_F(MountTest, ReleasingWhatIsNotMountedRemovesTheMountPointAndRunsNothing) {
