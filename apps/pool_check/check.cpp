@@ -71,7 +71,7 @@ Status look_at_layouts(const model::Pool& pool, const storage::MountEntry& mount
     auto made = control->create(file, *chosen);
     if (!made) return forward(made);
     const auto got = control->read(file);
-    fs::remove(file);
+    if (auto removed = remove_file(file); !removed) return removed;
     if (!got) return forward(got);
     findings.layouts[std::string(model::to_string(role))] = got->describe();
   }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -124,6 +125,17 @@ Status sync_directory(const fs::path& path) {
   if (!fd) return forward(fd);
   if (::fsync(fd->get()) != 0) return fail_errno(errno, fmt::format("sync directory {}", path.native()));
   return {};
+}
+
+Result<std::vector<fs::path>> list_directory(const fs::path& path) {
+  std::vector<fs::path> entries;
+  std::error_code failed;
+  for (fs::directory_iterator at(path, failed); !failed && at != fs::directory_iterator(); at.increment(failed)) {
+    entries.push_back(at->path());
+  }
+  if (failed) return fail_errno(failed.value(), fmt::format("list {}", path.native()));
+  std::sort(entries.begin(), entries.end());
+  return entries;
 }
 
 Result<TemporaryDirectory> TemporaryDirectory::create(std::string_view prefix) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -33,6 +34,9 @@ Status point_link(const std::filesystem::path& link, const std::filesystem::path
 // Missing is success.
 Status remove_file(const std::filesystem::path& path);
 Status sync_directory(const std::filesystem::path& path);
+// The paths of all that is in it, in order. All or an error: `for (... : directory_iterator)` throws where a file
+// system fails in the middle.
+Result<std::vector<std::filesystem::path>> list_directory(const std::filesystem::path& path);
 
 // A fresh directory, removed with all it holds at the end of its scope.
 class TemporaryDirectory {

@@ -40,13 +40,13 @@ Status tell_targets(const LayoutControl* layouts, model::PoolOnNode& state) {
 
 // What other nodes left in their places and will never collect, because they are gone. Best effort.
 void remove_forgotten(const fs::path& own) {
-  std::error_code failed;
-  for (const auto& place : fs::directory_iterator(own.parent_path(), failed)) {
-    if (place.path() == own || !place.is_directory(failed)) continue;
-    for (const auto& entry : fs::directory_iterator(place.path(), failed)) {
-      const auto written = fs::last_write_time(entry.path(), failed);
+  for (const auto& place : list_directory(own.parent_path()).value_or(std::vector<fs::path>())) {
+    if (place == own) continue;
+    for (const auto& file : list_directory(place).value_or(std::vector<fs::path>())) {
+      std::error_code failed;
+      const auto written = fs::last_write_time(file, failed);
       if (failed || fs::file_time_type::clock::now() - written < kForgottenAfter) continue;
-      if (remove_file(entry.path())) log::info(garbage_removed, "{}", entry.path().native());
+      if (remove_file(file)) log::info(garbage_removed, "{}", file.native());
     }
   }
 }
@@ -197,15 +197,15 @@ Status DirectoryPool::claim() {
   }
   if (text.error().code != ErrorCode::not_found) return forward(text);
   static const std::set<std::string> kOurs{"golden", "disks", "leases", "tmp", "lost+found"};
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(layout_.root(), failed)) {
-    const std::string name = entry.path().filename().native();
+  const auto present = list_directory(layout_.root());
+  if (!present) return forward(present);
+  for (const auto& entry : *present) {
+    const std::string name = entry.filename().native();
     if (kOurs.contains(name) || name.starts_with(layout_.marker().filename().native())) continue;
     return fail_with_hint(ErrorCode::failed_precondition,
                           fmt::format("{} is neither empty nor a pool (it holds '{}')", layout_.root().native(), name),
                           "Use an empty or a new directory.");
   }
-  if (failed) return fail_errno(failed.value(), fmt::format("list {}", layout_.root().native()));
   const nlohmann::json json{{"pool", pool_.id.str()}, {"name", pool_.name}};
   return write_file_atomic(layout_.marker(), json.dump() + "\n", 0644);
 }
@@ -378,18 +378,18 @@ Status DirectoryPool::remove_lease(const model::VmId& vm) {
 
 Status DirectoryPool::collect_garbage(const std::function<bool(const model::OperationId&)>& alive) {
   if (auto attached = check_attached(); !attached) return forward(attached);
-  std::error_code failed;
+  const auto files = list_directory(layout_.tmp());
+  if (!files) return forward(files);
   Status result;
-  for (const auto& entry : fs::directory_iterator(layout_.tmp(), failed)) {
-    const auto owner = PoolLayout::staging_owner(entry.path());
+  for (const auto& file : *files) {
+    const auto owner = PoolLayout::staging_owner(file);
     if (owner && alive(model::OperationId(*owner))) continue;
     active_.unless_active(owner.value_or(""), [&] {
-      auto removed = remove_file(entry.path());
-      if (removed) log::info(garbage_removed, "{}", entry.path().native());
+      auto removed = remove_file(file);
+      if (removed) log::info(garbage_removed, "{}", file.native());
       if (!removed && result) result = removed;
     });
   }
-  if (failed) return fail_errno(failed.value(), fmt::format("list {}", layout_.tmp().native()));
   if (model::is_shared(pool_.driver)) remove_forgotten(layout_.tmp());
   return result;
 }

@@ -112,22 +112,21 @@ Status grow_disk_file(CommandRunner& runner, const StoredImage& disk, Bytes size
 Result<std::vector<std::filesystem::path>> disks_backed_by(const PoolLayout& layout,
                                                            const std::filesystem::path& golden) {
   std::vector<std::filesystem::path> users;
-  std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(layout.disks(), failed)) {
-    if (entry.path().extension() != ".qcow2") continue;
-    auto file = open_file(entry.path(), O_RDONLY);
+  const auto disks = list_directory(layout.disks());
+  if (!disks && disks.error().code == ErrorCode::not_found) return users;
+  if (!disks) return forward(disks);
+  for (const auto& disk : *disks) {
+    if (disk.extension() != ".qcow2") continue;
+    auto file = open_file(disk, O_RDONLY);
     if (!file && file.error().code == ErrorCode::not_found) continue;  // just deleted
     if (!file) return forward(file);
     auto header = read_own_qcow2_header(file->get());
     // Unreadable: nobody knows what it needs, so nothing may be taken from under it.
-    if (!header) return fail(ErrorCode::failed_precondition, "{}: {}", entry.path().native(), header.error().message);
+    if (!header) return fail(ErrorCode::failed_precondition, "{}: {}", disk.native(), header.error().message);
     // Whole paths were written before pools could be mounted elsewhere on another node.
     if (header->backing_file == PoolLayout::backing_name(golden) || header->backing_file == golden.native()) {
-      users.push_back(entry.path());
+      users.push_back(disk);
     }
-  }
-  if (failed && failed != std::errc::no_such_file_or_directory) {
-    return fail_errno(failed.value(), fmt::format("list {}", layout.disks().native()));
   }
   return users;
 }

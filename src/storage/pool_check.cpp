@@ -209,10 +209,12 @@ HeldLock::~HeldLock() {
 
 Result<std::size_t> see_held_locks(const std::filesystem::path& directory) {
   std::size_t seen = 0;
-  std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, failed)) {
-    if (!entry.path().filename().native().starts_with(kHeld)) continue;
-    auto fd = open_file(entry.path(), O_RDWR);
+  const auto files = list_directory(directory);
+  if (!files && files.error().code == ErrorCode::not_found) return seen;
+  if (!files) return forward(files);
+  for (const auto& file : *files) {
+    if (!file.filename().native().starts_with(kHeld)) continue;
+    auto fd = open_file(file, O_RDWR);
     if (!fd && fd.error().code == ErrorCode::not_found) continue;
     if (!fd) return forward(fd);
     struct flock lock {};
@@ -222,13 +224,10 @@ Result<std::size_t> see_held_locks(const std::filesystem::path& directory) {
     if (lock.l_type == F_UNLCK) {
       return fail_with_hint(
           ErrorCode::failed_precondition,
-          fmt::format("the lock that another host holds on {} isn't seen here", entry.path().native()),
+          fmt::format("the lock that another host holds on {} isn't seen here", file.native()),
           "Mount the file system so that locks span hosts; or remove the file, if no --hold runs any more.");
     }
     ++seen;
-  }
-  if (failed && failed != std::errc::no_such_file_or_directory) {
-    return fail_errno(failed.value(), fmt::format("list {}", directory.native()));
   }
   return seen;
 }

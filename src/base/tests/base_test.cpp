@@ -105,6 +105,17 @@ TEST(File, AtomicWriteReplacesAndLimitsReads) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
 }
 
+TEST(File, ADirectoryIsListedInOrder) {
+  auto directory = TemporaryDirectory::create();
+  ASSERT_TRUE(directory);
+  for (const auto* name : {"b", "a", "c"}) ASSERT_TRUE(write_file_atomic(directory->path() / name, ""));
+  using Paths = std::vector<std::filesystem::path>;
+  EXPECT_EQ(list_directory(directory->path()).value(),
+            (Paths{directory->path() / "a", directory->path() / "b", directory->path() / "c"}));
+  EXPECT_EQ(list_directory(directory->path() / "none").error().code, ErrorCode::not_found);
+  EXPECT_FALSE(list_directory(directory->path() / "a"));
+}
+
 TEST(File, AtomicWriteTakesOverWhatACrashLeft) {
   auto directory = TemporaryDirectory::create();
   ASSERT_TRUE(directory);

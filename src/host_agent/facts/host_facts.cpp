@@ -84,15 +84,14 @@ void read_cpus(const fs::path& root, model::NodeFacts& facts) {
 }
 
 void read_numa(const fs::path& root, model::NodeFacts& facts) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(root / "sys/devices/system/node", error)) {
-    const auto name = entry.path().filename().string();
+  for (const auto& entry : list_directory(root / "sys/devices/system/node").value_or(std::vector<fs::path>())) {
+    const auto name = entry.filename().string();
     if (!name.starts_with("node")) continue;
     const auto id = parse_number(std::string_view(name).substr(4));
     if (!id) continue;
     facts.numa.push_back({.id = static_cast<std::uint32_t>(*id),
-                          .cpus = parse_cpu_list(read_text(entry.path() / "cpulist")),
-                          .memory = meminfo_value(read_text(entry.path() / "meminfo"), "MemTotal:")});
+                          .cpus = parse_cpu_list(read_text(entry / "cpulist")),
+                          .memory = meminfo_value(read_text(entry / "meminfo"), "MemTotal:")});
   }
   std::sort(facts.numa.begin(), facts.numa.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
 }

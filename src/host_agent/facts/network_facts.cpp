@@ -65,13 +65,12 @@ int prefix_length(const unsigned char* mask, std::size_t bytes) {
 std::vector<model::NetworkInterface> read_interfaces(const fs::path& root,
                                                      const std::vector<InterfaceAddress>& addresses) {
   std::vector<model::NetworkInterface> interfaces;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(root / "sys/class/net", error)) {
-    const auto& directory = entry.path();
+  for (const auto& directory : list_directory(root / "sys/class/net").value_or(std::vector<fs::path>())) {
     model::NetworkInterface found;
     found.name = directory.filename().string();
     if (found.name.starts_with("vnet")) continue;
-    if (!fs::is_directory(directory, error)) continue;  // bonding_masters is a file
+    std::error_code ignored;
+    if (!fs::is_directory(directory, ignored)) continue;  // bonding_masters is a file
     found.mac = read_text(directory / "address");
     found.kind = kind_of(directory);
     found.bridge = bridge_of(directory);

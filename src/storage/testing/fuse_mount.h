@@ -1,16 +1,20 @@
-// FuseMount: a FUSE file system that this process mounts and serves: it answers statfs with what the test wants, to all
-// else with "not implemented", and can die as a client's process does. Needs root and a mount namespace of one's own.
+// FuseMount: a FUSE file system that this process mounts and serves: it answers statfs with what the test wants, breaks
+// off the listing of its directory after one name, knows nothing else, and can die as a client's process does. Needs
+// root and a mount namespace of one's own.
 #pragma once
 
+#include <dirent.h>
 #include <gtest/gtest.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <thread>
 
@@ -55,16 +59,33 @@ class FuseMount {
       if (got < static_cast<ssize_t>(sizeof(fuse_in_header))) continue;
       fuse_in_header head;
       std::memcpy(&head, request.data(), sizeof head);
-      answer(head);
+      std::uint64_t offset = 0;
+      if (head.opcode == FUSE_READDIR) {
+        std::memcpy(&offset, request.data() + sizeof head + offsetof(fuse_read_in, offset), sizeof offset);
+      }
+      answer(head, offset);
     }
   }
 
-  void answer(const fuse_in_header& head) {
+  void answer(const fuse_in_header& head, std::uint64_t offset) {
     switch (head.opcode) {
       case FUSE_INIT: return reply(head, fuse_init_out{.major = 7, .minor = 31, .max_write = 4096});
       case FUSE_STATFS:
         if (error_ != 0) return refuse(head, error_);
         return reply(head, fuse_statfs_out{.st = {.blocks = 1000, .bfree = 500, .bavail = 500, .bsize = 4096}});
+      case FUSE_GETATTR: return reply(head, fuse_attr_out{.attr = {.ino = 1, .mode = S_IFDIR | 0700, .nlink = 2}});
+      case FUSE_OPENDIR: return reply(head, fuse_open_out{});
+      case FUSE_READDIR: {
+        if (offset != 0) return refuse(head, EIO);
+        struct {  // fuse_dirent with its name
+          std::uint64_t inode = 2;
+          std::uint64_t next = 1;
+          std::uint32_t length = 3;
+          std::uint32_t type = DT_REG;
+          char name[8] = {'o', 'n', 'e'};
+        } const first;
+        return reply(head, first);
+      }
       case FUSE_FORGET:
       case FUSE_BATCH_FORGET:
       case FUSE_INTERRUPT: return;  // nobody waits

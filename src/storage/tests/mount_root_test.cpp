@@ -89,6 +89,15 @@ TEST_F(MountRootTest, OneThatDoesNotAnswerStaysAndOneThatIsDeadIsMountedAnew) {
   EXPECT_EQ(mounts_at_point(), 0U);
 }
 
+// An iterator of std::filesystem would throw then, and end the agent.
+TEST_F(MountRootTest, AListingThatBreaksOffIsAnError) {
+  std::filesystem::create_directories(point());
+  const FuseMount served(point());
+  const auto listed = list_directory(point());
+  ASSERT_FALSE(listed);
+  EXPECT_EQ(listed.error().code, ErrorCode::io_error) << listed.error().message;
+}
+
 TEST_F(MountRootTest, BehindASymbolicLinkItIsMountedOnce) {
   std::filesystem::create_directory_symlink(directory_->path(), directory_->path() / "link");
   const auto runner =
