@@ -32,6 +32,9 @@ inline constexpr log::Message journal_failed{
     "JOURNAL_FAILED", "The agent's journal could not be written (is the disk of its state directory full?)."};
 inline constexpr log::Message cleanup_incomplete{
     "CLEANUP_INCOMPLETE", "After a failed create a part could not be removed; it is tried again with the next delete."};
+inline constexpr log::Message undo_kept_disks{
+    "UNDO_KEPT_DISKS",
+    "A create that had failed was undone later, when the guest was already leased anew; its disks there stay."};
 inline constexpr log::Message pool_not_ready{"POOL_NOT_READY", "A pool can't be used on this node, and why."};
 inline constexpr log::Message pool_ready{"POOL_READY", "A pool can be used on this node."};
 inline constexpr log::Message network_not_ready{"NETWORK_NOT_READY", "A network can't be used on this node, and why."};

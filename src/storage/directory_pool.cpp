@@ -99,6 +99,15 @@ Result<model::PoolOnNode> DirectoryPool::try_attach() {
   model::PoolOnNode state{
       .ready = true, .total = space->total, .available = space->available, .abilities = std::move(*abilities)};
   if (mount_ && *mount) state.mounted = (*mount)->describe();
+  auto place = place_of(layout_.root());
+  if (!place) return forward(place);
+  if (*mount && (!place->mount || !place->mount->is_same(**mount))) {
+    return fail(ErrorCode::unavailable, "what is mounted at {} changed meanwhile", layout_.root().native());
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    place_ = std::move(*place);
+  }
   if (auto told = tell_targets(layouts().get(), state); !told) return forward(told);
   return state;
 }
@@ -211,9 +220,39 @@ Status DirectoryPool::claim() {
 }
 
 Status DirectoryPool::check_attached() const {
-  const std::lock_guard lock(mutex_);
-  if (attached_) return {};
-  return fail(ErrorCode::failed_precondition, "pool {} is not attached on this node", pool_.name);
+  {
+    const std::lock_guard lock(mutex_);
+    if (!attached_) {
+      return fail(ErrorCode::failed_precondition, "pool {} is not attached on this node", pool_.name);
+    }
+  }
+  return check_mounted();
+}
+
+// Where its file system is gone, the directory under it looks like an empty pool: disks would seem to be missing, be
+// made anew there, be taken for removed. Never touches the file system.
+Status DirectoryPool::check_mounted() const {
+  Place place;
+  {
+    const std::lock_guard lock(mutex_);
+    place = place_;
+  }
+  const auto table = read_mount_table();
+  if (!table) return forward(table);
+  const auto now = mount_of(*table, place.root);
+  if (now ? place.mount && now->is_same(*place.mount) : !place.mount) return {};
+  const auto told = [](const std::optional<MountEntry>& mount) { return mount ? mount->describe() : "no mount"; };
+  return fail_with_hint(ErrorCode::unavailable,
+                        fmt::format("the file system of pool {} is gone: {} was on {} and is on {}", pool_.name,
+                                    place.root.native(), told(place.mount), told(now)),
+                        "Mount it again; what the agents mount themselves they mount anew.");
+}
+
+// What a call has found, or not found, is only worth something if the file system was there all the time.
+template <typename T>
+Result<T> DirectoryPool::if_still_mounted(Result<T> result) const {
+  if (auto mounted = check_mounted(); !mounted) return forward(mounted);
+  return result;
 }
 
 model::PoolAbilities DirectoryPool::abilities() const {
@@ -223,10 +262,6 @@ model::PoolAbilities DirectoryPool::abilities() const {
 
 Result<model::PoolOnNode> DirectoryPool::status() const {
   if (auto attached = check_attached(); !attached) return forward(attached);
-  if (mount_) {
-    // Where it is gone, the directory under it must not be measured in its stead.
-    if (auto mounted = mount_->entry(); !mounted) return forward(mounted);
-  }
   auto space = space_of(layout_.root());
   if (!space) return forward(space);
   model::PoolOnNode state;
@@ -251,14 +286,16 @@ Result<StoredImage> DirectoryPool::import_golden(const ImportRequest& request, c
   const auto create = [this](const fs::path& file, Bytes size) {
     return create_file(file, model::ImageRole::golden, size);
   };
-  return import_image({layout_, *runner_, abilities(), create}, request, progress, std::move(stop));
+  return if_still_mounted(import_image({layout_, *runner_, abilities(), create}, request, progress, std::move(stop)));
 }
 
 Result<StoredImage> DirectoryPool::create_disk(const model::Image& disk, const model::Image* golden, Bytes size) {
   if (auto attached = check_attached(); !attached) return forward(attached);
   if (!is_uuid(disk.id.str())) return fail(ErrorCode::invalid_argument, "'{}' is not an image's id", disk.id.str());
   const ActiveOwners::Entry active(active_, disk.id.str());
-  if (auto there = find_disk(layout_, disk.id); there || there.error().code != ErrorCode::not_found) return there;
+  if (auto there = find_disk(layout_, disk.id); there || there.error().code != ErrorCode::not_found) {
+    return if_still_mounted(std::move(there));
+  }
   const auto staging = layout_.staging(disk.id.str(), "disk");
   ::unlink(staging.c_str());  // of an attempt before a crash
   auto format = model::ImageFormat::raw;
@@ -278,7 +315,7 @@ Result<StoredImage> DirectoryPool::create_disk(const model::Image& disk, const m
     ::unlink(staging.c_str());
     return forward(made);
   }
-  return find_disk(layout_, disk.id);
+  return if_still_mounted(find_disk(layout_, disk.id));
 }
 
 Status DirectoryPool::make_clone(const fs::path& staging, const StoredImage& golden, Bytes size,
@@ -321,13 +358,20 @@ Result<StoredImage> DirectoryPool::grow_disk(const model::Image& disk, Bytes siz
 }
 
 Result<StoredImage> DirectoryPool::inspect(const model::Image& image) const {
-  if (image.role == model::ImageRole::disk) return find_disk(layout_, image.id);
-  return stored_file(layout_.golden_file(image.id), model::ImageFormat::raw);
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  return if_still_mounted(image.role == model::ImageRole::disk
+                              ? find_disk(layout_, image.id)
+                              : stored_file(layout_.golden_file(image.id), model::ImageFormat::raw));
 }
 
 Status DirectoryPool::remove(const model::Image& image) {
+  if (auto attached = check_attached(); !attached) return attached;
   if (!is_uuid(image.id.str())) return fail(ErrorCode::invalid_argument, "'{}' is not an image's id", image.id.str());
   const ActiveOwners::Entry active(active_, image.id.str());
+  return if_still_mounted(remove_files(image));
+}
+
+Status DirectoryPool::remove_files(const model::Image& image) const {
   if (image.role == model::ImageRole::golden) {
     if (auto free = refuse_if_backing(image); !free) return free;
     if (auto removed = remove_file(layout_.golden_file(image.id)); !removed) return removed;
@@ -366,14 +410,17 @@ Status DirectoryPool::export_image(const model::Image& image, model::ImageFormat
 Status DirectoryPool::stamp_lease(const LeaseStamp& stamp) {
   if (auto attached = check_attached(); !attached) return forward(attached);
   const ActiveOwners::Entry active(active_, stamp.vm.str());
-  return leases_.stamp(stamp, layout_.staging(stamp.vm.str(), "lease"));
+  return if_still_mounted(leases_.stamp(stamp, layout_.staging(stamp.vm.str(), "lease")));
 }
 
-Result<std::optional<LeaseStamp>> DirectoryPool::read_lease(const model::VmId& vm) const { return leases_.read(vm); }
+Result<std::optional<LeaseStamp>> DirectoryPool::read_lease(const model::VmId& vm) const {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  return if_still_mounted(leases_.read(vm));
+}
 
 Status DirectoryPool::remove_lease(const model::VmId& vm) {
   if (auto attached = check_attached(); !attached) return forward(attached);
-  return leases_.remove(vm);
+  return if_still_mounted(leases_.remove(vm));
 }
 
 Status DirectoryPool::collect_garbage(const std::function<bool(const model::OperationId&)>& alive) {

@@ -54,10 +54,14 @@ class DirectoryPool final : public ImagePool {
   Result<UniqueFd> create_file(const std::filesystem::path& file, model::ImageRole role, Bytes size) const;
   std::shared_ptr<const LayoutControl> layouts() const;
   Status check_attached() const;
+  Status check_mounted() const;
+  template <typename T>
+  Result<T> if_still_mounted(Result<T> result) const;
   model::PoolAbilities abilities() const;
   Status make_clone(const std::filesystem::path& staging, const StoredImage& golden, Bytes size,
                     model::ImageFormat& format);
   Status publish_disk(const std::filesystem::path& staging, const std::filesystem::path& path) const;
+  Status remove_files(const model::Image& image) const;
   Status refuse_if_backing(const model::Image& golden) const;
 
   const model::Pool pool_;
@@ -69,6 +73,7 @@ class DirectoryPool final : public ImagePool {
   mutable SystemRandom random_;
   mutable std::mutex mutex_;
   std::optional<model::PoolOnNode> attached_;
+  Place place_;                                   // at the last attach
   std::shared_ptr<const LayoutControl> layouts_;  // null: files can't be laid out
 };
 

@@ -61,6 +61,9 @@ class ImagePool {
  public:
   virtual ~ImagePool() = default;
 
+  // Every call on a pool that isn't attached fails with failed_precondition, and with unavailable where its file system
+  // is no longer mounted: never with not_found, never as if an image or a stamp weren't there.
+
   // Makes the directory's layout, finds the abilities by trial, measures the space. Not ready is a value with a
   // message.
   virtual model::PoolOnNode attach() = 0;

@@ -69,6 +69,10 @@ std::string MountEntry::file_system() const {
 
 std::string MountEntry::describe() const { return fmt::format("{} {} {}", type, source, options); }
 
+bool MountEntry::is_same(const MountEntry& other) const {
+  return point == other.point && type == other.type && source == other.source;
+}
+
 std::vector<MountEntry> parse_mount_table(std::string_view mountinfo) {
   std::vector<MountEntry> table;
   while (!mountinfo.empty()) {
@@ -98,6 +102,16 @@ std::optional<MountEntry> mount_of(const std::vector<MountEntry>& table, const s
     if (!found || entry.point.native().size() >= found->point.native().size()) found = entry;
   }
   return found;
+}
+
+Result<Place> place_of(const std::filesystem::path& directory) {
+  std::error_code failed;
+  auto root = std::filesystem::canonical(directory, failed);
+  if (failed) return fail_errno(failed.value(), fmt::format("look for {}", directory.native()));
+  const auto table = read_mount_table();
+  if (!table) return forward(table);
+  auto mount = mount_of(*table, root);
+  return Place{std::move(root), std::move(mount)};
 }
 
 }  // namespace bridgehead::storage

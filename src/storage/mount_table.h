@@ -23,6 +23,8 @@ struct MountEntry {
   std::string file_system() const;
   // "nfs4 10.0.0.5:/export rw,hard", for people.
   std::string describe() const;
+  // The same file system at the same place, whatever its options.
+  bool is_same(const MountEntry& other) const;
   bool operator==(const MountEntry&) const = default;
 };
 
@@ -34,5 +36,13 @@ Result<std::vector<MountEntry>> read_mount_table();
 std::optional<MountEntry> mount_at(const std::vector<MountEntry>& table, const std::filesystem::path& point);
 // The one that a path is in: the longest prefix. Paths as written; no link is followed.
 std::optional<MountEntry> mount_of(const std::vector<MountEntry>& table, const std::filesystem::path& path);
+
+// Where a directory really is: without symbolic links, and on what.
+struct Place {
+  std::filesystem::path root;
+  std::optional<MountEntry> mount;
+};
+// Looks at the file system, unlike the others.
+Result<Place> place_of(const std::filesystem::path& directory);
 
 }  // namespace bridgehead::storage

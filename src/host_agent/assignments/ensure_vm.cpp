@@ -98,6 +98,10 @@ Result<EnsureVmHandler::Plan> EnsureVmHandler::check(const model::EnsureVm& work
     plan.creation.reset();  // it once was brought to its end: nothing of it may be removed
   } else if (!plan.creation && plan.info.state == GuestState::absent) {
     plan.creation = Creation{.operation = task.operation, .lease = vm.lease, .disks = plan.disks.missing()};
+  } else if (plan.creation && plan.creation->lease < vm.lease) {
+    // An undo goes by the stamp, which will be this one's.
+    plan.creation->lease = vm.lease;
+    plan.creation_known = false;
   }
   return plan;
 }

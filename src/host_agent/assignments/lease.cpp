@@ -3,12 +3,6 @@
 namespace bridgehead::host_agent {
 namespace {
 
-using Stamp = std::optional<storage::LeaseStamp>;
-
-Result<Stamp> read(const PoolHandle& pool, const model::VmId& vm) {
-  return pool.call<Stamp>([vm](storage::ImagePool& images) { return images.read_lease(vm); });
-}
-
 Error leased_elsewhere(const model::VmId& vm, const storage::LeaseStamp& stamp) {
   return {ErrorCode::failed_precondition,
           fmt::format("VM {} is leased to node {} under token {}, so this node must not touch its disks", vm,
@@ -18,10 +12,15 @@ Error leased_elsewhere(const model::VmId& vm, const storage::LeaseStamp& stamp) 
 
 }  // namespace
 
+Result<std::optional<storage::LeaseStamp>> read_stamp(const PoolHandle& pool, const model::VmId& vm) {
+  return pool.call<std::optional<storage::LeaseStamp>>(
+      [vm](storage::ImagePool& images) { return images.read_lease(vm); });
+}
+
 Status stamp_lease(const NodeServices& services, const model::VmId& vm, std::uint64_t token,
                    const std::vector<PoolHandle>& pools) {
   for (const auto& pool : pools) {
-    const auto held = read(pool, vm);
+    const auto held = read_stamp(pool, vm);
     if (!held) return forward(held);
     if (*held && (*held)->token == token && (*held)->node == services.node) continue;
     if (*held && (*held)->token >= token) return fail(leased_elsewhere(vm, **held));
@@ -34,7 +33,7 @@ Status stamp_lease(const NodeServices& services, const model::VmId& vm, std::uin
 
 Status release_lease(const model::VmId& vm, std::uint64_t token, const std::vector<PoolHandle>& pools) {
   for (const auto& pool : pools) {
-    const auto held = read(pool, vm);
+    const auto held = read_stamp(pool, vm);
     if (!held) return forward(held);
     if (!*held || (*held)->token > token) continue;
     auto removed = pool.call<void>([vm](storage::ImagePool& images) { return images.remove_lease(vm); });
@@ -45,7 +44,7 @@ Status release_lease(const model::VmId& vm, std::uint64_t token, const std::vect
 
 Status check_lease(const model::VmId& vm, std::uint64_t token, const std::vector<PoolHandle>& pools) {
   for (const auto& pool : pools) {
-    const auto held = read(pool, vm);
+    const auto held = read_stamp(pool, vm);
     if (!held) return forward(held);
     if (*held && (*held)->token > token) return fail(leased_elsewhere(vm, **held));
   }

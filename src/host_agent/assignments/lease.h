@@ -13,6 +13,9 @@ namespace bridgehead::host_agent {
 Status stamp_lease(const NodeServices& services, const model::VmId& vm, std::uint64_t token,
                    const std::vector<PoolHandle>& pools);
 
+// What is stamped in a pool; nothing where no stamp is.
+Result<std::optional<storage::LeaseStamp>> read_stamp(const PoolHandle& pool, const model::VmId& vm);
+
 // Removes the stamp where it is this one's or an older one; a newer one belongs to somebody else and stays.
 Status release_lease(const model::VmId& vm, std::uint64_t token, const std::vector<PoolHandle>& pools);
 

@@ -19,6 +19,19 @@ Status remove_domain(const NodeServices& services, const model::VmId& vm) {
   }
 }
 
+// A create stamps its pools before it makes the first disk there. So without a stamp there is nothing of it, and one
+// that is another's or newer means that its disks have become somebody else's.
+Result<bool> has_made_there(const NodeServices& services, const model::VmId& vm, const Creation& creation,
+                            const PoolHandle& pool) {
+  const auto stamp = read_stamp(pool, vm);
+  if (!stamp) return forward(stamp);
+  if (!*stamp) return creation.lease == 0;  // of a guest without a lease
+  if ((*stamp)->node == services.node && (*stamp)->token <= creation.lease) return true;
+  log::warning(messages::undo_kept_disks, "VM {} in pool {}: leased to node {} under token {}", vm, pool.pool().name,
+               (*stamp)->node, (*stamp)->token);
+  return false;
+}
+
 }  // namespace
 
 Status undo_creation(const NodeServices& services, const model::VmId& vm, const Creation& creation) {
@@ -29,6 +42,9 @@ Status undo_creation(const NodeServices& services, const model::VmId& vm, const 
   for (const auto& disk : creation.disks) {
     auto pool = services.pools.find(disk.pool);
     if (!pool) return forward(pool);
+    const auto ours = has_made_there(services, vm, creation, *pool);
+    if (!ours) return forward(ours);
+    if (!*ours) continue;
     auto removed = pool->call<void>([disk](storage::ImagePool& images) { return images.remove(disk); });
     if (!removed) return removed;
     if (std::none_of(pools.begin(), pools.end(), [&](const auto& known) { return known.pool().id == disk.pool; })) {

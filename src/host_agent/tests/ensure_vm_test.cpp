@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/testing/manual_clock.h"
+#include "host_agent/assignments/undo_creation.h"
 #include "host_agent/autostart.h"
 #include "host_agent/testing/node_fixture.h"
 
@@ -178,6 +179,40 @@ TEST_F(EnsureVmTest, AnUndoThatLibvirtPreventsIsKeptForLater) {
   expect_failed(end, ErrorCode::unavailable, "libvirtd was killed");
   EXPECT_NE(end.error->hint.find("tries that again"), std::string::npos);
   EXPECT_TRUE(node.journal().creation(work.vm.id));  // what the housekeeper takes up again
+}
+
+// The undo comes late: the manager has leased the guest to another node meanwhile, which uses the same disks.
+TEST_F(EnsureVmTest, ALateUndoKeepsDisksThatAreLeasedAnewAndTakesOwnOnes) {
+  for (const bool leased_anew : {true, false}) {
+    Node node(host_);
+    const auto work = host_.new_vm();
+    host_.hypervisor.fail_next("start", {ErrorCode::io_error, "broken", {}});
+    host_.pool->fail_next("remove", {ErrorCode::io_error, "the pool is away", {}});
+    expect_failed(node.carry_out(work), ErrorCode::io_error, "broken");
+    const auto creation = node.journal().creation(work.vm.id);
+    ASSERT_TRUE(creation);
+    ASSERT_TRUE(host_.has_disks_of(work));
+    if (leased_anew) {
+      ASSERT_TRUE(
+          host_.pool->stamp_lease({.vm = work.vm.id, .node = host_.id<model::NodeId>(), .token = work.vm.lease + 1}));
+    }
+    ASSERT_TRUE(undo_creation(node.services(), work.vm.id, *creation));
+    EXPECT_EQ(host_.has_disks_of(work), leased_anew);
+    EXPECT_EQ(host_.pool->read_lease(work.vm.id)->has_value(), leased_anew);
+  }
+}
+
+// A create that is tried again under a newer lease, and fails again: what it made goes all the same.
+TEST_F(EnsureVmTest, AnUndoGoesByTheNewestLeaseOfItsCreate) {
+  auto work = host_.new_vm();
+  Node node(host_);
+  for (int i = 0; i < 2; ++i, ++work.vm.lease) {
+    host_.hypervisor.fail_next("start", {ErrorCode::io_error, "broken", {}});
+    host_.pool->fail_next("remove", {ErrorCode::io_error, "the pool is away", {}});
+    expect_failed(node.carry_out(work), ErrorCode::io_error, "broken");
+  }
+  ASSERT_TRUE(undo_creation(node.services(), work.vm.id, *node.journal().creation(work.vm.id)));
+  host_.expect_no_trace(work);
 }
 
 TEST_F(EnsureVmTest, ACancelledCreateIsUndone) {

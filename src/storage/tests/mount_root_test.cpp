@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include "base/random.h"
+#include "storage/image_pool.h"
 #include "storage/mount.h"
 #include "storage/testing/fuse_mount.h"
 
@@ -118,6 +120,48 @@ TEST_F(MountRootTest, WhatIsOfAnotherKindThanPlannedDoesNotStay) {
   Mount mount(plan("moosefs"), point(), runner);
   for (int i = 0; i < 3; ++i) EXPECT_FALSE(mount.ensure());
   EXPECT_EQ(mounts_at_point(), 0U);
+}
+
+// What is under the mount point looks like an empty pool: everything in it would seem to be missing, or removed.
+TEST_F(MountRootTest, APoolWhoseFileSystemIsUnmountedTellsThatInsteadOfMissingImages) {
+  std::filesystem::create_directories(point());
+  const auto mount_it = [&](const char* source) {
+    ASSERT_EQ(::mount(source, point().c_str(), "tmpfs", 0, nullptr), 0);
+  };
+  mount_it("a");
+  std::filesystem::create_directory_symlink(point(), directory_->path() / "link");
+  SeededRandom random(1);
+  const auto pool = *open_pool(
+      {.id = make_id<model::PoolId>(random), .name = "p", .path = (directory_->path() / "link" / "pool").native()});
+  ASSERT_TRUE(pool->attach().ready);
+  const model::Image disk{.id = make_id<model::ImageId>(random), .role = model::ImageRole::disk};
+  const LeaseStamp stamp{.vm = make_id<model::VmId>(random), .node = make_id<model::NodeId>(random), .token = 1};
+  ASSERT_TRUE(pool->create_disk(disk, nullptr, 1_MiB));
+  ASSERT_TRUE(pool->stamp_lease(stamp));
+
+  const auto expect_unavailable = [&](const auto& result, const char* what) {
+    ASSERT_FALSE(result) << what;
+    EXPECT_EQ(result.error().code, ErrorCode::unavailable) << what << ": " << result.error().describe();
+  };
+  const auto expect_all_unavailable = [&] {
+    expect_unavailable(pool->status(), "status");
+    expect_unavailable(pool->inspect(disk), "inspect");
+    expect_unavailable(pool->create_disk(disk, nullptr, 1_MiB), "create_disk");
+    expect_unavailable(pool->grow_disk(disk, 2_MiB), "grow_disk");
+    expect_unavailable(pool->remove(disk), "remove");
+    expect_unavailable(pool->read_lease(stamp.vm), "read_lease");
+    expect_unavailable(pool->stamp_lease(stamp), "stamp_lease");
+    expect_unavailable(pool->remove_lease(stamp.vm), "remove_lease");
+    expect_unavailable(pool->collect_garbage([](const auto&) { return false; }), "collect_garbage");
+  };
+  mount_it("another");  // lies over it
+  std::filesystem::create_directories(point() / "pool" / "disks");
+  expect_all_unavailable();
+  ASSERT_EQ(::umount(point().c_str()), 0);
+  EXPECT_TRUE(pool->inspect(disk));
+  ASSERT_EQ(::umount2(point().c_str(), MNT_DETACH), 0);
+  std::filesystem::create_directories(point() / "pool" / "disks");
+  expect_all_unavailable();
 }
 
 TEST_F(MountRootTest, AllThatLieOverEachOtherAreReleased) {
