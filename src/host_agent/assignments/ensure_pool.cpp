@@ -7,12 +7,11 @@ namespace bridgehead::host_agent {
 Outcome EnsurePoolHandler::run(const model::EnsurePool& work, const Task& task) {
   if (task.stop.stop_requested()) return failed(cancelled_error());
   task.progress({.phase = "attach"});
+  // Whatever comes of it now: the housekeeper tries again what isn't ready. If no node can use the pool, the manager
+  // takes it back by remove_pool.
+  if (auto kept = remember(services_.journal, work.pool); !kept) return failed(kept.error());
   const auto pool = services_.pools.ensure(work.pool);
-  if (pool) return outcome_of(remember(services_.journal, work.pool));
-  // An administrator who takes the path back must not find the agent still trying it.
-  [[maybe_unused]] const auto released = services_.pools.remove(work.pool.id).wait(services_.pools.deadlines().status);
-  if (auto forgotten = forget(services_.journal, work.pool.id); !forgotten) return failed(forgotten.error());
-  return failed(pool.error());
+  return pool ? Outcome{} : failed(pool.error());
 }
 
 }  // namespace bridgehead::host_agent

@@ -1,4 +1,4 @@
-// Makes this node attach a pool.
+// Makes this node have a pool: it is attached now, or as soon as that is possible.
 // See task.h.
 #pragma once
 

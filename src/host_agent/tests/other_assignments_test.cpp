@@ -176,6 +176,11 @@ TEST_F(OtherAssignments, ImagesPoolsAndNetworksComeAndGo) {
   host_.pool->fail_next("attach", {ErrorCode::permission_denied, "/pool belongs to another pool", {}});
   expect_failed(node_.carry_out(model::EnsurePool{host_.pool_record}), ErrorCode::unavailable,
                 "belongs to another pool");
+  // Where others could use it, this node will, too, as soon as it can, also after a reboot.
+  EXPECT_EQ(remembered(node_.journal()).pools, std::vector{host_.pool_record});
+  EXPECT_FALSE(node_.pools().statuses().at(host_.pool_record.id).ready);
+  node_.pools().mend();
+  EXPECT_TRUE(node_.pools().statuses().at(host_.pool_record.id).ready);
 
   EXPECT_EQ(node_.carry_out(model::EnsureNetwork{host_.network}).state, AssignmentState::succeeded);
   EXPECT_EQ(host_.hypervisor.networks().size(), 1U);
