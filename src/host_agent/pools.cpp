@@ -23,13 +23,7 @@ Result<PoolHandle> PoolRegistry::ensure(const model::Pool& pool) {
   std::unique_lock lock(mutex_);
   {
     auto& entry = entries_[pool.id];
-    const bool moved =
-        !entry.pool.id.empty() && (entry.pool.path != pool.path || entry.pool.driver != pool.driver ||
-                                   entry.pool.source != pool.source || entry.pool.options != pool.options);
-    if (entry.status.ready && !moved) {
-      entry.pool.name = pool.name;
-      return handle(entry);
-    }
+    if (entry.status.ready) return handle(entry);
     if (entry.attaching) {
       if (!attached_.wait_for(lock, deadlines_.attach, [&] {
             const auto found = entries_.find(pool.id);
@@ -41,16 +35,15 @@ Result<PoolHandle> PoolRegistry::ensure(const model::Pool& pool) {
       if (found == entries_.end()) return fail(ErrorCode::not_found, "pool {} was removed meanwhile", pool.name);
       return handle(found->second);
     }
-    if (moved) entry = Entry{};
-    entry.pool = pool;
+    entry.pool = pool;  // a pool's record never changes where it is or how it is mounted
     entry.pool.nodes.clear();
     entry.attaching = true;
     if (entry.status.message.empty()) entry.status.message = "it is being attached";
   }
   auto images = entries_[pool.id].images;
-  const auto limit = entries_[pool.id].limit;
+  const auto looks = entries_[pool.id].looks;
   lock.unlock();
-  auto status = attach(pool, images, limit);
+  auto status = attach(pool, images, looks);
   lock.lock();
   attached_.notify_all();
   const auto found = entries_.find(pool.id);
@@ -71,14 +64,14 @@ Result<PoolHandle> PoolRegistry::ensure(const model::Pool& pool) {
 }
 
 Result<model::PoolOnNode> PoolRegistry::attach(const model::Pool& pool, std::shared_ptr<storage::ImagePool>& images,
-                                               const std::shared_ptr<CallLimit>& limit) const {
+                                               const std::shared_ptr<CallLimit>& looks) const {
   if (!images) {
     auto opened = opener_(pool);
     if (!opened) return forward(opened);
     images = std::move(*opened);
   }
   PendingCall<model::PoolOnNode> call(
-      limit, "pool " + pool.name, [images, alive = alive_]() -> Result<model::PoolOnNode> {
+      looks, "pool " + pool.name, [images, alive = alive_]() -> Result<model::PoolOnNode> {
         auto status = images->attach();
         if (!status.ready) return status;
         // What a killed import left behind; not a reason to do without the pool.
@@ -136,7 +129,7 @@ void PoolRegistry::measure() {
     for (const auto& [id, entry] : entries_) {
       if (entry.attaching || !entry.status.ready) continue;
       measured.emplace_back(entry.pool,
-                            PendingCall<model::PoolOnNode>(entry.limit, "pool " + entry.pool.name,
+                            PendingCall<model::PoolOnNode>(entry.looks, "pool " + entry.pool.name,
                                                            [images = entry.images] { return images->status(); }));
     }
   }
@@ -157,8 +150,8 @@ void PoolRegistry::mend() {
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [id, entry] : entries_) {
-      // While an earlier call hangs in it, one more thread would only hang beside it.
-      if (!entry.attaching && !entry.status.ready && entry.limit->open() == 0) broken.push_back(entry.pool);
+      // While an earlier look hangs in it, one more thread would only hang beside it.
+      if (!entry.attaching && !entry.status.ready && entry.looks->open() == 0) broken.push_back(entry.pool);
     }
   }
   for (const auto& pool : broken) {

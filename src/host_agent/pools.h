@@ -88,13 +88,14 @@ class PoolRegistry {
     model::Pool pool;
     std::shared_ptr<storage::ImagePool> images;
     std::shared_ptr<CallLimit> limit = std::make_shared<CallLimit>();
+    std::shared_ptr<CallLimit> looks = std::make_shared<CallLimit>();  // attach and status: an import is no hung call
     model::PoolOnNode status;
     bool attaching = false;
   };
 
   Result<PoolHandle> handle(const Entry& entry) const;
   Result<model::PoolOnNode> attach(const model::Pool& pool, std::shared_ptr<storage::ImagePool>& images,
-                                   const std::shared_ptr<CallLimit>& limit) const;
+                                   const std::shared_ptr<CallLimit>& looks) const;
   void note(Entry& entry, model::PoolOnNode status) const;
   static PendingCall<void> let_go(std::string name, std::shared_ptr<storage::ImagePool> images);
 

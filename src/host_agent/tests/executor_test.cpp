@@ -262,6 +262,34 @@ TEST(Pools, AHungPoolIsGivenUpOnAndOthersGoOn) {
   }));
 }
 
+// A long import is no call that hangs.
+TEST(Pools, ABrokenPoolIsMendedWhileAnImportRunsInIt) {
+  SeededRandom random(5);
+  const model::Pool record{.id = make_id<model::PoolId>(random), .name = "busy", .path = "/busy"};
+  FakePool* pool = nullptr;
+  PoolRegistry pools(
+      [&](const model::Pool& opened) -> Result<std::unique_ptr<storage::ImagePool>> {
+        auto made = std::make_unique<FakePool>(opened);
+        pool = made.get();
+        return made;
+      },
+      [](const model::OperationId&) { return false; });
+  const auto handle = pools.ensure(record);
+  ASSERT_TRUE(handle);
+  pool->hold_imports(true);
+  const model::Image image{.id = make_id<model::ImageId>(random), .name = "a"};
+  auto import = handle->begin<storage::StoredImage>([image](storage::ImagePool& images) {
+    return images.import_golden({.operation = model::OperationId("o"), .image = image}, {}, {});
+  });
+  ASSERT_TRUE(pool->detach());  // it is lost
+  pools.measure();
+  ASSERT_FALSE(pools.statuses().at(record.id).ready);
+  pools.mend();
+  EXPECT_TRUE(pools.statuses().at(record.id).ready);
+  pool->hold_imports(false);
+  EXPECT_TRUE(import.wait(std::chrono::seconds(20)));
+}
+
 TEST(DeadlineCall, TooManyHangingCallsAreRefusedAtOnce) {
   const auto limit = std::make_shared<CallLimit>(2);
   std::promise<void> release;
