@@ -24,6 +24,7 @@ struct LayoutPart {
   std::uint32_t stripes = 0;           // targets side by side; 0 = as the file system likes, kAllTargets = all
   Bytes stripe_size;                   // 0 = as the file system likes
   std::vector<std::uint32_t> targets;  // their indices, where they were chosen or are known
+  bool fewer_do = false;               // asked for: `stripes` is a wish, and less of them is fine
 
   bool operator==(const LayoutPart&) const = default;
 };

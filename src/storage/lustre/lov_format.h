@@ -23,7 +23,7 @@ Result<std::string> encode_layout(const FileLayout& layout);
 Result<FileLayout> decode_layout(std::string_view bytes);
 
 // Lustre clips and ignores silently: is what was asked for what the file has? failed_precondition saying the
-// difference.
+// difference. Fewer stripes pass where that was said to do.
 Status check_same(const FileLayout& asked, const FileLayout& got);
 
 }  // namespace bridgehead::storage::lustre

@@ -4,9 +4,12 @@
 #include <sys/ioctl.h>
 #include <sys/xattr.h>
 
+#include <array>
 #include <cerrno>
 
 #include "base/file.h"
+#include "base/random.h"
+#include "storage/byte_order.h"
 #include "storage/lustre/lov_format.h"
 #include "storage/lustre/obd_statfs.h"
 
@@ -60,12 +63,22 @@ Result<UniqueFd> create_once(const std::filesystem::path& file, const FileLayout
   return forward(made);
 }
 
+// Nodes begin at different places.
+std::uint32_t first_turn() {
+  std::array<std::uint8_t, 4> bytes{};
+  SystemRandom().fill(bytes);
+  return read_le<std::uint32_t>(bytes, 0);
+}
+
 }  // namespace
+
+LustreLayouts::LustreLayouts(std::filesystem::path root, StripePolicy policy)
+    : root_(std::move(root)), policy_(std::move(policy)), turn_(first_turn()) {}
 
 Result<FileLayout> LustreLayouts::choose(model::ImageRole role, Bytes size) const {
   const auto known = targets();
   if (!known) return forward(known);
-  return choose_layout(policy_, role, size, *known);
+  return choose_layout(policy_, role, size, *known, turn_++);
 }
 
 Result<UniqueFd> LustreLayouts::create(const std::filesystem::path& file, const FileLayout& layout) const {

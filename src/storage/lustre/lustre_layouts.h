@@ -1,6 +1,8 @@
 // LayoutControl on a mounted Lustre, by its own ioctls; neither `lfs` nor a library of it is needed.
 #pragma once
 
+#include <atomic>
+
 #include "storage/layout.h"
 #include "storage/lustre/stripe_policy.h"
 
@@ -8,7 +10,7 @@ namespace bridgehead::storage::lustre {
 
 class LustreLayouts final : public LayoutControl {
  public:
-  LustreLayouts(std::filesystem::path root, StripePolicy policy) : root_(std::move(root)), policy_(std::move(policy)) {}
+  LustreLayouts(std::filesystem::path root, StripePolicy policy);
 
   Result<FileLayout> choose(model::ImageRole role, Bytes size) const override;
   Result<UniqueFd> create(const std::filesystem::path& file, const FileLayout& layout) const override;
@@ -18,6 +20,7 @@ class LustreLayouts final : public LayoutControl {
  private:
   const std::filesystem::path root_;
   const StripePolicy policy_;
+  mutable std::atomic<std::uint32_t> turn_;
 };
 
 }  // namespace bridgehead::storage::lustre

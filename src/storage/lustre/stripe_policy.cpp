@@ -16,12 +16,16 @@ std::uint32_t number_of(const std::string& text) {
   return text.empty() ? 0 : static_cast<std::uint32_t>(std::stoul(text));
 }
 
-std::vector<std::uint32_t> emptiest(std::vector<StorageTarget> targets, std::size_t count) {
+std::vector<std::uint32_t> rotated(std::vector<StorageTarget> targets, std::size_t count, std::uint32_t turn) {
   std::sort(targets.begin(), targets.end(), [](const auto& a, const auto& b) {
     return a.available != b.available ? a.available > b.available : a.index < b.index;
   });
+  const auto emptiest = targets.front().available.count();
+  const auto roomy = std::count_if(targets.begin(), targets.end(),
+                                   [&](const auto& target) { return target.available.count() >= emptiest / 2; });
+  const auto candidates = std::max(count, static_cast<std::size_t>(roomy));
   std::vector<std::uint32_t> chosen;
-  for (std::size_t i = 0; i < count; ++i) chosen.push_back(targets[i].index);
+  for (std::size_t i = 0; i < count; ++i) chosen.push_back(targets[(turn + i) % candidates].index);
   return chosen;
 }
 
@@ -36,7 +40,7 @@ StripePolicy StripePolicy::of(const model::Pool& pool) {
 }
 
 Result<FileLayout> choose_layout(const StripePolicy& policy, model::ImageRole role, Bytes size,
-                                 const std::vector<StorageTarget>& targets) {
+                                 const std::vector<StorageTarget>& targets, std::uint32_t turn) {
   std::vector<StorageTarget> up;
   for (const auto& target : targets) {
     if (target.state == TargetState::up) up.push_back(target);
@@ -54,6 +58,7 @@ Result<FileLayout> choose_layout(const StripePolicy& policy, model::ImageRole ro
     const auto by_size = (size.count() + kDiskPerOst.count() - 1) / kDiskPerOst.count();
     part.stripes = policy.disk_stripes != 0 ? policy.disk_stripes
                                             : static_cast<std::uint32_t>(std::clamp<std::uint64_t>(by_size, 1, 64));
+    part.fewer_do = policy.disk_stripes == 0;
   }
   // More than there are would be clipped.
   if (!up.empty() && part.stripes != kAllTargets)
@@ -61,7 +66,7 @@ Result<FileLayout> choose_layout(const StripePolicy& policy, model::ImageRole ro
   // Which OSTs are in a pool only Lustre knows; there what lands on one that is down is made again.
   if (up.size() != targets.size() && policy.ost_pool.empty()) {
     const auto count = std::min<std::size_t>({part.stripes, up.size(), kMostNamed});
-    part.targets = emptiest(std::move(up), count);
+    part.targets = rotated(std::move(up), count, turn);
     part.stripes = static_cast<std::uint32_t>(count);
   }
   return FileLayout{.group = policy.ost_pool, .parts = {std::move(part)}};

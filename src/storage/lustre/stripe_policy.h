@@ -16,10 +16,12 @@ struct StripePolicy {
 };
 
 // Golden images wide, because all read them; disks on one OST for each 256 GiB, because many small files beside each
-// other load all OSTs anyway, and each OST less is one less that can stop the guest. While all OSTs work Lustre's own
-// allocator chooses, which knows their load; while some don't, the emptiest of those that do are named.
+// other load all OSTs anyway, and each OST less is one less that can stop the guest. A number by size is a wish: how
+// many OSTs a pool has only Lustre knows. While all OSTs work Lustre's own allocator chooses, which knows their load;
+// while some don't, `turn` (another for each image) picks among those that do and have at least half as much room as
+// the emptiest: disks take their space only later, so that the emptiest would get every one of them.
 // resource_exhausted when none works.
 Result<FileLayout> choose_layout(const StripePolicy& policy, model::ImageRole role, Bytes size,
-                                 const std::vector<StorageTarget>& targets);
+                                 const std::vector<StorageTarget>& targets, std::uint32_t turn);
 
 }  // namespace bridgehead::storage::lustre

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <map>
 
 #include "base/random.h"
 #include "storage/lustre/lov_format.h"
@@ -249,24 +250,58 @@ std::vector<StorageTarget> osts(std::initializer_list<std::pair<TargetState, int
   return all;
 }
 
-TEST(StripePolicy, GoldenImagesAreWideAndDisksAsWideAsTheyAreLarge) {
-  const auto all = osts({{TargetState::up, 5}, {TargetState::up, 9}, {TargetState::up, 7}, {TargetState::up, 1}});
-  EXPECT_EQ(*choose_layout({}, Role::golden, 2_GiB, all), plain(kAllTargets, 4_MiB));
-  EXPECT_EQ(*choose_layout({}, Role::disk, 20_GiB, all), plain(1, 1_MiB));
-  EXPECT_EQ(*choose_layout({}, Role::disk, Bytes(), all), plain(1, 1_MiB));
-  EXPECT_EQ(*choose_layout({}, Role::disk, 600_GiB, all), plain(3, 1_MiB));
-  EXPECT_EQ(*choose_layout({}, Role::disk, 60_TiB, all), plain(4, 1_MiB));
-  const StripePolicy policy{.ost_pool = "flash", .stripe_size = 2_MiB, .disk_stripes = 2, .golden_stripes = 9};
-  EXPECT_EQ(*choose_layout(policy, Role::disk, 20_GiB, all), plain(2, 2_MiB, "flash"));
-  EXPECT_EQ(*choose_layout(policy, Role::golden, 20_GiB, all), plain(4, 2_MiB, "flash"));
+// As many stripes as a disk's size suggests.
+FileLayout by_size(std::uint32_t stripes, std::vector<std::uint32_t> targets = {}) {
+  auto layout = plain(stripes, 1_MiB, "", std::move(targets));
+  layout.parts[0].fewer_do = true;
+  return layout;
 }
 
-TEST(StripePolicy, WhileAnOstIsDownTheEmptiestOthersAreNamed) {
-  const auto some =
-      osts({{TargetState::up, 5}, {TargetState::down, 90}, {TargetState::up, 7}, {TargetState::inactive, 80}});
-  EXPECT_EQ(*choose_layout({}, Role::disk, 20_GiB, some), plain(1, 1_MiB, "", {2}));
-  EXPECT_EQ(*choose_layout({}, Role::golden, 20_GiB, some), plain(2, 4_MiB, "", {2, 0}));
-  EXPECT_EQ(choose_layout({}, Role::disk, 1_GiB, osts({{TargetState::down, 1}})).error().code,
+TEST(StripePolicy, GoldenImagesAreWideAndDisksAsWideAsTheyAreLarge) {
+  const auto all = osts({{TargetState::up, 5}, {TargetState::up, 9}, {TargetState::up, 7}, {TargetState::up, 1}});
+  const auto chosen = [&](const StripePolicy& policy, Role role, Bytes size) {
+    return *choose_layout(policy, role, size, all, 3);
+  };
+  EXPECT_EQ(chosen({}, Role::golden, 2_GiB), plain(kAllTargets, 4_MiB));
+  EXPECT_EQ(chosen({}, Role::disk, 20_GiB), by_size(1));
+  EXPECT_EQ(chosen({}, Role::disk, Bytes()), by_size(1));
+  EXPECT_EQ(chosen({}, Role::disk, 600_GiB), by_size(3));
+  EXPECT_EQ(chosen({}, Role::disk, 60_TiB), by_size(4));
+  const StripePolicy policy{.ost_pool = "flash", .stripe_size = 2_MiB, .disk_stripes = 2, .golden_stripes = 9};
+  EXPECT_EQ(chosen(policy, Role::disk, 20_GiB), plain(2, 2_MiB, "flash"));
+  EXPECT_EQ(chosen(policy, Role::golden, 20_GiB), plain(4, 2_MiB, "flash"));
+}
+
+// An OST pool may have fewer OSTs than a large disk would get.
+TEST(StripePolicy, OfANumberBySizeLustreMayGiveLessButNotOfAnOrderedOne) {
+  const auto all = osts({{TargetState::up, 5}, {TargetState::up, 9}, {TargetState::up, 7}, {TargetState::up, 1}});
+  const auto got = plain(2, 1_MiB, "flash", {0, 1});
+  const auto wished = *choose_layout({.ost_pool = "flash"}, Role::disk, 1_TiB, all, 0);
+  ASSERT_EQ(wished.parts[0].stripes, 4U);
+  EXPECT_TRUE(check_same(wished, got));
+  EXPECT_FALSE(check_same(wished, plain(0, 1_MiB, "flash")));
+  EXPECT_FALSE(check_same(wished, plain(kAllTargets, 1_MiB, "flash")));
+  const auto ordered = *choose_layout({.ost_pool = "flash", .disk_stripes = 4}, Role::disk, 1_TiB, all, 0);
+  EXPECT_FALSE(check_same(ordered, got));
+}
+
+TEST(StripePolicy, WhileAnOstIsDownTheOthersAreNamedInTurn) {
+  const auto some = osts({{TargetState::up, 5},
+                          {TargetState::down, 90},
+                          {TargetState::up, 7},
+                          {TargetState::inactive, 80},
+                          {TargetState::up, 1}});
+  // The one that is almost full gets none while there are others; all that have room get the same number.
+  std::map<std::vector<std::uint32_t>, int> disks;
+  for (std::uint32_t turn = 0; turn < 10; ++turn) {
+    const auto layout = *choose_layout({}, Role::disk, 20_GiB, some, turn);
+    EXPECT_EQ(layout, by_size(1, layout.parts[0].targets));
+    ++disks[layout.parts[0].targets];
+  }
+  EXPECT_EQ(disks, (std::map<std::vector<std::uint32_t>, int>{{{0}, 5}, {{2}, 5}}));
+  EXPECT_EQ(*choose_layout({}, Role::disk, 600_GiB, some, 0), by_size(3, {2, 0, 4}));
+  EXPECT_EQ(*choose_layout({}, Role::golden, 20_GiB, some, 1), plain(3, 4_MiB, "", {0, 4, 2}));
+  EXPECT_EQ(choose_layout({}, Role::disk, 1_GiB, osts({{TargetState::down, 1}}), 0).error().code,
             ErrorCode::resource_exhausted);
 }
 
