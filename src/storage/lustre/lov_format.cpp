@@ -4,6 +4,8 @@
 #include <cstring>
 #include <set>
 
+#include "storage/byte_order.h"
+
 namespace bridgehead::storage::lustre {
 namespace {
 
@@ -32,14 +34,12 @@ constexpr std::uint32_t kMirrorBits = 0x7fff0000;  // of an entry's id
 
 template <typename T>
 void put(std::string& bytes, std::size_t at, T value) {
-  std::memcpy(bytes.data() + at, &value, sizeof value);
+  write_host({reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()}, at, value);
 }
 
 template <typename T>
 T get(std::string_view bytes, std::size_t at) {
-  T value;
-  std::memcpy(&value, bytes.data() + at, sizeof value);
-  return value;
+  return read_host<T>({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, at);
 }
 
 template <typename... Args>
