@@ -109,6 +109,11 @@ Status check_source(PoolDriver driver, std::string_view source) {
   if (source.empty()) return bad("is missing");
   if (source.size() > 512 || !only(source, ".,:@/_-[]") || source.front() == '-') return bad("isn't written right");
   const auto parts = split_source(source);
+  // Several servers are an argument of their own there; elsewhere the source becomes a part of the mount's options.
+  const bool lists_servers = driver == PoolDriver::cephfs || driver == PoolDriver::lustre;
+  if ((lists_servers ? parts.folder : std::string(source)).find(',') != std::string::npos) {
+    return bad("has a comma where none can be");
+  }
   const bool needs_folder = driver == PoolDriver::nfs || driver == PoolDriver::lustre;
   if (parts.servers.empty() || parts.servers.find('/') != std::string::npos) return bad("names no server");
   if (needs_folder && parts.folder.empty()) return bad("names no directory");
@@ -168,6 +173,10 @@ Status check_pool_place(PoolDriver driver, std::string_view source, std::string_
   if (auto checked = check_source(driver, source); !checked) return checked;
   auto checked = is_mounted_by_agents(driver) ? check_path_inside(path) : check_directory(path);
   if (!checked) return checked;
+  return check_pool_options(driver, options);
+}
+
+Status check_pool_options(PoolDriver driver, const std::map<std::string, std::string>& options) {
   for (const auto& [name, value] : options) {
     if (auto fine = check_option(driver, name, value); !fine) return fine;
   }

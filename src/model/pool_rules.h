@@ -31,5 +31,7 @@ std::span<const PoolOption> pool_options();
 
 Status check_pool_place(PoolDriver driver, std::string_view source, std::string_view path,
                         const std::map<std::string, std::string>& options);
+// The options alone.
+Status check_pool_options(PoolDriver driver, const std::map<std::string, std::string>& options);
 
 }  // namespace bridgehead::model

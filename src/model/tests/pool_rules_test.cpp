@@ -41,6 +41,14 @@ TEST(PoolRules, AMissingOrWrongSourceIsRefusedWithTheFormThatIsNeeded) {
   EXPECT_EQ(refused(PoolDriver::lustre, "10.0.0.5@tcp", ""), "source");
   EXPECT_EQ(refused(PoolDriver::lustre, "10.0.0.5@tcp:/", ""), "source");
   EXPECT_EQ(refused(PoolDriver::moosefs, "host/folder", ""), "source");
+  // mfsmount takes master and folder among its options.
+  for (const std::string source : {"m,suid", "m:9421,dev", "m:/site,suid"}) {
+    EXPECT_EQ(refused(PoolDriver::moosefs, source, ""), "source") << source;
+  }
+  EXPECT_EQ(refused(PoolDriver::nfs, "a,b:/x", ""), "source");
+  EXPECT_EQ(refused(PoolDriver::nfs, "a:/x,suid", ""), "source");
+  EXPECT_EQ(refused(PoolDriver::cephfs, "h:/x,suid", ""), "source");
+  EXPECT_EQ(refused(PoolDriver::lustre, "h@tcp:/x,suid", ""), "source");
 }
 
 TEST(PoolRules, ThePathIsAbsoluteOnNodesAndRelativeInsideASource) {

@@ -4,7 +4,7 @@ namespace bridgehead::storage {
 namespace {
 
 MountWay kernel_way(const model::Pool& pool, const model::PoolSource& source, const std::filesystem::path& point) {
-  std::string options = "noatime,name=" + option_or(pool, "user", "admin");
+  std::string options = "nosuid,nodev,noatime,name=" + option_or(pool, "user", "admin");
   if (const auto file = option_or(pool, "secret_file", ""); !file.empty()) options += ",secretfile=" + file;
   if (const auto name = option_or(pool, "file_system", ""); !name.empty()) options += ",fs=" + name;
   if (const auto file = option_or(pool, "config", ""); !file.empty()) options += ",conf=" + file;
@@ -24,7 +24,7 @@ MountWay fuse_way(const model::Pool& pool, const model::PoolSource& source, cons
                                      "-c",
                                      option_or(pool, "config", "/dev/null")};
   // With either of its caches buffered readers get data from before direct writes.
-  arguments.insert(arguments.end(), {"--client_oc=false", "--fuse_disable_pagecache=true"});
+  arguments.insert(arguments.end(), {"--client_oc=false", "--fuse_disable_pagecache=true", "-o", "nosuid,nodev"});
   const auto add = [&](const char* flag, const std::string& value) {
     if (!value.empty()) arguments.insert(arguments.end(), {flag, value});
   };

@@ -69,7 +69,7 @@ TEST(MountPlan, EachFileSystemGetsTheOptionsThatAreRightForIt) {
   EXPECT_EQ(
       commands(
           {.driver = PoolDriver::nfs, .source = "10.0.0.5:/vm", .options = {{"port", "12049"}, {"version", "4.1"}}}),
-      Commands{"mount.nfs 10.0.0.5:/vm /run/p -o vers=4.1,proto=tcp,hard,timeo=100,retrans=2,retry=0,"
+      Commands{"mount.nfs 10.0.0.5:/vm /run/p -o nosuid,nodev,vers=4.1,proto=tcp,hard,timeo=100,retrans=2,retry=0,"
                "lookupcache=positive,actimeo=3,noatime,nconnect=4,sec=sys,port=12049"});
   EXPECT_EQ(
       commands({.driver = PoolDriver::moosefs, .source = "10.77.0.10"}),
@@ -78,19 +78,20 @@ TEST(MountPlan, EachFileSystemGetsTheOptionsThatAreRightForIt) {
       commands({.driver = PoolDriver::moosefs, .source = "m:9500:/site", .options = {{"password_file", "/etc/k"}}}),
       Commands{"mfsmount /run/p -o nodev,nosuid,mfsmaster=m,mfsport=9500,mfssubfolder=/site,mfsioretries=999,"
                "mfspassfile=/etc/k"});
-  EXPECT_EQ(commands({.driver = PoolDriver::cephfs,
-                      .source = "10.0.0.5,10.0.0.6:6790",
-                      .options = {{"secret_file", "/etc/ceph/s"}, {"keyring", "/etc/ceph/k"}}}),
-            (Commands{"mount.ceph 10.0.0.5,10.0.0.6:6790:/ /run/p -o noatime,name=admin,secretfile=/etc/ceph/s",
-                      "ceph-fuse /run/p -m 10.0.0.5,10.0.0.6:6790 --id admin -c /dev/null --client_oc=false "
-                      "--fuse_disable_pagecache=true -k /etc/ceph/k"}));
+  EXPECT_EQ(
+      commands({.driver = PoolDriver::cephfs,
+                .source = "10.0.0.5,10.0.0.6:6790",
+                .options = {{"secret_file", "/etc/ceph/s"}, {"keyring", "/etc/ceph/k"}}}),
+      (Commands{"mount.ceph 10.0.0.5,10.0.0.6:6790:/ /run/p -o nosuid,nodev,noatime,name=admin,secretfile=/etc/ceph/s",
+                "ceph-fuse /run/p -m 10.0.0.5,10.0.0.6:6790 --id admin -c /dev/null --client_oc=false "
+                "--fuse_disable_pagecache=true -o nosuid,nodev -k /etc/ceph/k"}));
   EXPECT_EQ(commands({.driver = PoolDriver::cephfs,
                       .source = "h:/volumes/vm",
                       .options = {{"client", "fuse"}, {"file_system", "one"}, {"config", "/etc/ceph/c"}}}),
             Commands{"ceph-fuse /run/p -m h --id admin -c /etc/ceph/c --client_oc=false "
-                     "--fuse_disable_pagecache=true -r /volumes/vm --client_fs one"});
+                     "--fuse_disable_pagecache=true -o nosuid,nodev -r /volumes/vm --client_fs one"});
   EXPECT_EQ(commands({.driver = PoolDriver::lustre, .source = "10.0.0.5@tcp:/scratch", .path = "vm"}),
-            Commands{"mount.lustre 10.0.0.5@tcp:/scratch /run/p -o flock,user_xattr,noatime"});
+            Commands{"mount.lustre 10.0.0.5@tcp:/scratch /run/p -o nosuid,nodev,flock,user_xattr,noatime"});
   EXPECT_EQ(
       plan_mount({.driver = PoolDriver::nfs, .source = "h:/x", .options = {{"port", "1,soft"}}}, "/run/p").error().code,
       ErrorCode::invalid_argument);
