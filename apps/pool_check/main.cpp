@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "model/enum_names.h"
+#include "model/pool_rules.h"
 #include "report.h"
 #include "storage/pool_check.h"
 
@@ -70,6 +71,9 @@ int main(int argc, char** argv) {
     const auto equals = option.find('=');
     if (equals == option.npos) return told({ErrorCode::invalid_argument, "--option is NAME=VALUE", {}}, wrong_usage);
     options.layout[option.substr(0, equals)] = option.substr(equals + 1);
+  }
+  if (auto fine = model::check_pool_options(options.driver, options.layout); !fine) {
+    return told(fine.error(), wrong_usage);
   }
   std::error_code failed;
   options.directory = std::filesystem::absolute(options.directory, failed).lexically_normal();
