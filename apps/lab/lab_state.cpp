@@ -223,12 +223,11 @@ bool is_locked(const Places& places) {
 
 std::vector<std::string> list_labs(const std::filesystem::path& base) {
   std::vector<std::string> names;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(base, error)) {
-    const auto name = entry.path().filename().native();
-    if (entry.is_directory(error) && check_name("lab", name)) names.push_back(name);
+  for (const auto& path : list_directory(base).value_or(std::vector<std::filesystem::path>())) {
+    std::error_code ignored;
+    const auto name = path.filename().native();
+    if (std::filesystem::is_directory(path, ignored) && check_name("lab", name)) names.push_back(name);
   }
-  std::sort(names.begin(), names.end());
   return names;
 }
 

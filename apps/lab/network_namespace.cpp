@@ -32,17 +32,17 @@ Result<std::vector<ProcessId>> processes_in(const fs::path& namespace_file) {
     return fail_with_hint(ErrorCode::failed_precondition, "this command runs inside the lab's own network namespace",
                           "Run it from outside.");
   }
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator("/proc", error)) {
-    const auto name = entry.path().filename().native();
+  const auto entries = list_directory("/proc");
+  if (!entries) return forward(entries);
+  for (const auto& entry : *entries) {
+    const auto name = entry.filename().native();
     pid_t pid = 0;
     const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (failed != std::errc() || end != name.data() + name.size() || pid == ::getpid()) continue;
     // Identified first: if the number changes hands in between, the later check of the start time sees it.
     const auto process = identify(pid);
-    if (process && namespace_inode(entry.path() / "ns/net") == wanted) found.push_back(*process);
+    if (process && namespace_inode(entry / "ns/net") == wanted) found.push_back(*process);
   }
-  if (error) return fail(ErrorCode::io_error, "/proc can't be read: {}", error.message());
   return found;
 }
 

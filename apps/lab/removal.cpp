@@ -99,11 +99,13 @@ Status unmount_below(const fs::path& directory) {
 
 Status remove_files(const Places& places) {
   if (auto unmounted = unmount_below(places.directory()); !unmounted) return unmounted;
+  const auto entries = list_directory(places.directory());
+  if (!entries && entries.error().code != ErrorCode::not_found) return forward(entries);
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(places.directory(), error)) {
-    if (entry.path() == places.state_file()) continue;
-    fs::remove_all(entry.path(), error);
-    if (error) return fail(ErrorCode::io_error, "{} can't be removed: {}", entry.path().native(), error.message());
+  for (const auto& entry : entries.value_or(std::vector<fs::path>())) {
+    if (entry == places.state_file()) continue;
+    fs::remove_all(entry, error);
+    if (error) return fail(ErrorCode::io_error, "{} can't be removed: {}", entry.native(), error.message());
   }
   if (auto removed = remove_file(places.state_file()); !removed) return removed;
   fs::remove(places.directory(), error);

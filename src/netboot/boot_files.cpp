@@ -109,9 +109,9 @@ Status write_shared_files(const std::filesystem::path& tftp_root, const std::str
 // Names in it that begin so, without that.
 std::vector<std::string> names_in(const std::filesystem::path& directory, std::string_view prefix) {
   std::vector<std::string> names;
-  std::error_code ignored;  // not there: none
-  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
-    const auto name = entry.path().filename().string();
+  // Not there: none.
+  for (const auto& path : list_directory(directory).value_or(std::vector<std::filesystem::path>())) {
+    const auto name = path.filename().string();
     if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));
   }
   return names;

@@ -58,9 +58,9 @@ Status withdraw_nbd_export(const std::filesystem::path& exports, const std::stri
 
 std::vector<std::string> nbd_exports(const std::filesystem::path& exports) {
   std::vector<std::string> names;
-  std::error_code ignored;  // not there: none
-  for (const auto& entry : std::filesystem::directory_iterator(exports, ignored)) {
-    auto name = entry.path().filename().string();
+  // Not there: none.
+  for (const auto& path : list_directory(exports).value_or(std::vector<std::filesystem::path>())) {
+    auto name = path.filename().string();
     if (!name.starts_with('.')) names.push_back(std::move(name));
   }
   return names;

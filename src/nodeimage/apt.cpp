@@ -238,20 +238,19 @@ Result<LocalRepository> make_repository(CommandRunner& runner, const Recipe& rec
     fs::copy_file(deb, directory / deb.filename(), fs::copy_options::overwrite_existing, failed);
     if (failed) return fail(ErrorCode::io_error, "copy {}: {}", deb.native(), failed.message());
   }
-  std::set<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    if (entry.path().extension() == ".deb") files.insert(entry.path());
-  }
+  auto files = list_directory(directory);
+  if (!files) return forward(files);
+  std::erase_if(*files, [](const auto& file) { return file.extension() != ".deb"; });
   LocalRepository repository;
   std::string index;
-  for (const auto& file : files) {
+  for (const auto& file : *files) {
     std::string name;
     auto entry = index_entry(runner, file, name, stop);
     if (!entry) return forward(entry);
     index += *entry;
     repository.packages.push_back(name);
   }
-  if (files.empty()) return repository;
+  if (files->empty()) return repository;
   if (auto written = write_file_atomic(directory / "Packages", index, 0644); !written) return forward(written);
   repository.source_line = fmt::format("deb [trusted=yes] copy:{} ./", directory.native());
   return repository;

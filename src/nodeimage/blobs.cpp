@@ -97,21 +97,23 @@ Status Blobs::share_tree(const fs::path& root, const std::vector<TreeEntry>& ent
 }
 
 Status Blobs::collect(const std::set<std::string>& referenced, std::uint64_t& files, Bytes& freed) const {
-  std::error_code failed;
-  for (const auto& folder : fs::directory_iterator(directory_, failed)) {
-    for (const auto& entry : fs::directory_iterator(folder.path(), failed)) {
-      const std::string name = entry.path().filename();
+  const auto folders = list_directory(directory_);
+  if (!folders) return forward(folders);
+  for (const auto& folder : *folders) {
+    const auto blobs = list_directory(folder);
+    if (!blobs) return forward(blobs);
+    for (const auto& blob : *blobs) {
+      const std::string name = blob.filename();
       struct stat status {};
-      if (::lstat(entry.path().c_str(), &status) != 0) continue;
+      if (::lstat(blob.c_str(), &status) != 0) continue;
       const bool used = name.starts_with(kTreePrefix) ? status.st_nlink > 1 : referenced.contains(name);
       if (used) continue;
-      if (auto removed = remove_file(entry.path()); !removed) return removed;
+      if (auto removed = remove_file(blob); !removed) return removed;
       ++files;
       // Somebody else's link, such as the build cache's, keeps the bytes.
       if (status.st_nlink == 1) freed += Bytes(static_cast<std::uint64_t>(status.st_blocks) * 512);
     }
   }
-  if (failed) return fail_errno(failed.value(), fmt::format("read {}", directory_.native()));
   return {};
 }
 

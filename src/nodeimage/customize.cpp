@@ -151,11 +151,12 @@ Status remove_matching(int parent, const std::string& path, const Recipe& recipe
 Status refresh_modules(CommandRunner& runner, const Tree& tree, const std::stop_token& stop) {
   const auto modules = tree.open_directory("/lib/modules");
   if (!modules) return {};
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(fmt::format("/proc/self/fd/{}", modules->get()), ignored)) {
-    if (!entry.is_directory(ignored)) continue;
-    const auto done =
-        runner.run(inside_command(tree.directory(), {"/sbin/depmod", entry.path().filename().native()}), stop);
+  const auto versions = list_directory(fmt::format("/proc/self/fd/{}", modules->get()));
+  if (!versions) return forward(versions);
+  for (const auto& version : *versions) {
+    std::error_code ignored;
+    if (!fs::is_directory(version, ignored)) continue;
+    const auto done = runner.run(inside_command(tree.directory(), {"/sbin/depmod", version.filename().native()}), stop);
     if (!done) return forward(done);
   }
   return {};

@@ -67,10 +67,9 @@ Result<std::string> find_kernel(const Tree& tree, const std::string& version) {
   if (!version.empty()) {
     versions.push_back(version);
   } else if (const auto modules = tree.open_directory("/lib/modules")) {
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(fmt::format("/proc/self/fd/{}", modules->get()), ignored)) {
-      versions.push_back(entry.path().filename());
-    }
+    const auto found = list_directory(fmt::format("/proc/self/fd/{}", modules->get()));
+    if (!found) return forward(found);
+    for (const auto& path : *found) versions.push_back(path.filename());
     std::sort(versions.begin(), versions.end(),
               [](const auto& a, const auto& b) { return ::strverscmp(a.c_str(), b.c_str()) > 0; });
   }

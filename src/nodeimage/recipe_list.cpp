@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <set>
 
+#include "base/file.h"
 #include "nodeimage/builtin_recipes.h"
 #include "nodeimage/recipe.h"
 
@@ -23,12 +23,9 @@ std::vector<RecipeName> list_recipes(const std::vector<std::filesystem::path>& d
     if (!known) found.push_back({recipe->name, recipe->role, file});
   };
   for (const auto& directory : directories) {
-    std::error_code ignored;
-    std::set<std::filesystem::path> files;
-    for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
-      if (entry.path().extension() == ".toml") files.insert(entry.path());
+    for (const auto& file : list_directory(directory).value_or(std::vector<std::filesystem::path>())) {
+      if (file.extension() == ".toml") add(load_recipe(file), file);
     }
-    for (const auto& file : files) add(load_recipe(file), file);
   }
   for (const auto& [name, text] : builtin_recipes()) add(parse_recipe(text, std::string(name), {}), {});
   std::sort(found.begin(), found.end(), [](const RecipeName& left, const RecipeName& right) {

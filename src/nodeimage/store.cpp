@@ -74,12 +74,10 @@ Result<ImageStore> ImageStore::open(const fs::path& directory) {
                           "Use the manager that has them (bh node-image), or stop it first.");
   }
   state->lock = std::move(*lock);
-  std::error_code failed;
-  std::vector<fs::path> removed;
-  for (const auto& entry : fs::directory_iterator(state->tmp(), failed)) {
-    if (entry.path().filename().native().starts_with("removed.")) removed.push_back(entry.path());
-  }
-  for (const auto& path : removed) {
+  const auto temporary = list_directory(state->tmp());
+  if (!temporary) return forward(temporary);
+  for (const auto& path : *temporary) {
+    if (!path.filename().native().starts_with("removed.")) continue;
     if (auto done = remove_tree(path); !done) return forward(done);
   }
   return ImageStore(std::move(state));
@@ -96,11 +94,10 @@ fs::path ImageStore::file(const model::NodeImageId& id, std::string_view name) c
 
 std::vector<Manifest> ImageStore::State::read_all() const {
   std::vector<Manifest> found;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(images(), failed)) {
-    auto manifest = read_manifest(entry.path() / kManifestFile);
+  for (const auto& image : list_directory(images()).value_or(std::vector<fs::path>())) {
+    auto manifest = read_manifest(image / kManifestFile);
     if (!manifest) {
-      log::warning(image_damaged, "{}: {}", entry.path().native(), manifest.error().message);
+      log::warning(image_damaged, "{}: {}", image.native(), manifest.error().message);
     } else {
       found.push_back(std::move(*manifest));
     }
@@ -230,10 +227,11 @@ Status ImageStore::remove(const model::NodeImageId& id) {
 Result<GcReport> ImageStore::gc() {
   const std::lock_guard lock(state_->mutex);
   std::set<std::string> referenced;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(state_->images(), failed)) {
+  const auto images = list_directory(state_->images());
+  if (!images) return forward(images);
+  for (const auto& image : *images) {
     // One damaged manifest must not cost the files of a good image.
-    const auto manifest = read_manifest(entry.path() / kManifestFile);
+    const auto manifest = read_manifest(image / kManifestFile);
     if (!manifest) {
       return fail_with_hint(ErrorCode::failed_precondition,
                             fmt::format("nothing was removed: {}", manifest.error().message),

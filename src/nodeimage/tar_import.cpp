@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/file.h"
 #include "nodeimage/tree_entry_writer.h"
 
 namespace bridgehead::nodeimage {
@@ -70,14 +71,10 @@ Status apply(const Whiteout& whiteout, const Tree& tree) {
   if (!whiteout.name.empty()) return tree.remove(whiteout.directory + "/" + whiteout.name);
   const auto fd = tree.open_directory(whiteout.directory);
   if (!fd) return fd.error().code == ErrorCode::not_found ? Status{} : forward(fd);
-  std::error_code failed;
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(fmt::format("/proc/self/fd/{}", fd->get()), failed)) {
-    names.push_back(entry.path().filename());
-  }
-  if (failed) return fail_errno(failed.value(), whiteout.directory);
-  for (const auto& name : names) {
-    if (auto removed = remove_entry(fd->get(), name); !removed) return removed;
+  const auto entries = list_directory(fmt::format("/proc/self/fd/{}", fd->get()));
+  if (!entries) return forward(entries);
+  for (const auto& entry : *entries) {
+    if (auto removed = remove_entry(fd->get(), entry.filename()); !removed) return removed;
   }
   return {};
 }

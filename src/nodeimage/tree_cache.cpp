@@ -114,9 +114,9 @@ Status TreeCache::remove(const std::string& key) const { return remove_tree(dire
 
 void TreeCache::remove_oldest() const {
   std::vector<std::pair<fs::file_time_type, fs::path>> entries;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(directory_, ignored)) {
-    if (is_sha256(entry.path().filename().native())) entries.emplace_back(entry.last_write_time(ignored), entry.path());
+  for (const auto& path : list_directory(directory_).value_or(std::vector<fs::path>())) {
+    std::error_code ignored;
+    if (is_sha256(path.filename().native())) entries.emplace_back(fs::last_write_time(path, ignored), path);
   }
   std::sort(entries.rbegin(), entries.rend());
   for (std::size_t i = kEntries; i < entries.size(); ++i) {

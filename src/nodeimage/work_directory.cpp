@@ -4,10 +4,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <vector>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -61,18 +61,12 @@ void WorkDirectory::remove() {
 }
 
 Status sweep_work(const std::filesystem::path& parent) {
-  std::vector<std::filesystem::path> found;
-  std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(parent, failed)) {
-    for (const auto prefix : kPrefixes) {
-      if (entry.path().filename().native().starts_with(prefix)) found.push_back(entry.path());
-    }
-  }
-  if (failed && failed != std::errc::no_such_file_or_directory) {
-    return fail_errno(failed.value(), fmt::format("read {}", parent.native()));
-  }
+  const auto present = list_directory(parent);
+  if (!present) return present.error().code == ErrorCode::not_found ? Status{} : forward(present);
   Status result;
-  for (const auto& path : found) {
+  for (const auto& path : *present) {
+    const auto is_ours = [&](const auto prefix) { return path.filename().native().starts_with(prefix); };
+    if (std::none_of(std::begin(kPrefixes), std::end(kPrefixes), is_ours)) continue;
     const auto fd = open_file(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!fd || ::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) continue;
     if (auto removed = remove_tree(path); !removed) {

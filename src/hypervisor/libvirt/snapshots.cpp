@@ -120,11 +120,12 @@ Status remove_snapshot(const FoundDomain& found, const std::string& name) {
 }
 
 Status remove_snapshot_files(const std::filesystem::path& nvram) {
-  std::error_code error;
   const auto prefix = nvram.filename().string() + ".snapshot-";
-  for (const auto& entry : std::filesystem::directory_iterator(nvram.parent_path(), error)) {
-    if (!entry.path().filename().string().starts_with(prefix)) continue;
-    if (auto removed = remove_file(entry.path()); !removed) return removed;
+  const auto files = list_directory(nvram.parent_path());
+  if (!files) return files.error().code == ErrorCode::not_found ? Status{} : forward(files);
+  for (const auto& file : *files) {
+    if (!file.filename().string().starts_with(prefix)) continue;
+    if (auto removed = remove_file(file); !removed) return removed;
   }
   return {};
 }
