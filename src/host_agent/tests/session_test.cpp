@@ -170,7 +170,8 @@ class AgentTest : public JoinTest {
     (*agent)->start();
     return std::move(*agent);
   }
-  // Under the manager's lock: reports of this operation with that state that came in the `report`, or by themselves.
+  // Under the manager's lock: reports of this operation with that state that came in the `report`, or by themselves. An
+  // end while a stream begins may come twice: with the first report, and because it has just happened.
   int count(const model::OperationId& operation, AssignmentState state, bool in_report) {
     int found = 0;
     for (const auto& message : manager_.received) {
@@ -264,12 +265,13 @@ TEST_F(AgentTest, ANetworkThatWasDeletedMeanwhileIsRemoved) {
   const model::Assignment work{.operation = host_.id<model::OperationId>(),
                                .body = model::EnsureNetwork{host_.network}};
   manager_.assign(work);
-  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) == 1; }));
+  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) >= 1; }));
   ASSERT_EQ(host_.hypervisor.networks().size(), 1U);
   host_.hypervisor.fail_next("remove_network", {ErrorCode::unavailable, "libvirt is away", {}});
   manager_.hang_up();  // the next welcome names no network
-  ASSERT_TRUE(eventually([&] { return host_.hypervisor.count_calls("remove_network") == 1; }));
-  manager_.hang_up();  // tried again at each welcome
+  // Tried again at each welcome and by the housekeeper, so that the second try may come before this looks.
+  ASSERT_TRUE(eventually([&] { return host_.hypervisor.count_calls("remove_network") >= 1; }));
+  manager_.hang_up();
   ASSERT_TRUE(eventually([&] { return host_.hypervisor.networks().empty(); }));
 }
 
@@ -278,9 +280,14 @@ TEST_F(AgentTest, AnEndIsResentAtEachConnectUntilItIsAcknowledged) {
   const auto vm = host_.new_vm();
   const model::Assignment work{.operation = host_.id<model::OperationId>(), .body = vm};
   manager_.assign(work);
-  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) == 1; }));
+  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) >= 1; }));
+  int told = 0;
+  manager_.wait([&] {
+    told = count(work.operation, AssignmentState::succeeded, false);
+    return true;
+  });
   manager_.assign(work);  // a duplicate
-  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) == 2; }));
+  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) > told; }));
   EXPECT_EQ(host_.hypervisor.count_calls("start"), 1U);
 
   manager_.hang_up();
@@ -314,7 +321,7 @@ TEST_F(AgentTest, ObservationsComeBeforeTheEndAndRemovalIsTold) {
   const auto vm = host_.new_vm();
   const model::Assignment create{.operation = host_.id<model::OperationId>(), .body = vm};
   manager_.assign(create);
-  ASSERT_TRUE(manager_.wait([&] { return count(create.operation, AssignmentState::succeeded, false) == 1; }));
+  ASSERT_TRUE(manager_.wait([&] { return count(create.operation, AssignmentState::succeeded, false) >= 1; }));
   std::size_t seen_at = 0;
   std::size_t ended_at = 0;
   ASSERT_TRUE(manager_.wait([&] {
@@ -368,7 +375,7 @@ TEST_F(AgentTest, AConsoleThroughARealTunnel) {
   const auto vm = host_.new_vm();
   const model::Assignment work{.operation = host_.id<model::OperationId>(), .body = vm};
   manager_.assign(work);
-  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) == 1; }));
+  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) >= 1; }));
   manager_.tunnel_sends = "echo this";
   agent::v1::ManagerMessage open;
   open.mutable_open_tunnel()->set_tunnel_id("t1");
@@ -394,7 +401,7 @@ TEST_F(AgentTest, WhatAnUndoLeftBehindIsRemovedLater) {
   host_.hypervisor.fail_next("start", {ErrorCode::unavailable, "libvirtd was killed", {}}, 2);  // it is tried twice
   host_.hypervisor.fail_next("remove", {ErrorCode::unavailable, "libvirtd was killed", {}}, 40);
   manager_.assign(work);
-  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::failed, false) == 1; }));
+  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::failed, false) >= 1; }));
   EXPECT_TRUE(eventually([&] { return host_.store->list("creation/")->empty(); }));
   EXPECT_EQ(host_.state(vm.vm.id), GuestState::absent);
   EXPECT_FALSE(host_.pool->has(vm.vm.spec.disks[0].image));
@@ -407,7 +414,7 @@ TEST_F(AgentTest, AfterTheHostsRebootGuestsAreStarted) {
     const auto agent = start();
     const model::Assignment work{.operation = host_.id<model::OperationId>(), .body = vm};
     manager_.assign(work);
-    ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) == 1; }));
+    ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) >= 1; }));
     ASSERT_TRUE(eventually([&] { return !host_.store->list("meta/pools")->empty(); }));
   }
   host_.hypervisor.set_state(vm.vm.id, GuestState::stopped);
