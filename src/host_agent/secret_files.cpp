@@ -80,11 +80,11 @@ Result<UniqueFd> make_directory(int root, const std::string& path) {
   const auto parent = make_directory(root, slash == std::string::npos ? std::string() : path.substr(0, slash));
   if (!parent) return forward(parent);
   const auto name = path.substr(slash == std::string::npos ? 0 : slash + 1);
-  if (::mkdirat(parent->get(), name.c_str(), 0755) != 0 || ::fchmodat(parent->get(), name.c_str(), 0755, 0) != 0) {
+  if (::mkdirat(parent->get(), name.c_str(), 0755) != 0)
     return fail_errno(errno, fmt::format("make the directory /{}", path));
-  }
-  auto made = open_directory(root, path);
-  if (!made) return fail_directory(path);
+  // By what was opened: a link may have taken the name's place.
+  UniqueFd made(::openat(parent->get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!made || ::fchmod(made.get(), 0755) != 0) return fail_directory(path);
   return made;
 }
 
