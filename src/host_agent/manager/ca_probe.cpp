@@ -1,22 +1,14 @@
 #include "host_agent/manager/ca_probe.h"
 
 #include <netdb.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <poll.h>
-#include <sys/socket.h>
 
-#include <cerrno>
-
-#include "base/fd.h"
+#include "host_agent/tls_io.h"
 #include "pki/certificate.h"
 #include "pki/tokens.h"
 
 namespace bridgehead::host_agent {
 namespace {
 
-using Deadline = std::chrono::steady_clock::time_point;
 using SslContext = std::unique_ptr<SSL_CTX, decltype(&::SSL_CTX_free)>;
 using SslSession = std::unique_ptr<SSL, decltype(&::SSL_free)>;
 
@@ -35,17 +27,6 @@ Result<HostAndPort> split(const std::string& address) {
   return HostAndPort{host, address.substr(colon + 1)};
 }
 
-Status wait_for(int fd, short events, Deadline deadline, const std::string& address) {
-  for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return fail(ErrorCode::timeout, "the manager at {} does not answer", address);
-    pollfd waiting{.fd = fd, .events = events, .revents = 0};
-    const int ready = ::poll(&waiting, 1, static_cast<int>(left.count()));
-    if (ready > 0) return {};
-    if (ready < 0 && errno != EINTR) return fail_errno(errno, "poll");
-  }
-}
-
 Result<UniqueFd> connect_to(const std::string& address, Deadline deadline) {
   const auto parts = split(address);
   if (!parts) return forward(parts);
@@ -58,42 +39,18 @@ Result<UniqueFd> connect_to(const std::string& address, Deadline deadline) {
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(list, &::freeaddrinfo);
   auto failure = fail(ErrorCode::unavailable, "the manager at {} can't be reached", address);
   for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
-    UniqueFd fd(::socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, at->ai_protocol));
-    if (!fd) continue;
-    if (::connect(fd.get(), at->ai_addr, at->ai_addrlen) != 0 && errno != EINPROGRESS) {
-      failure = fail(ErrorCode::unavailable, "the manager at {} can't be reached: {}", address, std::strerror(errno));
-      continue;
-    }
-    if (auto ready = wait_for(fd.get(), POLLOUT, deadline, address); !ready) return forward(ready);
-    int error = 0;
-    socklen_t size = sizeof error;
-    ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error == 0) return fd;
-    failure = fail(ErrorCode::unavailable, "the manager at {} can't be reached: {}", address, std::strerror(error));
+    auto socket = connect_before(deadline, at->ai_addr, at->ai_addrlen, fmt::format("the manager at {}", address));
+    if (socket || socket.error().code == ErrorCode::timeout) return socket;
+    failure = forward(socket);
   }
   return failure;
 }
 
 Status handshake(SSL* ssl, int fd, Deadline deadline, const std::string& address) {
-  for (;;) {
-    const int result = ::SSL_connect(ssl);
-    if (result == 1) return {};
-    const int reason = ::SSL_get_error(ssl, result);
-    if (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_WRITE) {
-      ::ERR_clear_error();
-      return fail(ErrorCode::unavailable, "what listens at {} doesn't speak TLS as a manager does", address);
-    }
-    const short events = reason == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
-    if (auto ready = wait_for(fd, events, deadline, address); !ready) return ready;
-  }
-}
-
-std::string to_pem(X509* certificate) {
-  const std::unique_ptr<BIO, decltype(&::BIO_free)> memory(::BIO_new(::BIO_s_mem()), &::BIO_free);
-  if (!memory || ::PEM_write_bio_X509(memory.get(), certificate) != 1) return {};
-  char* data = nullptr;
-  const long size = ::BIO_get_mem_data(memory.get(), &data);
-  return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
+  auto shaken =
+      drive_tls(ssl, fd, deadline, fmt::format("the manager at {}", address), [&] { return ::SSL_connect(ssl); });
+  if (shaken || shaken.error().code == ErrorCode::timeout) return shaken;
+  return fail(ErrorCode::unavailable, "what listens at {} doesn't speak TLS as a manager does", address);
 }
 
 }  // namespace

@@ -24,24 +24,26 @@ constexpr char kControl = 'c';
 constexpr char kData = 'd';
 constexpr char kProbe = 'p';  // is this the gate, and the right node behind it?
 
+// Only of what lies in a directory of root's: nobody else can put a link in its place.
 Status give_to_qemu(const MigrationPaths& paths, const std::filesystem::path& path) {
   const passwd* user = ::getpwnam(paths.qemu_user.c_str());
-  if (user == nullptr || ::geteuid() != 0 || ::chown(path.c_str(), user->pw_uid, user->pw_gid) == 0) return {};
+  if (user == nullptr || ::geteuid() != 0 || ::lchown(path.c_str(), user->pw_uid, user->pw_gid) == 0) return {};
   return fail_errno(errno, "chown " + path.string());
 }
 
-// Only root may speak to libvirtd through control.sock; QEMU's user, who must make data.sock on the target, has a
-// directory of its own below.
-Status make_place(const MigrationPaths& paths, const model::VmId& vm) {
-  const auto data = paths.data(vm).parent_path();
+// Only root may speak to libvirtd through control.sock. Whoever makes data.sock, QEMU on the target or the source's
+// agent, has the directory below, of `data_mode`.
+Status make_place(const MigrationPaths& paths, const model::VmId& vm, mode_t data_mode) {
+  const auto place = paths.run_dir / vm.str();
   std::error_code error;
-  std::filesystem::remove_all(paths.run_dir / vm.str(), error);
+  std::filesystem::remove_all(place, error);
   if (auto made = make_directories(paths.run_dir, 0711); !made) return made;
-  if (auto made = make_directories(paths.run_dir / vm.str(), 0711); !made) return made;
-  if (auto made = make_directories(data, 0700); !made) return made;
+  if (auto made = make_directories(place, 0711); !made) return made;
+  const auto data = paths.data(vm).parent_path();
+  if (auto made = make_directories(data, data_mode); !made) return made;
   // What an administrator's umask left out.
-  if (::chmod((paths.run_dir / vm.str()).c_str(), 0711) != 0) return fail_errno(errno, "chmod");
-  return give_to_qemu(paths, data);
+  if (::chmod(place.c_str(), 0711) != 0 || ::chmod(data.c_str(), data_mode) != 0) return fail_errno(errno, "chmod");
+  return {};
 }
 
 void remove_place(const MigrationPaths& paths, const model::VmId& vm) {
@@ -95,8 +97,13 @@ std::vector<std::string> own_addresses(const std::string& manager) {
 
 class MigrationGates::Gate {
  public:
-  Gate(const MigrationHost& host, model::VmId vm, model::NodeId source, Identity identity)
-      : host_(host), vm_(std::move(vm)), source_(std::move(source)), identity_(std::move(identity)) {}
+  Gate(const MigrationHost& host, model::VmId vm, model::NodeId source, Identity identity,
+       std::optional<MemoryBudget::Reservation> memory)
+      : host_(host),
+        vm_(std::move(vm)),
+        source_(std::move(source)),
+        identity_(std::move(identity)),
+        memory_(std::move(memory)) {}
   ~Gate() {
     done_.raise();
     relays_.stop();
@@ -106,7 +113,9 @@ class MigrationGates::Gate {
   Status open(std::uint16_t& port) {
     auto listener = listen_anywhere(port);
     if (!listener) return forward(listener);
-    if (auto made = make_place(host_.paths, vm_); !made) {
+    auto made = make_place(host_.paths, vm_, 0700);
+    if (made) made = give_to_qemu(host_.paths, host_.paths.data(vm_).parent_path());
+    if (!made) {
       remove_place(host_.paths, vm_);
       return made;
     }
@@ -114,6 +123,7 @@ class MigrationGates::Gate {
     closer_ = std::thread([this] { close_when_done(); });
     return {};
   }
+  bool closed() const { return closed_; }
 
  private:
   void serve(UniqueFd connection, int stop) {
@@ -142,14 +152,18 @@ class MigrationGates::Gate {
     if (ready == 0 && came_) ready = ::poll(&entry, 1, -1);
     relays_.stop();
     remove_place(host_.paths, vm_);
+    memory_.reset();
+    closed_ = true;
   }
 
   const MigrationHost& host_;
   const model::VmId vm_;
   const model::NodeId source_;
   const Identity identity_;
+  std::optional<MemoryBudget::Reservation> memory_;
   StopSignal done_;
   std::atomic<bool> came_ = false;
+  std::atomic<bool> closed_ = false;
   RelayThreads relays_;
   std::thread closer_;
 };
@@ -157,7 +171,8 @@ class MigrationGates::Gate {
 MigrationGates::MigrationGates(MigrationHost host) : host_(std::move(host)) {}
 MigrationGates::~MigrationGates() = default;
 
-Result<model::MigrationGate> MigrationGates::open(const model::VmId& vm, const model::NodeId& source) {
+Result<model::MigrationGate> MigrationGates::open(const model::VmId& vm, const model::NodeId& source,
+                                                  std::optional<MemoryBudget::Reservation> memory) {
   auto identity = host_.identity();
   if (!identity) return forward(identity);
   model::MigrationGate answer{.addresses = own_addresses(identity->manager), .port = 0};
@@ -166,11 +181,22 @@ Result<model::MigrationGate> MigrationGates::open(const model::VmId& vm, const m
                           "Give one of its interfaces an address.");
   }
   close(vm);
-  auto gate = std::make_unique<Gate>(host_, vm, source, std::move(*identity));
+  auto gate = std::make_unique<Gate>(host_, vm, source, std::move(*identity), std::move(memory));
   if (auto opened = gate->open(answer.port); !opened) return forward(opened);
   const std::lock_guard lock(mutex_);
+  drop_closed();
   gates_[vm] = std::move(gate);
   return answer;
+}
+
+bool MigrationGates::is_open(const model::VmId& vm) {
+  const std::lock_guard lock(mutex_);
+  drop_closed();
+  return gates_.contains(vm);
+}
+
+void MigrationGates::drop_closed() {
+  std::erase_if(gates_, [](const auto& entry) { return entry.second->closed(); });
 }
 
 void MigrationGates::close(const model::VmId& vm) {
@@ -214,11 +240,14 @@ class MigrationWay::State {
       why.hint = "Migration needs TCP between the nodes; look at their firewalls and routes.";
       return fail(std::move(why));
     }
-    if (auto made = make_place(host_.paths, vm_); !made) return made;
+    if (auto made = make_place(host_.paths, vm_, 0711); !made) return made;
     for (const char tag : {kControl, kData}) {
-      auto listener = listen_at(tag == kControl ? host_.paths.control(vm_).string() : host_.paths.data(vm_).string());
+      const auto path = tag == kControl ? host_.paths.control(vm_) : host_.paths.data(vm_);
+      auto listener = listen_at(path.string());
       if (!listener) return forward(listener);
-      if (auto given = give_to_qemu(host_.paths, host_.paths.data(vm_)); tag == kData && !given) return given;
+      if (tag == kData) {
+        if (auto given = give_to_qemu(host_.paths, path); !given) return given;
+      }
       relays_.listen(std::move(*listener),
                      [this, tag](UniqueFd connection, int stop) { serve(std::move(connection), tag, stop); });
     }

@@ -5,7 +5,8 @@
 //   source: libvirtd --control.sock--> MigrationWay ==TLS==> MigrationGates --libvirt's socket--> libvirtd :target
 //           QEMU ------data.sock-----> MigrationWay ==TLS==> MigrationGates --data.sock---------> QEMU
 //
-// data.sock has the same path on both nodes, for libvirt hands one path to both. Thread-safe. Each gate and way has
+// data.sock has the same path on both nodes, for libvirt hands one path to both. QEMU's user makes it on the target, in
+// a directory of its own: what lies there is never followed where it leads. Thread-safe. Each gate and way has
 // threads of its own, which end with it.
 #pragma once
 
@@ -15,9 +16,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "host_agent/manager/identity.h"
+#include "host_agent/memory_budget.h"
 #include "model/assignment.h"
 
 namespace bridgehead::host_agent {
@@ -47,12 +50,16 @@ class MigrationGates {
   MigrationGates& operator=(const MigrationGates&) = delete;
 
   // Opens the gate for this guest, anew if there is one. It closes by itself when nobody comes, or when the source's
-  // control connection has ended.
-  Result<model::MigrationGate> open(const model::VmId& vm, const model::NodeId& source);
+  // control connection has ended. `memory` is held for the guest until then.
+  Result<model::MigrationGate> open(const model::VmId& vm, const model::NodeId& source,
+                                    std::optional<MemoryBudget::Reservation> memory = {});
   void close(const model::VmId& vm);
+  bool is_open(const model::VmId& vm);
 
  private:
   class Gate;
+  void drop_closed();  // mutex_
+
   const MigrationHost host_;
   std::mutex mutex_;
   std::map<model::VmId, std::unique_ptr<Gate>> gates_;

@@ -12,7 +12,7 @@
 namespace bridgehead::host_agent {
 namespace {
 
-// A migration needs two; libvirt may open a third.
+// At once. A migration needs two; libvirt may open a third.
 constexpr std::size_t kMostConnections = 16;
 
 }  // namespace
@@ -29,7 +29,7 @@ void RelayThreads::listen(UniqueFd listener, Serve serve) {
   if (stopping_) return;
   const int fd = listener.get();
   listeners_.push_back(std::move(listener));
-  threads_.emplace_back([this, fd, serve = std::move(serve)] { accept_all(fd, serve); });
+  acceptors_.emplace_back([this, fd, serve = std::move(serve)] { accept_all(fd, serve); });
 }
 
 void RelayThreads::accept_all(int listener, const Serve& serve) {
@@ -43,21 +43,32 @@ void RelayThreads::accept_all(int listener, const Serve& serve) {
     if (!connection) continue;
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
-    if (threads_.size() >= kMostConnections) continue;
-    threads_.emplace_back([this, serve, taken = connection.release()] { serve(UniqueFd(taken), stop_.fd()); });
+    connections_.remove_if([](Connection& one) {
+      if (one.ended) one.thread.join();
+      return one.ended.load();
+    });
+    if (connections_.size() >= kMostConnections) continue;
+    auto& one = connections_.emplace_back();
+    one.thread = std::thread([this, serve, &one, taken = connection.release()] {
+      serve(UniqueFd(taken), stop_.fd());
+      one.ended = true;
+    });
   }
 }
 
 void RelayThreads::stop() {
-  std::list<std::thread> threads;
+  std::list<std::thread> acceptors;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    threads.swap(threads_);
+    acceptors.swap(acceptors_);
   }
   stop_.raise();
-  for (auto& thread : threads) thread.join();
+  for (auto& thread : acceptors) thread.join();
+  // Nobody adds any more, and a connection takes no lock.
   const std::lock_guard lock(mutex_);
+  for (auto& one : connections_) one.thread.join();
+  connections_.clear();
   listeners_.clear();
 }
 
@@ -69,8 +80,10 @@ Result<UniqueFd> listen_at(const std::string& path) {
   (void)::unlink(path.c_str());
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return fail_errno(errno, "socket");
-  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-      ::chmod(path.c_str(), 0600) != 0 || ::listen(socket.get(), 8) != 0) {
+  // Of the socket before it has a name: what lies there afterwards may be another file.
+  if (::fchmod(socket.get(), 0600) != 0 ||
+      ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(socket.get(), 8) != 0) {
     return fail_errno(errno, "listen at " + path);
   }
   return socket;

@@ -2,6 +2,7 @@
 // Thread-safe. Used by gates and ways.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <list>
 #include <mutex>
@@ -39,13 +40,18 @@ class RelayThreads {
   int stop_fd() const { return stop_.fd(); }
 
  private:
+  struct Connection {
+    std::thread thread;
+    std::atomic<bool> ended = false;
+  };
   void accept_all(int listener, const Serve& serve);
 
   StopSignal stop_;
   std::mutex mutex_;
   bool stopping_ = false;
   std::list<UniqueFd> listeners_;
-  std::list<std::thread> threads_;
+  std::list<std::thread> acceptors_;
+  std::list<Connection> connections_;
 };
 
 // Listens at a fresh Unix socket of mode 0600.

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <arpa/inet.h>
@@ -15,12 +16,15 @@
 #include <cerrno>
 #include <vector>
 
+#include "host_agent/tls_io.h"
 #include "pki/certificate.h"
 
 namespace bridgehead::host_agent {
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
+constexpr char kPeer[] = "the other node";
+
+Deadline in(std::chrono::milliseconds patience) { return std::chrono::steady_clock::now() + patience; }
 
 struct FreeContext {
   void operator()(SSL_CTX* context) const { ::SSL_CTX_free(context); }
@@ -41,13 +45,6 @@ using Key = std::unique_ptr<EVP_PKEY, FreeKey>;
 
 Bio memory(const std::string& text) { return Bio(::BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
 
-std::string reason() {
-  const auto code = ::ERR_get_error();
-  ::ERR_clear_error();
-  const char* text = code == 0 ? nullptr : ::ERR_reason_error_string(code);
-  return text == nullptr ? "the connection was cut" : text;
-}
-
 // One of the cluster's agents, as client and as server alike: a node's certificate is made for clients, and whose it
 // is is checked afterwards.
 Result<Context> make_context(const Identity& own) {
@@ -62,7 +59,7 @@ Result<Context> make_context(const Identity& own) {
       ::SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1 ||
       ::X509_STORE_add_cert(::SSL_CTX_get_cert_store(context.get()), ca.get()) != 1 ||
       ::SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION) != 1) {
-    return fail(ErrorCode::data_corrupt, "this node's certificate can't be used: {}", reason());
+    return fail(ErrorCode::data_corrupt, "this node's certificate can't be used: {}", tls_reason());
   }
   ::X509_VERIFY_PARAM_set_purpose(::SSL_CTX_get0_param(context.get()), X509_PURPOSE_ANY);
   ::SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
@@ -77,41 +74,20 @@ Status set_nonblocking(int fd) {
   return {};
 }
 
-Status wait_for(int fd, short events, SteadyClock::time_point deadline) {
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyClock::now());
-    if (left.count() <= 0) return fail(ErrorCode::timeout, "the other node doesn't answer");
-    pollfd entry{.fd = fd, .events = events, .revents = 0};
-    const int ready = ::poll(&entry, 1, static_cast<int>(left.count()));
-    if (ready > 0) return {};
-    if (ready < 0 && errno != EINTR) return fail_errno(errno, "poll");
-  }
-}
-
-// Runs an OpenSSL call until it is through. `again`: returns what the call returned.
-template <typename Call>
-Status drive(SSL* ssl, int fd, SteadyClock::time_point deadline, Call&& call) {
-  for (;;) {
-    const int result = call();
-    if (result > 0) return {};
-    const int error = ::SSL_get_error(ssl, result);
-    if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
-      return fail(ErrorCode::unavailable, "TLS with the other node failed: {}", reason());
-    }
-    const short events = error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
-    if (auto waited = wait_for(fd, events, deadline); !waited) return waited;
-  }
+// A node that is gone without a word is noticed after half a minute. (A Unix socket has none of these.)
+void prepare_tcp(int fd) {
+  const auto set = [fd](int level, int name, int value) { (void)::setsockopt(fd, level, name, &value, sizeof value); };
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 15);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
 Status check_peer(SSL* ssl, const model::NodeId& wanted) {
   const Certificate certificate(::SSL_get1_peer_certificate(ssl));
-  const Bio text(::BIO_new(BIO_s_mem()));
-  if (!certificate || ::PEM_write_bio_X509(text.get(), certificate.get()) != 1) {
-    return fail(ErrorCode::permission_denied, "the other side shows no certificate");
-  }
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(text.get(), &data);
-  const auto node = pki::certificate_node_id(std::string_view(data, static_cast<std::size_t>(size)));
+  if (!certificate) return fail(ErrorCode::permission_denied, "the other side shows no certificate");
+  const auto node = pki::certificate_node_id(to_pem(certificate.get()));
   if (!node) return forward(node);
   if (*node == wanted) return {};
   return fail(ErrorCode::permission_denied, "the other side is node {}, not {}", *node, wanted);
@@ -126,13 +102,11 @@ Result<TlsLink> TlsLink::shake_hands(UniqueFd socket, const Identity& own, const
   const auto context = make_context(own);
   if (!context) return forward(context);
   if (auto set = set_nonblocking(socket.get()); !set) return forward(set);
-  const int on = 1;
-  (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // a Unix socket has none
+  prepare_tcp(socket.get());
   std::unique_ptr<ssl_st, Free> ssl(::SSL_new(context->get()));
-  if (!ssl || ::SSL_set_fd(ssl.get(), socket.get()) != 1) return fail(ErrorCode::internal, "TLS: {}", reason());
-  const auto deadline = SteadyClock::now() + patience;
-  auto done = drive(ssl.get(), socket.get(), deadline,
-                    [&] { return server ? ::SSL_accept(ssl.get()) : ::SSL_connect(ssl.get()); });
+  if (!ssl || ::SSL_set_fd(ssl.get(), socket.get()) != 1) return fail(ErrorCode::internal, "TLS: {}", tls_reason());
+  auto done = drive_tls(ssl.get(), socket.get(), in(patience), kPeer,
+                        [&] { return server ? ::SSL_accept(ssl.get()) : ::SSL_connect(ssl.get()); });
   if (!done) return forward(done);
   if (auto right = check_peer(ssl.get(), peer); !right) return forward(right);
   return TlsLink(std::move(socket), std::move(ssl));
@@ -149,14 +123,13 @@ Result<TlsLink> TlsLink::as_client(UniqueFd socket, const Identity& own, const m
 }
 
 Status TlsLink::send_tag(char tag) {
-  return drive(ssl_.get(), socket_.get(), SteadyClock::now() + std::chrono::seconds(10),
-               [&] { return ::SSL_write(ssl_.get(), &tag, 1); });
+  return drive_tls(ssl_.get(), socket_.get(), in(std::chrono::seconds(10)), kPeer,
+                   [&] { return ::SSL_write(ssl_.get(), &tag, 1); });
 }
 
 Result<char> TlsLink::receive_tag(std::chrono::milliseconds patience) {
   char tag = 0;
-  auto got =
-      drive(ssl_.get(), socket_.get(), SteadyClock::now() + patience, [&] { return ::SSL_read(ssl_.get(), &tag, 1); });
+  auto got = drive_tls(ssl_.get(), socket_.get(), in(patience), kPeer, [&] { return ::SSL_read(ssl_.get(), &tag, 1); });
   if (!got) return forward(got);
   return tag;
 }
@@ -201,8 +174,9 @@ class Relay {
       if (!read_local(moved) || !write_tls(moved) || !read_tls(moved) || !write_local(moved)) return false;
     }
     if (outward_.to_end()) {
-      outward_.passed_on = true;
-      (void)::SSL_shutdown(ssl_);  // tells the other side; what it still sends is read on
+      const int result = ::SSL_shutdown(ssl_);  // tells the other side; what it still sends is read on
+      outward_.passed_on = result >= 0;
+      if (result < 0 && !waits(result)) return false;
     }
     if (inward_.to_end()) {
       inward_.passed_on = true;
@@ -312,24 +286,19 @@ Result<UniqueFd> connect_to(const std::string& address, std::uint16_t port, std:
   } else {
     return fail(ErrorCode::invalid_argument, "'{}' is not an IP address", address);
   }
-  UniqueFd socket(::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) return fail_errno(errno, "socket");
-  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&storage), size) == 0) return socket;
-  if (errno != EINPROGRESS) return fail_errno(errno, fmt::format("connect to {} port {}", address, port));
-  auto waited = wait_for(socket.get(), POLLOUT, SteadyClock::now() + patience);
-  if (!waited) return fail(ErrorCode::timeout, "{} port {} doesn't answer", address, port);
-  int error = 0;
-  socklen_t length = sizeof error;
-  (void)::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &length);
-  if (error != 0) return fail_errno(error, fmt::format("connect to {} port {}", address, port));
-  return socket;
+  return connect_before(in(patience), reinterpret_cast<sockaddr*>(&storage), size,
+                        fmt::format("{} port {}", address, port));
 }
 
 Result<UniqueFd> connect_to(const std::string& path) {
+  const UniqueFd there(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!there || ::fstat(there.get(), &status) != 0) return fail_errno(errno, "open " + path);
+  if (!S_ISSOCK(status.st_mode)) return fail(ErrorCode::failed_precondition, "{} is no socket", path);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return fail(ErrorCode::invalid_argument, "{} is too long", path);
-  path.copy(address.sun_path, path.size());
+  const auto by_fd = fmt::format("/proc/self/fd/{}", there.get());
+  by_fd.copy(address.sun_path, by_fd.size());
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return fail_errno(errno, "socket");
   if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {

@@ -14,6 +14,8 @@
 namespace bridgehead::host_agent {
 namespace {
 
+using testing::AssignmentState;
+using testing::GuestState;
 using testing::Host;
 using testing::Node;
 
@@ -132,17 +134,65 @@ TEST_F(MigrationGate, ClosesWhenNobodyComes) {
   EXPECT_TRUE(testing::eventually([&] { return !MigrationWay::build(source, vm, target_node, *gate); }));
 }
 
+TEST_F(MigrationGate, ConnectionsThatHaveEndedDoNotCount) {
+  serve_at(libvirt_and_qemu, target.paths.libvirt_socket, "libvirt");
+  const auto gate = gates->open(vm, source_node);
+  ASSERT_TRUE(gate);
+  for (int i = 0; i < 40; ++i) {
+    const auto way = MigrationWay::build(source, vm, target_node, *gate);  // asks whether it is the gate
+    ASSERT_TRUE(way) << i << ": " << way.error().describe();
+  }
+  const auto way = MigrationWay::build(source, vm, target_node, *gate);
+  ASSERT_TRUE(way);
+  EXPECT_EQ(say(way->control_socket(), "hello"), "libvirt heard 5 bytes");
+}
+
+TEST_F(MigrationGate, HoldsTheGuestsMemoryUntilItIsClosed) {
+  MemoryBudget budget;
+  target.patience = std::chrono::milliseconds(50);
+  MigrationGates impatient(target);
+  auto memory = budget.reserve(2_GiB, 3_GiB);
+  ASSERT_TRUE(memory);
+  ASSERT_TRUE(impatient.open(vm, source_node, std::move(*memory)));
+  EXPECT_TRUE(testing::eventually([&] { return !impatient.is_open(vm); }));
+  EXPECT_TRUE(budget.reserve(2_GiB, 3_GiB)) << "and then gives it back";
+
+  target.patience = std::chrono::minutes(1);
+  MigrationGates patient(target);
+  ASSERT_TRUE(patient.open(vm, source_node, std::move(*budget.reserve(2_GiB, 3_GiB))));
+  EXPECT_TRUE(patient.is_open(vm));
+  EXPECT_FALSE(budget.reserve(2_GiB, 3_GiB));
+  patient.close(vm);
+  EXPECT_TRUE(budget.reserve(2_GiB, 3_GiB));
+}
+
+TEST_F(MigrationGate, FollowsNoLinkOfQemus) {
+  serve_at(libvirt_and_qemu, target.paths.libvirt_socket, "libvirt");
+  const auto gate = gates->open(vm, source_node);
+  ASSERT_TRUE(gate);
+  std::filesystem::create_symlink(target.paths.libvirt_socket, target.paths.data(vm));
+  const auto way = MigrationWay::build(source, vm, target_node, *gate);
+  ASSERT_TRUE(way);
+  EXPECT_EQ(say(way->data_socket(), "hello"), "");
+}
+
 TEST_F(MigrationGate, OnlyRootReachesLibvirtThroughTheWay) {
   const auto gate = gates->open(vm, source_node);
   ASSERT_TRUE(gate);
   const auto way = MigrationWay::build(source, vm, target_node, *gate);
   ASSERT_TRUE(way);
   struct stat status {};
+  ASSERT_EQ(::stat(target.paths.data(vm).parent_path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0700U) << "and QEMU alone is where it listens";
   ASSERT_EQ(::stat(way->control_socket().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777U, 0600U);
   EXPECT_EQ(status.st_uid, ::geteuid());
+  ASSERT_EQ(::stat(way->data_socket().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+  // On the source, where the agent makes the socket, nobody else can put something in its place.
   ASSERT_EQ(::stat(way->data_socket().parent_path().c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777U, 0700U);
+  EXPECT_EQ(status.st_mode & 0777U, 0711U);
+  EXPECT_EQ(status.st_uid, ::geteuid());
 }
 
 // --- the assignments
@@ -176,7 +226,7 @@ TEST_F(Migration, ATargetMakesAllReadyStampsItsLeaseAndOpensTheGate) {
   EXPECT_NE(end.gate->port, 0);
   EXPECT_EQ(stamped(work.guest.vm.id), 8u);
   EXPECT_TRUE(std::filesystem::exists(node.files().seed(work.guest.vm.id)));
-  EXPECT_EQ(host.state(work.guest.vm.id), testing::GuestState::absent) << "libvirt defines it when it comes";
+  EXPECT_EQ(host.state(work.guest.vm.id), GuestState::absent) << "libvirt defines it when it comes";
 }
 
 TEST_F(Migration, ATargetThatDoesNotSeeADiskRefusesAndChangesNothing) {
@@ -223,7 +273,7 @@ TEST_F(Migration, ASourceForgetsTheGuestThatHasMoved) {
   const auto end =
       node.carry_out(model::MigrateVm{.vm = guest.vm.id, .lease = 7, .target = target.node, .gate = *gate});
   ASSERT_EQ(end.state, AssignmentState::succeeded) << end.error.value_or(Error{}).describe();
-  EXPECT_EQ(host.state(guest.vm.id), testing::GuestState::absent);
+  EXPECT_EQ(host.state(guest.vm.id), GuestState::absent);
   EXPECT_FALSE(node.journal().applied(guest.vm.id));
   EXPECT_FALSE(std::filesystem::exists(node.files().directory(guest.vm.id)));
   EXPECT_TRUE(host.has_disks_of(guest)) << "the disks are the target's now";
@@ -238,7 +288,7 @@ TEST_F(Migration, ASourceKeepsAGuestThatCouldNotMove) {
                                                    .target = host.id<model::NodeId>(),
                                                    .gate = {.addresses = {"127.0.0.1"}, .port = 1}});
   ASSERT_EQ(end.state, AssignmentState::failed);
-  EXPECT_EQ(host.state(guest.vm.id), testing::GuestState::running);
+  EXPECT_EQ(host.state(guest.vm.id), GuestState::running);
   EXPECT_TRUE(node.journal().applied(guest.vm.id));
 }
 
@@ -256,7 +306,7 @@ TEST_F(Migration, SettlingTellsWhetherTheGuestIsHereAndClearsWhatIsNot) {
   end = node.carry_out(model::SettleVm{.vm = work.guest.vm, .pools = work.guest.pools});
   ASSERT_EQ(end.state, AssignmentState::succeeded);
   EXPECT_TRUE(end.guest_is_here);
-  EXPECT_EQ(host.state(work.guest.vm.id), testing::GuestState::running);
+  EXPECT_EQ(host.state(work.guest.vm.id), GuestState::running);
 }
 
 }  // namespace
