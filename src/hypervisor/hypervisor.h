@@ -105,6 +105,11 @@ struct MigrationRoute {
   std::filesystem::path data;     // leads to a socket of the same path there
 };
 
+// pre_copy: the guest goes on here until its memory is there. post_copy: once all of it was copied, the guest goes on
+// there and fetches from here what it has changed meanwhile. That always comes to an end, but if a host or the network
+// fails after the change-over the guest's memory is lost: it has crashed.
+enum class MigrationMode { pre_copy, post_copy };
+
 enum class GuestEventKind { state_changed, removed, agent_changed };
 struct GuestEvent {
   model::VmId id;
@@ -137,8 +142,8 @@ class Hypervisor {
   // paths, which the caller has made sure of. Succeeds when the guest runs on the other host and is gone here; whatever
   // fails leaves it running here, or, where the other host's last word was lost, paused: QEMU's image locks let only
   // one of the two go on. Done of total in bytes of memory. cancelled: `stop` was asked for.
-  virtual Status migrate(const model::VmId& id, const MigrationRoute& route, const ProgressSink& progress,
-                         std::stop_token stop) = 0;
+  virtual Status migrate(const model::VmId& id, const MigrationRoute& route, MigrationMode mode,
+                         const ProgressSink& progress, std::stop_token stop) = 0;
 
   virtual Status create_snapshot(const model::VmId& id, const std::string& name) = 0;  // with memory if it runs
   virtual Status rollback_snapshot(const model::VmId& id, const std::string& name) = 0;

@@ -77,6 +77,7 @@ struct MigrateVm {
   std::uint64_t lease = 0;
   NodeId target;
   MigrationGate gate;
+  bool post_copy = false;  // once its memory was copied, go on there and fetch the rest as it is needed
   bool operator==(const MigrateVm&) const = default;
 };
 

@@ -9,47 +9,57 @@ struct MigrateOptions {
   std::vector<std::string> names;
   std::string to;
   bool check = false;
+  bool post_copy = false;
   ChangeFlags flags;
 };
 
 // A row for each check that failed; one for a node where none did.
-nlohmann::json rows_of(const nlohmann::json& answer) {
+nlohmann::json rows_of(const nlohmann::json& items) {
   auto rows = nlohmann::json::array();
-  for (const auto& node : answer.at("items")) {
-    if (node.at("passed").get<bool>()) {
-      rows.push_back({{"node", node.at("node_name")}, {"check", "all"}, {"message", "it can move here"}, {"fix", ""}});
-    }
+  const auto add = [&](const nlohmann::json& node, const nlohmann::json& check, const nlohmann::json& message,
+                       const nlohmann::json& fix) {
+    rows.push_back({{"vm", node.at("vm_name")},
+                    {"node", node.at("node_name")},
+                    {"check", check},
+                    {"message", message},
+                    {"fix", fix}});
+  };
+  for (const auto& node : items) {
+    if (node.at("passed").get<bool>()) add(node, "all", "it can move here", "");
     for (const auto& check : node.at("checks")) {
-      if (check.at("passed").get<bool>()) continue;
-      rows.push_back({{"node", node.at("node_name")},
-                      {"check", check.at("name")},
-                      {"message", check.at("message")},
-                      {"fix", check.at("fix")}});
+      if (!check.at("passed").get<bool>()) add(node, check.at("name"), check.at("message"), check.at("fix"));
     }
   }
-  return {{"items", std::move(rows)}};
+  return rows;
 }
 
-Status show_checks(Context& context, ApiClient& api, const std::string& name, const std::string& to) {
-  const auto query = to.empty() ? std::string() : "?to=" + path_segment(to);
-  const auto answer = api.get(fmt::format("/vms/{}/migration-checks{}", path_segment(name), query));
-  if (!answer) return forward(answer);
-  const bool table = context.format() == OutputFormat::table;
-  context.print_list(table ? rows_of(*answer) : *answer, {column("NODE", "/node"), column("CHECK", "/check"),
-                                                          column("RESULT", "/message"), column("FIX", "/fix")});
+// Of all the guests, in one list.
+Status show_checks(Context& context, ApiClient& api, const MigrateOptions& options) {
+  const auto query = options.to.empty() ? std::string() : "?to=" + path_segment(options.to);
+  auto items = nlohmann::json::array();
+  for (const auto& name : options.names) {
+    const auto answer = api.get(fmt::format("/vms/{}/migration-checks{}", path_segment(name), query));
+    if (!answer) return forward(answer);
+    for (auto node : answer->at("items")) {
+      node["vm_name"] = name;
+      items.push_back(std::move(node));
+    }
+  }
+  if (context.format() == OutputFormat::table) items = rows_of(items);
+  context.print_list({{"items", std::move(items)}},
+                     {column("VM", "/vm"), column("NODE", "/node"), column("CHECK", "/check"),
+                      column("RESULT", "/message"), column("FIX", "/fix")});
   return {};
 }
 
 Status migrate(Context& context, ApiClient& api, const MigrateOptions& options) {
+  if (options.check) return show_checks(context, api, options);
   nlohmann::json operations = nlohmann::json::array();
   Status outcome;
   for (const auto& name : options.names) {
-    if (options.check) {
-      if (auto shown = show_checks(context, api, name, options.to); !shown) return shown;
-      continue;
-    }
     nlohmann::json body = nlohmann::json::object();
     if (!options.to.empty()) body["to"] = options.to;
+    if (options.post_copy) body["post_copy"] = true;
     const auto answer = api.post(fmt::format("/vms/{}/migrate{}", path_segment(name), options.flags.query()), body);
     if (!answer) {
       if (outcome) outcome = forward(answer);
@@ -59,7 +69,7 @@ Status migrate(Context& context, ApiClient& api, const MigrateOptions& options) 
       operations.push_back(answer->at("operation"));
     }
   }
-  if (options.check || options.flags.dry_run) return outcome;
+  if (options.flags.dry_run) return outcome;
   const auto followed = context.follow({{"operations", operations}}, options.flags.wait);
   return outcome ? followed : outcome;
 }
@@ -72,6 +82,9 @@ void add_vm_migrate_command(CLI::App& vm, Context& context) {
   command->add_option("vm", options->names, "Names or ids")->required();
   command->add_option("--to", options->to, "The node (default: the least loaded that can take the guest)");
   command->add_flag("--check", options->check, "Only show what would keep it from moving, and the fix");
+  command->add_flag("--post-copy", options->post_copy,
+                    "Once its memory was copied, go on there and fetch the rest from the source. Always ends, however "
+                    "much the guest writes; but if a host or the network fails then, the guest has lost its memory");
   add_change_flags(*command, options->flags);
   on_chosen(*command, context, [&context, options](ApiClient& api) { return migrate(context, api, *options); });
 }

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "pki/secret_box.h"
 #include "reconcile/commands/commands.h"
+#include "reconcile/commands/migration.h"
 #include "reconcile/commands/netboot.h"
 
 namespace bridgehead::control_api {
@@ -18,7 +19,7 @@ namespace bridgehead::control_api {
 Result<reconcile::CreateVms> read_create_vms(std::string_view body, RandomSource& random);
 Result<reconcile::UpdateVm> read_update_vm(std::string_view body, RandomSource& random);
 Result<reconcile::PowerRequest> read_power(std::string_view body, reconcile::PowerAction action);
-Result<std::string> read_migrate_vm(std::string_view body);  // the target; "" = any
+Result<reconcile::MigrateVm> read_migrate_vm(std::string_view body);
 Result<reconcile::DiskRequest> read_add_disk(std::string_view body);
 Result<reconcile::NicRequest> read_add_nic(std::string_view body);
 Result<std::string> read_snapshot_name(std::string_view body);

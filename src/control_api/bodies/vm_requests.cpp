@@ -109,8 +109,11 @@ Result<DiskRequest> read_add_disk(std::string_view body) { return read_body<Disk
 
 Result<NicRequest> read_add_nic(std::string_view body) { return read_body<NicRequest>(body, read_nic); }
 
-Result<std::string> read_migrate_vm(std::string_view body) {
-  return read_body<std::string>(body, [](ObjectReader& reader, std::string& target) { reader.text("to", target); });
+Result<reconcile::MigrateVm> read_migrate_vm(std::string_view body) {
+  return read_body<reconcile::MigrateVm>(body, [](ObjectReader& reader, reconcile::MigrateVm& request) {
+    reader.text("to", request.to);
+    reader.flag("post_copy", request.post_copy);
+  });
 }
 
 Result<std::string> read_snapshot_name(std::string_view body) {

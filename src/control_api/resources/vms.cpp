@@ -132,8 +132,8 @@ Result<http::Response> delete_vm_by_name(Services& services, const Call& call) {
 
 Result<http::Response> migrate_vm_by_name(Services& services, const Call& call) {
   return change_vm(services, call, read_migrate_vm(call.body),
-                   [&](auto& commander, const auto& caller, const std::string& target) {
-                     return reconcile::migrate_vm(commander, caller, call.parameters[0], target);
+                   [&](auto& commander, const auto& caller, const auto& request) {
+                     return reconcile::migrate_vm(commander, caller, call.parameters[0], request);
                    });
 }
 

@@ -182,6 +182,7 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   make_vm("run2", true);
   expect(202, "POST", "/vms/run2/stop", {{"grace_seconds", 5}});
   expect(409, "POST", "/vms/run/migrate", {{"to", "node1"}});
+  expect(409, "POST", "/vms/run/migrate", {{"to", "node1"}, {"post_copy", true}});
   const auto checks = expect(200, "GET", "/vms/run/migration-checks?to=node1").json();
   EXPECT_EQ(checks["items"][0]["passed"], false);
   EXPECT_EQ(checks["items"][0]["checks"].size(), 7U);

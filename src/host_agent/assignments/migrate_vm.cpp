@@ -34,7 +34,8 @@ Status MigrateVmHandler::move(const model::MigrateVm& work, const Task& task) {
   services_.gates.close(work.vm);  // by which it came in itself; both use one place for their sockets
   const auto way = MigrationWay::build(services_.migration, work.vm, work.target, work.gate);
   if (!way) return forward(way);
-  return services_.hypervisor.migrate(work.vm, {.control = way->control_socket(), .data = way->data_socket()},
+  const auto mode = work.post_copy ? hypervisor::MigrationMode::post_copy : hypervisor::MigrationMode::pre_copy;
+  return services_.hypervisor.migrate(work.vm, {.control = way->control_socket(), .data = way->data_socket()}, mode,
                                       task.progress, task.stop);
 }
 

@@ -193,9 +193,9 @@ class CrashingHypervisor final : public hypervisor::Hypervisor {
   Status power_off(const model::VmId& id) override {
     return point_.around("power_off", [&] { return inner_.power_off(id); });
   }
-  Status migrate(const model::VmId& id, const hypervisor::MigrationRoute& route, const ProgressSink& progress,
-                 std::stop_token stop) override {
-    return point_.around("migrate", [&] { return inner_.migrate(id, route, progress, stop); });
+  Status migrate(const model::VmId& id, const hypervisor::MigrationRoute& route, hypervisor::MigrationMode mode,
+                 const ProgressSink& progress, std::stop_token stop) override {
+    return point_.around("migrate", [&] { return inner_.migrate(id, route, mode, progress, stop); });
   }
   Status reboot(const model::VmId& id, bool force) override {
     return point_.around("reboot", [&] { return inner_.reboot(id, force); });

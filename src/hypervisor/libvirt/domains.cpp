@@ -21,9 +21,13 @@ bool paused_by_libvirt(int reason) {
 GuestState guest_state(int state, int reason) {
   switch (state) {
     case VIR_DOMAIN_RUNNING:
+      // Half of its memory is on another host and doesn't come any more.
+      return reason == VIR_DOMAIN_RUNNING_POSTCOPY_FAILED ? GuestState::crashed : GuestState::running;
     case VIR_DOMAIN_BLOCKED:
     case VIR_DOMAIN_SHUTDOWN: return GuestState::running;
-    case VIR_DOMAIN_PAUSED: return paused_by_libvirt(reason) ? GuestState::running : GuestState::paused;
+    case VIR_DOMAIN_PAUSED:
+      if (reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED) return GuestState::crashed;
+      return paused_by_libvirt(reason) ? GuestState::running : GuestState::paused;
     case VIR_DOMAIN_PMSUSPENDED: return GuestState::paused;
     case VIR_DOMAIN_CRASHED: return GuestState::crashed;
     default: return reason == VIR_DOMAIN_SHUTOFF_CRASHED ? GuestState::crashed : GuestState::stopped;

@@ -46,6 +46,7 @@ class LibvirtHypervisor final : public Hypervisor {
         commands_(commands),
         slow_(options_.uri, {}),
         moves_(options_.uri, {}),
+        jobs_(options_.uri, {}),
         connection_(options_.uri,
                     {.lifecycle = [this](virDomainPtr domain, int event) { on_lifecycle(domain, event); },
                      .agent = [this](virDomainPtr domain) { emit(domain, GuestEventKind::agent_changed); },
@@ -150,13 +151,19 @@ class LibvirtHypervisor final : public Hypervisor {
     });
   }
 
-  Status migrate(const model::VmId& id, const MigrationRoute& route, const ProgressSink& progress,
+  Status migrate(const model::VmId& id, const MigrationRoute& route, MigrationMode mode, const ProgressSink& progress,
                  std::stop_token stop) override {
+    const auto ask = [&](const std::function<void(virDomainPtr)>& question) {
+      (void)with_domain(jobs_, id, [&](const FoundDomain& found) -> Status {
+        question(found.domain.get());
+        return {};
+      });
+    };
     return moves_.call([&](virConnectPtr connection) -> Status {
       const auto found = require_domain(connection, id);
       if (!found) return forward(found);
       if (auto running = require_running(*found); !running) return running;
-      return hypervisor::migrate(*found, route, progress, stop);
+      return hypervisor::migrate(*found, route, mode, ask, progress, stop);
     });
   }
 
@@ -389,9 +396,11 @@ class LibvirtHypervisor final : public Hypervisor {
   std::mutex machine_mutex_;
   std::string machine_;
   // libvirtd serves five calls of a connection at once (max_client_requests). Calls that take long have one of their
-  // own, and migrations another, so that looking at guests never waits behind starts, nor starts behind migrations.
+  // own, and migrations another, so that looking at guests never waits behind starts, nor starts behind migrations, nor
+  // what is asked and told of a migration behind other ones.
   Connection slow_;
   Connection moves_;
+  Connection jobs_;
   Connection connection_;  // last: its threads use the others
 };
 

@@ -25,23 +25,47 @@ std::uint64_t number(const Parameters& stats, const char* name) {
   return ::virTypedParamsGetULLong(stats.list, stats.count, name, &value) == 1 ? value : 0;
 }
 
-void tell(virDomainPtr domain, const ProgressSink& progress) {
-  int type = 0;
-  Parameters stats;
-  if (::virDomainGetJobStats(domain, &type, &stats.list, &stats.count, 0) != 0 || type == VIR_DOMAIN_JOB_NONE) return;
-  const auto total = number(stats, VIR_DOMAIN_JOB_MEMORY_TOTAL);
+// What libvirt knows of the way so far.
+struct Seen {
+  std::uint64_t round = 0;
+  bool post_copy = false;
+};
+
+std::string phase_of(const Parameters& stats, const Seen& seen) {
   const auto remaining = number(stats, VIR_DOMAIN_JOB_MEMORY_REMAINING);
-  const auto round = number(stats, VIR_DOMAIN_JOB_MEMORY_ITERATION);
+  const auto speed = number(stats, VIR_DOMAIN_JOB_MEMORY_BPS);
   const auto dirty = number(stats, VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE) * number(stats, VIR_DOMAIN_JOB_MEMORY_PAGE_SIZE);
   std::string phase = "memory";
-  if (round > 1) phase = fmt::format("memory, round {}, {}/s dirtied", round, Bytes(dirty).human());
-  progress({.phase = std::move(phase), .done = total - std::min(total, remaining), .total = total});
+  if (seen.post_copy) {
+    phase = "memory, runs on the target already";
+  } else if (seen.round > 1) {
+    phase += fmt::format(", round {}, {}/s dirtied", seen.round, Bytes(dirty).human());
+  }
+  const auto gained = seen.post_copy || dirty < speed ? speed - (seen.post_copy ? 0 : dirty) : 0;
+  if (gained != 0) phase += fmt::format(", about {} s left", (remaining + gained - 1) / gained);
+  return phase;
+}
+
+Seen tell(virDomainPtr domain, const ProgressSink& progress) {
+  int type = 0;
+  Parameters stats;
+  if (::virDomainGetJobStats(domain, &type, &stats.list, &stats.count, 0) != 0 || type == VIR_DOMAIN_JOB_NONE)
+    return {};
+  int state = 0;
+  int reason = 0;
+  const bool paused = ::virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED;
+  const Seen seen{.round = number(stats, VIR_DOMAIN_JOB_MEMORY_ITERATION),
+                  .post_copy = paused && reason == VIR_DOMAIN_PAUSED_POSTCOPY};
+  const auto total = number(stats, VIR_DOMAIN_JOB_MEMORY_TOTAL);
+  const auto remaining = number(stats, VIR_DOMAIN_JOB_MEMORY_REMAINING);
+  progress({.phase = phase_of(stats, seen), .done = total - std::min(total, remaining), .total = total});
+  return seen;
 }
 
 }  // namespace
 
-Status migrate(const FoundDomain& found, const MigrationRoute& route, const ProgressSink& progress,
-               std::stop_token stop) {
+Status migrate(const FoundDomain& found, const MigrationRoute& route, MigrationMode mode, const AskAboutJob& ask,
+               const ProgressSink& progress, std::stop_token stop) {
   auto* domain = found.domain.get();
   Parameters parameters;
   const auto uri = "unix://" + route.data.string();
@@ -50,16 +74,23 @@ Status migrate(const FoundDomain& found, const MigrationRoute& route, const Prog
     return fail_libvirt("prepare the migration");
   }
   const auto destination = "qemu+unix:///system?socket=" + route.control.string();
+  const unsigned flags = kFlags | (mode == MigrationMode::post_copy ? unsigned{VIR_MIGRATE_POSTCOPY} : 0U);
   auto moving = std::async(std::launch::async, [&] {
     return check(::virDomainMigrateToURI3(domain, destination.c_str(), parameters.list,
-                                          static_cast<unsigned>(parameters.count), kFlags),
+                                          static_cast<unsigned>(parameters.count), flags),
                  "migrate the guest");
   });
   bool aborted = false;
   while (moving.wait_for(kLook) != std::future_status::ready) {
-    tell(domain, progress);
-    // Refused while nothing has begun, or when it is too late; so it is asked for until the end.
-    if (stop.stop_requested()) aborted = ::virDomainAbortJob(domain) == 0 || aborted;
+    ask([&](virDomainPtr job) {
+      const auto seen = tell(job, progress);
+      // Refused while nothing has begun, or when it is too late; so it is asked for until the end.
+      if (stop.stop_requested()) {
+        aborted = ::virDomainAbortJob(job) == 0 || aborted;
+      } else if (mode == MigrationMode::post_copy && seen.round > 1 && !seen.post_copy) {
+        (void)::virDomainMigrateStartPostCopy(job, 0);
+      }
+    });
   }
   auto moved = moving.get();
   if (!moved && aborted) return fail(ErrorCode::cancelled, "cancelled");

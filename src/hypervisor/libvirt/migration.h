@@ -2,6 +2,7 @@
 // guest.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 
 #include "base/progress.h"
@@ -9,8 +10,11 @@
 
 namespace bridgehead::hypervisor {
 
-// See Hypervisor::migrate. failed_precondition: it has snapshots, which libvirt can't take along.
-Status migrate(const FoundDomain& found, const MigrationRoute& route, const ProgressSink& progress,
-               std::stop_token stop);
+// Asks or tells libvirtd something about the domain that moves, over another connection than the one that moves it.
+using AskAboutJob = std::function<void(const std::function<void(virDomainPtr)>& question)>;
+
+// See Hypervisor::migrate.
+Status migrate(const FoundDomain& found, const MigrationRoute& route, MigrationMode mode, const AskAboutJob& ask,
+               const ProgressSink& progress, std::stop_token stop);
 
 }  // namespace bridgehead::hypervisor

@@ -222,7 +222,7 @@ class FakeHypervisor final : public Hypervisor {
   }
 
   // The guest is gone here afterwards; whether it is anywhere else is the test's business.
-  Status migrate(const model::VmId& id, const MigrationRoute&, const ProgressSink& progress,
+  Status migrate(const model::VmId& id, const MigrationRoute&, MigrationMode, const ProgressSink& progress,
                  std::stop_token stop) override {
     {
       const std::lock_guard lock(mutex_);

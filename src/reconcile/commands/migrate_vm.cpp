@@ -237,12 +237,12 @@ Result<std::vector<MigrationChecks>> check_migration(const state::Inventory& inv
 }
 
 Result<Accepted<model::Vm>> migrate_vm(Commander& commander, const Caller& caller, const std::string& reference,
-                                       const std::string& target) {
+                                       const MigrateVm& request) {
   return run_operation<model::Vm>(commander, caller, [&](Draft& draft) -> Result<Accepted<model::Vm>> {
     const auto record = vm_common::usable(draft.inventory, reference);
     if (!record) return forward(record);
     const auto& vm = (*record)->value;
-    const auto all = check_all(draft.inventory, draft.limits(), vm, target);
+    const auto all = check_all(draft.inventory, draft.limits(), vm, request.to);
     if (!all) return forward(all);
     if (std::none_of(all->begin(), all->end(), [](const auto& checks) { return checks.passed(); })) {
       return fail(refused(vm, *all));
@@ -253,6 +253,7 @@ Result<Accepted<model::Vm>> migrate_vm(Commander& commander, const Caller& calle
     operation.parameters["from"] = vm.node.str();
     operation.parameters["to"] = node->str();
     operation.parameters["token"] = draft.edit.take("lease");
+    if (request.post_copy) operation.parameters["post_copy"] = true;
     draft.add(operation);
     return Accepted<model::Vm>{.object = vm, .operation = std::move(operation)};
   });

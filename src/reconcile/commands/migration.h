@@ -28,9 +28,12 @@ struct MigrationChecks {
 Result<std::vector<MigrationChecks>> check_migration(const state::Inventory& inventory, const scheduler::Limits& limits,
                                                      const std::string& vm, const std::string& target);
 
-// Moves a running guest to `target`, or to the least loaded node that passes all checks when it is "".
-// failed_precondition with every check that failed, and its fix.
+struct MigrateVm {
+  std::string to;  // "" = the least loaded node that passes all checks
+  bool post_copy = false;
+};
+// Moves a running guest. failed_precondition with every check that failed, and its fix.
 Result<Accepted<model::Vm>> migrate_vm(Commander& commander, const Caller& caller, const std::string& vm,
-                                       const std::string& target);
+                                       const MigrateVm& request);
 
 }  // namespace bridgehead::reconcile

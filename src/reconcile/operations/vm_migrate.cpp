@@ -1,5 +1,6 @@
 // vm.migrate: a running guest goes live to another node. Parameters: {"from", "to": node ids, "token": the lease under
-// which it will run there, taken when it was asked for, "gate": where the target lets it in, once it has said}.
+// which it will run there, taken when it was asked for, "post_copy": bool, "gate": where the target lets it in, once it
+// has said}.
 //
 // Two steps: the target accepts it, the source moves it. Until the second has succeeded the record says that it runs on
 // the source under its lease. The target stamps its token beside the disks before anything moves, so from then on
@@ -61,7 +62,8 @@ Result<model::AssignmentBody> body(const View& view, const model::NodeId& node) 
     return model::AssignmentBody(model::MigrateVm{.vm = record->value.id,
                                                   .lease = record->value.lease,
                                                   .target = target_of(operation),
-                                                  .gate = parameter<model::MigrationGate>(operation, "gate", {})});
+                                                  .gate = parameter<model::MigrationGate>(operation, "gate", {}),
+                                                  .post_copy = parameter(operation, "post_copy", false)});
   }
   auto guest = ensure_vm(view, on_target(record->value, operation));
   if (!guest) return forward(guest);
