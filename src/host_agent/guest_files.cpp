@@ -9,6 +9,16 @@ Status GuestFiles::prepare(const model::VmId& vm) const {
   return make_directories(directory(vm), 0711);
 }
 
+std::vector<model::VmId> GuestFiles::all() const {
+  std::vector<model::VmId> guests;
+  std::error_code error;
+  for (fs::directory_iterator entry(root_, error), end; !error && entry != end; entry.increment(error)) {
+    const auto name = entry->path().filename().string();
+    if (is_uuid(name)) guests.emplace_back(name);
+  }
+  return guests;
+}
+
 Status GuestFiles::remove(const model::VmId& vm) const {
   if (!is_uuid(vm.str())) return fail(ErrorCode::invalid_argument, "'{}' is not a VM's id", vm);
   std::error_code error;

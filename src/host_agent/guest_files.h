@@ -21,6 +21,7 @@ class GuestFiles {
   std::filesystem::path nvram(const model::VmId& vm) const { return directory(vm) / "nvram.fd"; }
 
   Status prepare(const model::VmId& vm) const;
+  std::vector<model::VmId> all() const;
   // All of it; missing is success.
   Status remove(const model::VmId& vm) const;
 

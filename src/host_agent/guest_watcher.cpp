@@ -111,7 +111,9 @@ void GuestWatcher::look(const model::VmId& vm) {
     if (info.error().code == ErrorCode::unavailable) note_away(info.error());
     return;  // the next poll sees it
   }
-  if (info->state == GuestState::absent) {
+  // One that is just coming in isn't this node's yet.
+  const bool arriving = info->migrating && !journal_.applied(vm);
+  if (info->state == GuestState::absent || arriving) {
     take_gone(vm, ticket);
   } else {
     take_over(*info, ticket);

@@ -86,6 +86,7 @@ struct NodeAgent::State {
   void remove_gone(const model::Network& network);
   void autostart(const std::vector<hypervisor::GuestInfo>& infos);
   void undo_leftovers();
+  void remove_forsaken_files();
   void take_secrets(SecretSet set);
 
   NodeAgentConfig config;
@@ -233,6 +234,7 @@ void NodeAgent::State::undo_leftovers() {
     if (secrets.retry()) session.send_report();
   });
   use({.gone_networks = remembered(*journal).gone_networks});
+  remove_forsaken_files();
   for (const auto& [vm, creation] : journal->creations()) {
     if (journal->is_unfinished(creation.operation)) continue;
     executor.run_in_lane(lane_of(vm), [this, vm = vm] {
@@ -242,6 +244,21 @@ void NodeAgent::State::undo_leftovers() {
       if (undone) undone = journal->end_creation(vm);
       if (!undone) log::warning(messages::cleanup_incomplete, "VM {}: {}", vm, undone.error().describe());
       watcher.look(vm);
+    });
+  }
+}
+
+// Made ready for a guest that never came in.
+void NodeAgent::State::remove_forsaken_files() {
+  for (const auto& id : files.all()) {
+    if (journal->applied(id) || journal->creation(id)) continue;
+    executor.run_in_lane(lane_of(id), [this, id] {
+      if (journal->applied(id) || journal->creation(id) || gates.is_open(id)) return;
+      const auto guest = parts.hypervisor.get(id);
+      if (!guest || guest->state != hypervisor::GuestState::absent) return;
+      if (auto removed = files.remove(id); !removed) {
+        log::warning(messages::cleanup_incomplete, "VM {}: {}", id, removed.error().describe());
+      }
     });
   }
 }

@@ -81,6 +81,8 @@ struct GuestInfo {
   std::uint32_t cpus = 0;  // now, in the running guest
   Bytes memory;
   bool restart_required = false;  // the stored definition differs from what runs
+  // A half-arrived guest, or one that is just leaving: where it will go on isn't decided.
+  bool migrating = false;
   std::vector<model::Snapshot> snapshots;
 };
 

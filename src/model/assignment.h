@@ -70,8 +70,8 @@ struct AcceptVm {
   bool operator==(const AcceptVm&) const = default;
 };
 
-// The source's part: moves the running guest through the gate. Ends when the guest runs on the target and is gone here,
-// or runs here as before.
+// The source's part: moves the running guest through the gate. Ends well when the guest is gone here. When it fails,
+// the guest is here as before (the report's guest_is_here), or nobody knows yet.
 struct MigrateVm {
   VmId vm;
   std::uint64_t lease = 0;
@@ -83,8 +83,7 @@ struct MigrateVm {
 
 // After a migration that failed, on the target: is the guest there all the same? If not, what was made ready goes.
 struct SettleVm {
-  Vm vm;
-  std::vector<Pool> pools;
+  VmId vm;
   bool operator==(const SettleVm&) const = default;
 };
 
@@ -141,7 +140,8 @@ struct AssignmentReport {
   std::optional<Error> error;
   std::vector<Image> images;          // as they are in the pool now: size, allocation, format, checksum
   std::optional<MigrationGate> gate;  // of accept_vm
-  bool guest_is_here = false;         // of settle_vm
+  // Of settle_vm, and of migrate_vm where it failed: the guest is on this node and nowhere else.
+  bool guest_is_here = false;
   bool operator==(const AssignmentReport&) const = default;
 };
 

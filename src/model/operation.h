@@ -50,6 +50,7 @@ inline constexpr char vm_reboot[] = "vm.reboot";  // parameters: {"force": bool}
 inline constexpr char vm_pause[] = "vm.pause";
 inline constexpr char vm_resume[] = "vm.resume";
 inline constexpr char vm_migrate[] = "vm.migrate";  // parameters: {"from", "to": node ids, "token", "post_copy"}
+inline constexpr char vm_clear[] = "vm.clear";      // an old copy on another node; parameters: {"node", "lease"}
 inline constexpr char vm_delete[] = "vm.delete";
 inline constexpr char vm_snapshot_create[] = "vm.snapshot.create";  // parameters: {"name": s}
 inline constexpr char vm_snapshot_rollback[] = "vm.snapshot.rollback";

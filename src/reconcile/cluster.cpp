@@ -1,5 +1,7 @@
 #include "reconcile/cluster.h"
 
+#include "reconcile/operations/records.h"
+
 namespace bridgehead::reconcile {
 namespace {
 
@@ -21,12 +23,30 @@ scheduler::NodeSnapshot without_guests(const model::Node& node) {
   return snapshot;
 }
 
-void count_guests(const state::Inventory& inventory, scheduler::NodeSnapshot& snapshot) {
-  for (const auto& vm : inventory.vms_on_node(snapshot.id)) {
-    const auto taken = allocation_of(vm->value.spec);
-    snapshot.allocated.cpus += taken.cpus;
-    snapshot.allocated.memory += taken.memory;
-    snapshot.allocated.guests += 1;
+void count(const model::Vm& vm, scheduler::NodeSnapshot& snapshot) {
+  const auto taken = allocation_of(vm.spec);
+  snapshot.allocated.cpus += taken.cpus;
+  snapshot.allocated.memory += taken.memory;
+  snapshot.allocated.guests += 1;
+}
+
+// The guests that are to move, or move, by the node that they go to. (They still count where they are.)
+std::multimap<model::NodeId, model::VmId> coming_guests(const state::Inventory& inventory) {
+  std::multimap<model::NodeId, model::VmId> coming;
+  for (const auto& operation : inventory.open_operations()) {
+    if (operation->value.kind != model::operation_kind::vm_migrate) continue;
+    coming.emplace(operations::parameter<std::string>(operation->value, "to", {}), operation->value.target);
+  }
+  return coming;
+}
+
+void count_guests(const state::Inventory& inventory, const std::multimap<model::NodeId, model::VmId>& coming,
+                  scheduler::NodeSnapshot& snapshot) {
+  for (const auto& vm : inventory.vms_on_node(snapshot.id)) count(vm->value, snapshot);
+  const auto [first, last] = coming.equal_range(snapshot.id);
+  for (auto entry = first; entry != last; ++entry) {
+    const auto vm = inventory.find<model::Vm>(entry->second);
+    if (vm && vm->value.node != snapshot.id) count(vm->value, snapshot);
   }
 }
 
@@ -39,7 +59,7 @@ scheduler::Allocation allocation_of(const model::VmSpec& spec) {
 
 scheduler::NodeSnapshot node_snapshot(const state::Inventory& inventory, const model::Node& node) {
   auto snapshot = without_guests(node);
-  count_guests(inventory, snapshot);
+  count_guests(inventory, coming_guests(inventory), snapshot);
   for (const auto& pool : inventory.all<model::Pool>()) {
     const auto found = pool->value.nodes.find(node.id);
     if (found == pool->value.nodes.end() || pool->value.deleting) continue;
@@ -53,10 +73,11 @@ scheduler::ClusterSnapshot cluster_snapshot(const state::Inventory& inventory, c
   scheduler::ClusterSnapshot cluster;
   cluster.limits = limits;
   std::map<model::NodeId, std::size_t> index;
+  const auto coming = coming_guests(inventory);
   for (const auto& node : inventory.all<model::Node>()) {
     index.emplace(node->value.id, cluster.nodes.size());
     cluster.nodes.push_back(without_guests(node->value));
-    count_guests(inventory, cluster.nodes.back());
+    count_guests(inventory, coming, cluster.nodes.back());
   }
   for (const auto& pool : inventory.all<model::Pool>()) {
     if (pool->value.deleting) continue;

@@ -10,7 +10,7 @@
 
 namespace bridgehead::reconcile {
 
-// Every node with what the guests placed on it take. Work grows with the number of VMs.
+// Every node with what the guests placed on it take, and those on their way to it. Work grows with the number of VMs.
 scheduler::ClusterSnapshot cluster_snapshot(const state::Inventory& inventory, const scheduler::Limits& limits);
 scheduler::NodeSnapshot node_snapshot(const state::Inventory& inventory, const model::Node& node);
 

@@ -30,7 +30,16 @@ bool comes_before(const model::Operation& a, const model::Operation& b) {
 }
 
 std::size_t limit_of(operations::Load load, const Options& options) {
-  return load == operations::Load::image ? options.image_operations_per_node : options.vm_operations_per_node;
+  switch (load) {
+    case operations::Load::image: return options.image_operations_per_node;
+    case operations::Load::migration: return options.migrations_per_node;
+    default: return options.vm_operations_per_node;
+  }
+}
+
+std::vector<model::NodeId> occupied_by(const operations::Logic& logic, const model::Operation& operation,
+                                       const model::NodeId& node) {
+  return logic.occupies != nullptr ? logic.occupies(operation) : std::vector{node};
 }
 
 }  // namespace
@@ -96,11 +105,16 @@ View Core::view_of(const state::Record<model::Operation>& record, bool first) {
               .save_progress = save,
               .settled = now_ - started_ >= 3 * options_.heartbeat,
               .has_slot =
-                  [this, load](const model::NodeId& node) {
+                  [this, load, logic, record](const model::NodeId& node) {
                     if (load == operations::Load::none) return true;
-                    auto& running = running_[{node, static_cast<int>(load)}];
-                    if (running >= limit_of(load, options_)) return false;
-                    ++running;
+                    const auto nodes = occupied_by(*logic, record->value, node);
+                    const auto running = [&](const model::NodeId& on) -> std::size_t& {
+                      return running_[{on, static_cast<int>(load)}];
+                    };
+                    for (const auto& on : nodes) {
+                      if (running(on) >= limit_of(load, options_)) return false;
+                    }
+                    for (const auto& on : nodes) ++running(on);
                     return true;
                   },
               .cluster = [this]() -> scheduler::ClusterSnapshot& {
@@ -124,7 +138,9 @@ bool Core::round() {
     if (head == nullptr || comes_before(operation, *head)) head = &operation;
     if (operation.state == model::OperationState::running) {
       if (const auto* logic = operations::logic_of(operation.kind)) {
-        ++running_[{operation.node, static_cast<int>(logic->load)}];
+        for (const auto& node : occupied_by(*logic, operation, operation.node)) {
+          ++running_[{node, static_cast<int>(logic->load)}];
+        }
       }
     }
     auto& known = known_[operation.id];

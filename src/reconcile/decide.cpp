@@ -153,7 +153,8 @@ void failed(const View& view, const Logic& logic, Decision& decision, const Erro
 void undo_ended(const View& view, const Logic& logic, Decision& decision, const std::optional<Error>& error,
                 unsigned failures) {
   auto operation = view.operation();
-  if (error && failures < operations::kTries) {
+  const bool lost = !view.inventory.find<model::Node>(operation.node);
+  if (error && (failures < operations::kTries || (logic.undo_without_end && !lost))) {
     const auto when = view.monotonic + operations::pause_after(failures);
     decision.retries.push_back({{operation.node, operations::undo_id(operation.id)}, when});
     look_again_at(decision, when);
@@ -162,6 +163,24 @@ void undo_ended(const View& view, const Logic& logic, Decision& decision, const 
   }
   logic.undone(view, error, decision.changes, operation);
   finish(view, decision, operation, operation.error);
+}
+
+// True: the operation's node is away and isn't waited for any longer.
+bool node_was_lost(const View& view, const Logic& logic, Decision& decision) {
+  const auto& operation = view.operation();
+  const auto absence = operations::absence_of(view, operation.node);
+  if (operations::is_undoing(operation)) {
+    if (view.inventory.find<model::Node>(operation.node)) return false;
+    undo_ended(view, logic, decision, absence.lost, operations::kTries);
+    return true;
+  }
+  if (!logic.gives_lost_nodes_up) return false;
+  if (!operation.cancel_requested && !absence.lost) {
+    look_again_at(decision, absence.until);
+    return false;
+  }
+  failed(view, logic, decision, operation.cancel_requested ? cancelled_error() : *absence.lost, operations::kTries);
+  return true;
 }
 
 void run_on_one(const View& view, const Logic& logic, Decision& decision) {
@@ -186,6 +205,7 @@ void run_on_one(const View& view, const Logic& logic, Decision& decision) {
     return finish(view, decision, done, {});
   }
   if (upload_timed_out(view, decision)) return;
+  if (!view.agents.connected(operation.node) && node_was_lost(view, logic, decision)) return;
   if (auto pursued = pursue(view, logic, operation.node, decision); !pursued) {
     if (undoing) return undo_ended(view, logic, decision, pursued.error(), operations::kTries);
     return failed(view, logic, decision, pursued.error(), operations::kTries);

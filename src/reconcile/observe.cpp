@@ -38,6 +38,20 @@ bool is_on_its_way(const state::Inventory& inventory, const model::VmId& vm, con
   });
 }
 
+// A copy of a guest that lives elsewhere under a newer lease is of the past.
+Changes clear_copy(const Moment& moment, const model::Vm& vm, const model::NodeId& node, std::uint64_t lease) {
+  Changes changes;
+  for (const auto& operation : moment.inventory.operations_of(vm.id.str())) {
+    if (!operation->value.terminal() && operation->value.kind == model::operation_kind::vm_clear) return changes;
+  }
+  auto clear = internal_operation(moment.random, moment.now, model::operation_kind::vm_clear, "vm", vm.id.str(),
+                                  vm.name, vm.generation);
+  clear.parameters["node"] = node.str();
+  clear.parameters["lease"] = lease;
+  changes.create(std::move(clear));
+  return changes;
+}
+
 // Somebody's late message brought back what an operation had removed: it is removed again.
 ObserveResult observe_unknown(const Moment& moment, const model::NodeId& node, const model::ObservedVm& observed) {
   ObserveResult result;
@@ -134,7 +148,12 @@ ObserveResult observe_vm(const Moment& moment, const model::NodeId& node, const 
   if (!record) return observe_unknown(moment, node, observed);
   const auto& vm = record->value;
   if (vm.node != node) {
-    result.orphan = !is_on_its_way(moment.inventory, vm.id, node);
+    if (is_on_its_way(moment.inventory, vm.id, node)) return result;
+    if (observed.lease < vm.lease) {
+      result.changes = clear_copy(moment, vm, node, observed.lease);
+    } else {
+      result.orphan = true;
+    }
     return result;
   }
   if (observed.lease < vm.lease || observed.generation < vm.status.observed_generation) {

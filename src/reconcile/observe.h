@@ -3,7 +3,8 @@
 //
 // Rules: a guest's user may power it off from inside, and that is then what is wanted. A guest that stopped because its
 // node was restarted is started again if its spec says so. A guest that vanished is made again from its record and its
-// disks. A guest that no record knows is never touched, unless an operation of ours is known to have deleted it.
+// disks. A guest that no record knows is never touched, unless an operation of ours is known to have deleted it. A copy
+// on another node than its record's, under an older lease, is removed from there.
 #pragma once
 
 #include <optional>

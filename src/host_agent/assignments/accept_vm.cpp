@@ -14,19 +14,22 @@ Outcome AcceptVmHandler::run(const model::AcceptVm& work, const Task& task) {
   if (!is_uuid(vm.id.str())) {
     return failed({ErrorCode::invalid_argument, fmt::format("'{}' is not a VM's id", vm.id), {}});
   }
-  if (auto good = check(work.guest, task); !good) return failed(good.error());
+  auto memory = check(work.guest, task);
+  if (!memory) return failed(memory.error());
   if (task.stop.stop_requested()) return failed(cancelled_error());
   auto ready = prepare(work.guest, task);
-  auto gate = ready ? services_.gates.open(vm.id, work.source) : Result<model::MigrationGate>(forward(ready));
+  auto gate = ready ? services_.gates.open(vm.id, work.source, std::move(*memory))
+                    : Result<model::MigrationGate>(forward(ready));
   if (gate) return {.gate = std::move(*gate)};
   if (auto removed = services_.files.remove(vm.id); !removed) return failed(removed.error());
   return failed(gate.error());
 }
 
 // What only this node can know; the manager has checked what its records tell.
-Status AcceptVmHandler::check(const model::EnsureVm& guest, const Task& task) {
+Result<MemoryBudget::Reservation> AcceptVmHandler::check(const model::EnsureVm& guest, const Task& task) {
   const auto& vm = guest.vm;
-  const auto info = look_at_guest(services_, vm.id, task);
+  // What a migration before has left half-way is just being dropped.
+  const auto info = look_at_settled_guest(services_, vm.id, task);
   if (!info) return forward(info);
   if (info->state != hypervisor::GuestState::absent) {
     return fail(ErrorCode::conflict, "the target has this guest already");
@@ -35,14 +38,14 @@ Status AcceptVmHandler::check(const model::EnsureVm& guest, const Task& task) {
   if (vm.spec.cpus > capacity.cpus) {
     return fail(ErrorCode::resource_exhausted, "the guest has {} CPUs, the target {}", vm.spec.cpus, capacity.cpus);
   }
-  const auto reserved = services_.memory.reserve(vm.spec.memory, capacity.memory_available);
-  return reserved ? Status() : forward(reserved);
+  return services_.memory.reserve(vm.spec.memory, capacity.memory_available);
 }
 
 Status AcceptVmHandler::prepare(const model::EnsureVm& guest, const Task& task) {
   const auto& vm = guest.vm;
   task.progress({.phase = "disks on the target"});
-  if (auto nics = resolve_nics(guest); !nics) return forward(nics);
+  const auto nics = resolve_nics(guest);
+  if (!nics) return forward(nics);
   const auto disks = GuestDisks::look(services_, guest);
   if (!disks) return forward(disks);
   for (const auto& missing : disks->missing()) {
@@ -52,6 +55,12 @@ Status AcceptVmHandler::prepare(const model::EnsureVm& guest, const Task& task) 
   }
   for (const auto& network : used_networks(guest)) {
     if (auto ensured = ensure_network(services_, network); !ensured) return ensured;
+  }
+  // A NIC may have a VLAN of its own on its network's bridge.
+  for (const auto& nic : *nics) {
+    if (!nic.vlan) continue;
+    const model::Network tagged{.kind = model::NetworkKind::bridge, .bridge = nic.bridge, .vlan = nic.vlan};
+    if (auto ensured = services_.hypervisor.ensure_network(tagged); !ensured) return ensured;
   }
   if (auto made = services_.files.prepare(vm.id); !made) return made;
   if (const auto seed = hypervisor::ensure_seed(vm, services_.files.seed(vm.id)); !seed) return forward(seed);

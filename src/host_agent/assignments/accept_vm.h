@@ -11,7 +11,7 @@ class AcceptVmHandler {
   Outcome run(const model::AcceptVm& work, const Task& task);
 
  private:
-  Status check(const model::EnsureVm& guest, const Task& task);
+  Result<MemoryBudget::Reservation> check(const model::EnsureVm& guest, const Task& task);
   Status prepare(const model::EnsureVm& guest, const Task& task);
 
   NodeServices& services_;

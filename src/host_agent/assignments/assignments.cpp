@@ -56,7 +56,7 @@ std::string lane_of(const model::AssignmentBody& body) {
                         [](const model::SnapshotVm& work) { return lane_of(work.vm); },
                         [](const model::AcceptVm& work) { return lane_of(work.guest.vm.id); },
                         [](const model::MigrateVm& work) { return lane_of(work.vm); },
-                        [](const model::SettleVm& work) { return lane_of(work.vm.id); },
+                        [](const model::SettleVm& work) { return lane_of(work.vm); },
                         [](const model::ImportImage& work) { return "image/" + work.image.id.str(); },
                         [](const model::RemoveImage& work) { return "image/" + work.image.id.str(); },
                         [](const model::EnsurePool& work) { return lane_of(work.pool.id); },
@@ -75,7 +75,7 @@ model::VmId guest_of(const model::AssignmentBody& body) {
                         [](const model::SnapshotVm& work) { return work.vm; },
                         [](const model::AcceptVm& work) { return work.guest.vm.id; },
                         [](const model::MigrateVm& work) { return work.vm; },
-                        [](const model::SettleVm& work) { return work.vm.id; },
+                        [](const model::SettleVm& work) { return work.vm; },
                         [](const auto&) { return model::VmId(); },
                     },
                     body);

@@ -20,7 +20,14 @@ Outcome MigrateVmHandler::run(const model::MigrateVm& work, const Task& task) {
   if (done) return moved(work.vm);
   const auto after = look_at_guest(services_, work.vm, resumed(task));
   if (after && after->state == GuestState::absent) return moved(work.vm);
-  return failed(done.error());
+  auto end = failed(done.error());
+  if (!after || after->migrating) return end;
+  // One that goes on here, or has ended here, can't go on there. A paused one may: libvirt keeps it so, too, when the
+  // target's last word was lost.
+  const bool off = after->state == GuestState::stopped;
+  end.guest_is_here = off || after->state == GuestState::running;
+  if (off) end.error = Error{ErrorCode::failed_precondition, "the guest was shut down on the way", {}};
+  return end;
 }
 
 Status MigrateVmHandler::move(const model::MigrateVm& work, const Task& task) {

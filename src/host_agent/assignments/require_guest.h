@@ -19,6 +19,25 @@ inline Result<hypervisor::GuestInfo> look_at_guest(const NodeServices& services,
   }
 }
 
+// One that is on its way is waited for: libvirt drops a guest whose source has hung up before it had come in whole.
+// unavailable: it still is on its way.
+inline Result<hypervisor::GuestInfo> look_at_settled_guest(const NodeServices& services, const model::VmId& vm,
+                                                           const Task& task) {
+  const auto started = services.clock.monotonic();
+  for (;;) {
+    const auto seen = services.events.count(vm);
+    auto info = look_at_guest(services, vm, task);
+    if (!info || !info->migrating) return info;
+    const auto left = services.timings.settle - (services.clock.monotonic() - started);
+    if (left <= std::chrono::milliseconds(0)) {
+      return fail(ErrorCode::unavailable, "the guest is still on its way to this node or from it");
+    }
+    const auto again = std::min<Monotonic::duration>(left, services.timings.settle / 10);
+    services.events.wait(vm, seen, std::chrono::ceil<std::chrono::milliseconds>(again), task.stop);
+    if (task.stop.stop_requested()) return fail(cancelled_error());
+  }
+}
+
 // The guest must be here, and under no newer lease than the assignment's.
 // not_found when this node hasn't got it; failed_precondition when its lease is newer; what the hypervisor says.
 inline Result<hypervisor::GuestInfo> require_guest(const NodeServices& services, const model::VmId& vm,

@@ -1,4 +1,5 @@
 // settle_vm: after a migration to this node that did not end well: is the guest here, and if not, nothing of it is.
+// Fails with `unavailable` while the guest is still on its way: then nobody knows yet.
 #pragma once
 
 #include "host_agent/assignments/task.h"
@@ -11,8 +12,6 @@ class SettleVmHandler {
   Outcome run(const model::SettleVm& work, const Task& task);
 
  private:
-  Result<hypervisor::GuestState> settled_state(const model::Vm& vm, const Task& task);
-
   NodeServices& services_;
 };
 

@@ -47,6 +47,18 @@ class WatcherTest : public ::testing::Test {
   int available_ = 0;
 };
 
+TEST_F(WatcherTest, AGuestThatIsJustComingInIsNotThisNodesYet) {
+  const auto id = host_.id<model::VmId>();
+  ASSERT_TRUE(host_.hypervisor.configure({.id = id, .lease = 7}));
+  host_.hypervisor.set_migrating(id, true);
+  const auto watcher = this->watcher({});
+  watcher->look(id);
+  EXPECT_TRUE(watcher->all().empty());
+  host_.hypervisor.set_migrating(id, false);
+  watcher->look(id);
+  EXPECT_EQ(watcher->all().size(), 1U);
+}
+
 TEST_F(WatcherTest, EventsAndRemovalAreTold) {
   const auto watcher = this->watcher({});
   watcher->start();

@@ -229,6 +229,29 @@ TEST_F(Migration, ATargetMakesAllReadyStampsItsLeaseAndOpensTheGate) {
   EXPECT_EQ(host.state(work.guest.vm.id), GuestState::absent) << "libvirt defines it when it comes";
 }
 
+TEST_F(Migration, ATargetMakesTheVlanThatANicHasForItself) {
+  host.network = {.id = host.network.id, .name = "lan", .kind = model::NetworkKind::bridge, .bridge = "br0"};
+  Node node(host);
+  auto work = coming();
+  work.guest.vm.spec.nics[0].vlan = 20;
+  ASSERT_EQ(node.carry_out(work).state, AssignmentState::succeeded);
+  const auto networks = host.hypervisor.networks();
+  EXPECT_TRUE(std::any_of(networks.begin(), networks.end(),
+                          [](const auto& entry) { return entry.second.bridge == "br0" && entry.second.vlan == 20; }));
+}
+
+TEST_F(Migration, ATargetKeepsTheMemoryThatItHasPromised) {
+  host.capacity.memory_available = 768_MiB;
+  Node node(host);
+  const auto work = coming();
+  ASSERT_EQ(node.carry_out(work).state, AssignmentState::succeeded);
+  const auto end = node.carry_out(coming());
+  ASSERT_EQ(end.state, AssignmentState::failed);
+  EXPECT_EQ(end.error->code, ErrorCode::resource_exhausted);
+  ASSERT_EQ(node.carry_out(model::SettleVm{.vm = work.guest.vm.id}).state, AssignmentState::succeeded);
+  EXPECT_EQ(node.carry_out(coming()).state, AssignmentState::succeeded);
+}
+
 TEST_F(Migration, ATargetThatDoesNotSeeADiskRefusesAndChangesNothing) {
   Node node(host);
   auto work = coming();
@@ -288,25 +311,68 @@ TEST_F(Migration, ASourceKeepsAGuestThatCouldNotMove) {
                                                    .target = host.id<model::NodeId>(),
                                                    .gate = {.addresses = {"127.0.0.1"}, .port = 1}});
   ASSERT_EQ(end.state, AssignmentState::failed);
+  EXPECT_TRUE(end.guest_is_here);
   EXPECT_EQ(host.state(guest.vm.id), GuestState::running);
   EXPECT_TRUE(node.journal().applied(guest.vm.id));
+}
+
+// The guest of a source whose move has failed: only what runs, or has ended, is here for sure.
+TEST_F(Migration, ASourceSaysWhetherTheGuestIsStillItsOwn) {
+  Node node(host);
+  const auto guest = host.new_vm();
+  ASSERT_EQ(node.carry_out(guest).state, AssignmentState::succeeded);
+  const auto end_with = [&](GuestState state, bool migrating) {
+    host.hypervisor.set_state(guest.vm.id, state);
+    host.hypervisor.set_migrating(guest.vm.id, migrating);
+    return node.carry_out(model::MigrateVm{.vm = guest.vm.id,
+                                           .lease = 7,
+                                           .target = host.id<model::NodeId>(),
+                                           .gate = {.addresses = {"127.0.0.1"}, .port = 1}});
+  };
+  EXPECT_TRUE(end_with(GuestState::running, false).guest_is_here);
+  EXPECT_FALSE(end_with(GuestState::running, true).guest_is_here);
+  EXPECT_FALSE(end_with(GuestState::paused, false).guest_is_here);
+  const auto off = end_with(GuestState::stopped, false);
+  EXPECT_TRUE(off.guest_is_here);
+  EXPECT_EQ(off.error->message, "the guest was shut down on the way");
 }
 
 TEST_F(Migration, SettlingTellsWhetherTheGuestIsHereAndClearsWhatIsNot) {
   Node node(host);
   const auto work = coming();
   ASSERT_EQ(node.carry_out(work).state, AssignmentState::succeeded);
-  auto end = node.carry_out(model::SettleVm{.vm = work.guest.vm, .pools = work.guest.pools});
+  auto end = node.carry_out(model::SettleVm{.vm = work.guest.vm.id});
   ASSERT_EQ(end.state, AssignmentState::succeeded);
   EXPECT_FALSE(end.guest_is_here);
   EXPECT_FALSE(std::filesystem::exists(node.files().directory(work.guest.vm.id)));
   EXPECT_TRUE(host.has_disks_of(work.guest));
 
   ASSERT_EQ(node.carry_out(work.guest).state, AssignmentState::succeeded);  // it has come after all
-  end = node.carry_out(model::SettleVm{.vm = work.guest.vm, .pools = work.guest.pools});
+  end = node.carry_out(model::SettleVm{.vm = work.guest.vm.id});
   ASSERT_EQ(end.state, AssignmentState::succeeded);
   EXPECT_TRUE(end.guest_is_here);
   EXPECT_EQ(host.state(work.guest.vm.id), GuestState::running);
+}
+
+TEST_F(Migration, AGuestThatIsHalfWayInHasNotArrived) {
+  Node node(host);
+  const auto work = coming();
+  ASSERT_EQ(node.carry_out(work.guest).state, AssignmentState::succeeded);
+  host.hypervisor.set_migrating(work.guest.vm.id, true);
+  const auto end = node.carry_out(model::SettleVm{.vm = work.guest.vm.id});
+  ASSERT_EQ(end.state, AssignmentState::failed);
+  EXPECT_EQ(end.error->code, ErrorCode::unavailable);
+  EXPECT_FALSE(end.guest_is_here);
+  EXPECT_EQ(host.state(work.guest.vm.id), GuestState::running) << "and nothing was done to it";
+
+  host.timings.settle = std::chrono::seconds(20);
+  Node patient(host);
+  const auto settle = patient.assignment(model::SettleVm{.vm = work.guest.vm.id});
+  patient.executor().assign(settle);
+  EXPECT_TRUE(host.hypervisor.remove(work.guest.vm.id));  // libvirt drops it
+  const auto settled = patient.end_of(settle.operation);
+  ASSERT_EQ(settled.state, AssignmentState::succeeded);
+  EXPECT_FALSE(settled.guest_is_here);
 }
 
 }  // namespace

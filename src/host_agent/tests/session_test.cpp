@@ -408,6 +408,19 @@ TEST_F(AgentTest, WhatAnUndoLeftBehindIsRemovedLater) {
   EXPECT_FALSE(host_.pool->read_lease(vm.vm.id)->has_value());
 }
 
+TEST_F(AgentTest, WhatWasMadeReadyForAGuestThatNeverCameIsRemoved) {
+  const GuestFiles files(directory_.path());
+  const auto gone = host_.id<model::VmId>();
+  ASSERT_TRUE(files.prepare(gone));
+  const auto agent = start();
+  const auto vm = host_.new_vm();
+  const model::Assignment work{.operation = host_.id<model::OperationId>(), .body = vm};
+  manager_.assign(work);
+  ASSERT_TRUE(manager_.wait([&] { return count(work.operation, AssignmentState::succeeded, false) >= 1; }));
+  EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(files.directory(gone)); }));
+  EXPECT_TRUE(std::filesystem::exists(files.directory(vm.vm.id)));
+}
+
 TEST_F(AgentTest, AfterTheHostsRebootGuestsAreStarted) {
   const auto vm = host_.new_vm();
   {

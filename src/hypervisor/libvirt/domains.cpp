@@ -12,10 +12,23 @@ bool paused_by_libvirt(int reason) {
     case VIR_DOMAIN_PAUSED_SNAPSHOT:
     case VIR_DOMAIN_PAUSED_FROM_SNAPSHOT:
     case VIR_DOMAIN_PAUSED_SAVE:
-    case VIR_DOMAIN_PAUSED_DUMP:
-    case VIR_DOMAIN_PAUSED_MIGRATION: return true;
+    case VIR_DOMAIN_PAUSED_DUMP: return true;
     default: return false;
   }
+}
+
+// Of a domain that a migration holds still: does it still go on? Its target's libvirt tells nothing of the job but that
+// there is one. A source whose target's last word was lost stays paused without a job.
+bool has_job(virDomainPtr domain) {
+  virDomainJobInfo job{};
+  if (::virDomainGetJobInfo(domain, &job) == 0) return job.type != VIR_DOMAIN_JOB_NONE;
+  return last_libvirt_code() == VIR_ERR_OPERATION_UNSUPPORTED;
+}
+
+bool is_migrating(virDomainPtr domain, int state, int reason) {
+  if (state == VIR_DOMAIN_RUNNING) return reason == VIR_DOMAIN_RUNNING_POSTCOPY;
+  if (state != VIR_DOMAIN_PAUSED) return false;
+  return reason == VIR_DOMAIN_PAUSED_POSTCOPY || (reason == VIR_DOMAIN_PAUSED_MIGRATION && has_job(domain));
 }
 
 GuestState guest_state(int state, int reason) {
@@ -104,28 +117,30 @@ Result<FoundDomain> require_domain(virConnectPtr connection, const model::VmId& 
   return found;
 }
 
-Result<GuestState> state_of(virDomainPtr domain) {
+Result<GuestCondition> condition_of(virDomainPtr domain) {
   int state = 0;
   int reason = 0;
   if (::virDomainGetState(domain, &state, &reason, 0) < 0) return fail_libvirt("read the guest's state");
-  return guest_state(state, reason);
+  if (is_migrating(domain, state, reason)) return GuestCondition{.state = GuestState::running, .migrating = true};
+  return GuestCondition{.state = guest_state(state, reason)};
 }
 
 Result<GuestInfo> describe(const FoundDomain& found) {
   virDomainInfo now{};
   if (::virDomainGetInfo(found.domain.get(), &now) < 0) return fail_libvirt("read the guest's state");
-  const auto state = state_of(found.domain.get());
-  if (!state) return forward(state);
+  const auto condition = condition_of(found.domain.get());
+  if (!condition) return forward(condition);
   auto snapshots = snapshots_of(found.domain.get());
   if (!snapshots) return forward(snapshots);
-  const bool alive = *state == GuestState::running || *state == GuestState::paused;
+  const bool alive = condition->state == GuestState::running || condition->state == GuestState::paused;
   return GuestInfo{.id = found.metadata.id,
-                   .state = *state,
+                   .state = condition->state,
                    .generation = found.metadata.generation,
                    .lease = found.metadata.lease,
                    .cpus = now.nrVirtCpu,
                    .memory = Bytes(std::uint64_t{now.memory} << 10),
                    .restart_required = alive && found.metadata.restart_required,
+                   .migrating = condition->migrating,
                    .snapshots = std::move(*snapshots)};
 }
 

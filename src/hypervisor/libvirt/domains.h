@@ -27,7 +27,11 @@ Result<FoundDomain> require_domain(virConnectPtr connection, const model::VmId& 
 Result<std::optional<GuestMetadata>> read_metadata(virDomainPtr domain);
 model::VmId id_of(virDomainPtr domain);
 
-Result<GuestState> state_of(virDomainPtr domain);
+struct GuestCondition {
+  GuestState state = GuestState::absent;
+  bool migrating = false;  // see GuestInfo
+};
+Result<GuestCondition> condition_of(virDomainPtr domain);
 Result<GuestInfo> describe(const FoundDomain& found);
 Result<std::vector<GuestInfo>> describe_all(virConnectPtr connection);
 

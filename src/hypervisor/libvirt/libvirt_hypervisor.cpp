@@ -130,9 +130,9 @@ class LibvirtHypervisor final : public Hypervisor {
   Status resume(const model::VmId& id) override {
     return with_domain(id, [&](const FoundDomain& found) -> Status {
       if (auto running = require_running(found); !running) return running;
-      const auto state = state_of(found.domain.get());
-      if (!state) return forward(state);
-      if (*state == GuestState::running) return {};
+      const auto condition = condition_of(found.domain.get());
+      if (!condition) return forward(condition);
+      if (condition->state == GuestState::running) return {};
       return check(::virDomainResume(found.domain.get()), "resume the guest");
     });
   }

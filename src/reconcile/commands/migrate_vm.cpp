@@ -26,7 +26,10 @@ MigrationCheck check_guest(const Candidate& at) {
   const auto& [inventory, limits, vm, source, target] = at;
   if (vm.status.phase != model::VmPhase::running && vm.status.phase != model::VmPhase::paused) {
     return failed("guest", fmt::format("VM '{}' is {}, not running", vm.name, model::to_string(vm.status.phase)),
-                  fmt::format("Start it first: bh vm start {}", vm.name));
+                  vm.status.phase == model::VmPhase::stopped ? fmt::format("Start it first: bh vm start {}", vm.name)
+                  : vm.status.phase == model::VmPhase::unknown
+                      ? fmt::format("Its node '{}' must be reached first: bh node show {}", source.name, source.name)
+                      : fmt::format("See what is wrong with it: bh vm show {}", vm.name));
   }
   if (vm.node == target.id) {
     return failed("guest", fmt::format("it is on node '{}' already", target.name), "Choose another node.");

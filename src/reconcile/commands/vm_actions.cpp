@@ -70,10 +70,11 @@ Result<Accepted<model::Vm>> fill_power(Draft& draft, const std::string& referenc
   }
   if (request.action == PowerAction::stop) {
     operation.parameters["grace_seconds"] = request.grace_seconds.value_or(60);
-    // A guest that doesn't answer would make the forced stop wait behind the gracious one.
+    // A guest that doesn't answer would make the forced stop wait behind the gracious one; one that moves, for long.
     if (request.force) {
       cancel_open(draft, vm, [](const model::Operation& open) {
-        return open.kind == model::operation_kind::vm_stop || open.kind == model::operation_kind::vm_reboot;
+        return open.kind == model::operation_kind::vm_stop || open.kind == model::operation_kind::vm_reboot ||
+               open.kind == model::operation_kind::vm_migrate;
       });
     }
   }

@@ -15,7 +15,7 @@ Start end_well() { return {.what = Start::What::end}; }
 Start end_with(Error error) { return {.what = Start::What::end, .error = std::move(error)}; }
 
 const Logic* logic_of(std::string_view kind) {
-  static constexpr std::array<const Logic*, 18> all = {&vm_create,
+  static constexpr std::array<const Logic*, 19> all = {&vm_create,
                                                        &vm_delete,
                                                        &vm_update,
                                                        &vm_start,
@@ -24,6 +24,7 @@ const Logic* logic_of(std::string_view kind) {
                                                        &vm_resume,
                                                        &vm_reboot,
                                                        &vm_migrate,
+                                                       &vm_clear,
                                                        &vm_snapshot_create,
                                                        &vm_snapshot_rollback,
                                                        &vm_snapshot_delete,

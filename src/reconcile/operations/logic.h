@@ -14,7 +14,7 @@
 
 namespace bridgehead::reconcile::operations {
 
-enum class Load { none, vm, image };
+enum class Load { none, vm, image, migration };
 
 // The answer of `start`.
 struct Start {
@@ -37,6 +37,11 @@ struct Logic {
   // One assignment to each connected node of `nodes` instead of one to one node.
   std::vector<model::NodeId> (*nodes)(const View&) = nullptr;
   bool one_is_enough = false;  // of those nodes; otherwise all must succeed
+  // Where it takes a slot of its load while it runs. Null: on operation.node.
+  std::vector<model::NodeId> (*occupies)(const model::Operation&) = nullptr;
+  // Its node isn't waited for without end: when that is lost, or the user cancels while it is away, it fails.
+  bool gives_lost_nodes_up = false;
+  bool undo_without_end = false;  // undoing it is tried for as long as its node is in the cluster
 
   Start (*start)(const View&, Changes&, model::Operation&) = nullptr;
   Result<model::AssignmentBody> (*body)(const View&, const model::NodeId&) = nullptr;
@@ -55,8 +60,8 @@ struct Logic {
 const Logic* logic_of(std::string_view kind);
 
 extern const Logic vm_create, vm_delete, vm_update, vm_start, vm_stop, vm_pause, vm_resume, vm_reboot, vm_migrate,
-    vm_snapshot_create, vm_snapshot_rollback, vm_snapshot_delete, image_import, image_delete, pool_add, pool_remove,
-    network_create, network_delete;
+    vm_clear, vm_snapshot_create, vm_snapshot_rollback, vm_snapshot_delete, image_import, image_delete, pool_add,
+    pool_remove, network_create, network_delete;
 
 // The assignment that undoes an operation has an id of its own, derived from the operation's (the UUID's version
 // becomes 8, "custom" in RFC 9562), so that nothing needs to be remembered to tell whose it is.

@@ -25,6 +25,19 @@ std::string node_name(const View& view, const model::NodeId& node) {
   return record ? record->value.name : node.str();
 }
 
+Absence absence_of(const View& view, const model::NodeId& node) {
+  if (!view.inventory.find<model::Node>(node)) {
+    return {.lost = Error{ErrorCode::unavailable, fmt::format("node {} was taken out of the cluster", node), {}}};
+  }
+  const auto* known = view.agents.node(node);
+  const auto until = known != nullptr ? known->last_heard + view.options.lost_node_patience
+                     : view.settled   ? view.monotonic
+                                      : view.monotonic + view.options.heartbeat;
+  if (view.monotonic < until) return {.until = until};
+  return {.lost = Error{ErrorCode::unavailable, fmt::format("node '{}' can't be reached", node_name(view, node)),
+                        "See what is wrong with it: bh node show"}};
+}
+
 Start at_node(const View& view, model::Operation& operation, const model::NodeId& node) {
   operation.node = node;
   if (!view.agents.connected(node)) {
@@ -210,6 +223,14 @@ model::Operation internal_operation(RandomSource& random, Timestamp now, std::st
   operation.created_by = "manager";
   operation.created = now;
   return operation;
+}
+
+void renew(const View& view, const model::Vm& vm, const char* reason, Changes& changes) {
+  auto update = internal_operation(view.random, view.now, model::operation_kind::vm_update, "vm", vm.id.str(), vm.name,
+                                   vm.generation);
+  update.parameters["reason"] = reason;
+  update.parameters["repair"] = true;
+  changes.create(std::move(update));
 }
 
 void delete_images(const View& view, const std::vector<model::ImageId>& images, Changes& changes) {

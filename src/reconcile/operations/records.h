@@ -16,6 +16,13 @@ state::Record<model::Network> network_of(const View& view);
 // The name of a node for messages; its id when the record is gone.
 std::string node_name(const View& view, const model::NodeId& node);
 
+// A node whose agent isn't connected: why it isn't worth waiting for any longer, or until when it is.
+struct Absence {
+  std::optional<Error> lost;
+  Monotonic until{};
+};
+Absence absence_of(const View& view, const model::NodeId& node);
+
 // For a VM's operation whose node is known: begin, or wait until the node is connected.
 Start at_node(const View& view, model::Operation& operation, const model::NodeId& node);
 
@@ -43,6 +50,9 @@ std::optional<model::PowerState> power_of(model::VmPhase phase);  // of the thre
 // An operation of the manager's own.
 model::Operation internal_operation(RandomSource& random, Timestamp now, std::string kind, std::string target_kind,
                                     std::string target, std::string target_name, std::uint64_t generation);
+// An operation of the manager's own that has the node bring the guest's definition, lease and power in line with the
+// record.
+void renew(const View& view, const model::Vm& vm, const char* reason, Changes& changes);
 // Deletes these disks: their records become "deleting" with an operation each.
 void delete_images(const View& view, const std::vector<model::ImageId>& images, Changes& changes);
 

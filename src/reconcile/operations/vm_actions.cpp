@@ -57,10 +57,7 @@ void rolled_back(const View& view, const model::AssignmentReport& report, Change
   ++vm.generation;
   changes.update(record, vm);
   // The node's definition went back as well; what has been changed since the snapshot is put in again.
-  auto renew = internal_operation(view.random, view.now, model::operation_kind::vm_update, "vm", vm.id.str(), vm.name,
-                                  vm.generation);
-  renew.parameters["reason"] = "rolled back";
-  changes.create(std::move(renew));
+  renew(view, vm, "rolled back", changes);
 }
 
 After give_up(const View&, const Error&, unsigned, Changes&, model::Operation&) { return After::end; }

@@ -1,11 +1,13 @@
 // vm.migrate: a running guest goes live to another node. Parameters: {"from", "to": node ids, "token": the lease under
 // which it will run there, taken when it was asked for, "post_copy": bool, "gate": where the target lets it in, once it
-// has said}.
+// has said, "held": the source has it, but not running}.
 //
 // Two steps: the target accepts it, the source moves it. Until the second has succeeded the record says that it runs on
 // the source under its lease. The target stamps its token beside the disks before anything moves, so from then on
-// nobody starts the guest under the old one; a migration that fails therefore gives the source a new lease. After any
-// failure the target is asked whether the guest is there all the same: what counts is where it is, not what was heard.
+// nobody starts the guest under the old one; a migration that fails therefore gives the source a new lease. Where the
+// guest is then counts, not what was heard: it is on the source when the gate was never opened or the source says that
+// the guest runs there. Otherwise the target is asked, and for as long as it is in the cluster nothing is done without
+// its answer: it may have the guest.
 #include "model/json.h"
 #include "reconcile/operations/records.h"
 
@@ -21,20 +23,16 @@ model::NodeId target_of(const model::Operation& operation) {
 }
 std::uint64_t token_of(const model::Operation& operation) { return parameter<std::uint64_t>(operation, "token", 0); }
 
+std::vector<model::NodeId> occupies(const model::Operation& operation) {
+  return {source_of(operation), target_of(operation)};
+}
+
 // As it will be there.
 model::Vm on_target(const model::Vm& vm, const model::Operation& operation) {
   auto moved = vm;
   moved.node = target_of(operation);
   moved.lease = token_of(operation);
   return moved;
-}
-
-// The node brings the guest's definition, lease and power in line with the record.
-void renew(const View& view, const model::Vm& vm, const char* reason, Changes& changes) {
-  auto update = internal_operation(view.random, view.now, model::operation_kind::vm_update, "vm", vm.id.str(), vm.name,
-                                   vm.generation);
-  update.parameters["reason"] = reason;
-  changes.create(std::move(update));
 }
 
 Start start(const View& view, Changes&, model::Operation& operation) {
@@ -48,8 +46,12 @@ Start start(const View& view, Changes&, model::Operation& operation) {
   if (vm.spec.power == model::PowerState::stopped) {
     return end_with({ErrorCode::failed_precondition, "the VM was stopped before its turn came", {}});
   }
-  if (!view.agents.connected(vm.node)) {
-    return wait_for(fmt::format("waiting for node '{}', whose agent isn't connected", node_name(view, vm.node)));
+  for (const auto& node : occupies(operation)) {
+    if (view.agents.connected(node)) continue;
+    const auto absence = absence_of(view, node);
+    if (absence.lost) return end_with(*absence.lost);
+    return wait_for(fmt::format("waiting for node '{}', whose agent isn't connected", node_name(view, node)),
+                    absence.until);
   }
   return at_node(view, operation, target_of(operation));
 }
@@ -95,26 +97,59 @@ void succeed(const View& view, const model::AssignmentReport&, Changes& changes,
   arrive(view, changes, operation);
 }
 
-After fail_move(const View&, const Error&, unsigned, Changes&, model::Operation& operation) {
+// It stays where it is, under a newer lease than the one that the target may have stamped.
+void stay(const View& view, Changes& changes, model::PowerState power) {
+  const auto record = vm_of(view);
+  if (!record) return;
+  auto vm = record->value;
+  vm.spec.power = power;
+  ++vm.generation;
+  changes.update_with_lease(record, vm);
+  renew(view, vm, "migration failed", changes);
+}
+
+// A guest that was shut down from inside on its way is left so, as adopt_power would do it.
+model::PowerState power_there(Changes& changes, const model::Vm& vm) {
+  if (vm.status.phase != model::VmPhase::stopped || vm.spec.power == model::PowerState::stopped) return vm.spec.power;
+  changes.event("vm.adopted", "vm", vm.id.str(), vm.name,
+                fmt::format("VM '{}' was stopped from inside while it was to move; it is left so", vm.name), "manager");
+  return model::PowerState::stopped;
+}
+
+After fail_move(const View& view, const Error&, unsigned, Changes& changes, model::Operation& operation) {
+  const auto record = vm_of(view);
+  if (operation.node == target_of(operation)) {  // its gate has let nobody in
+    if (record) stay(view, changes, record->value.spec.power);
+    return After::end;
+  }
+  const auto* sent = view.agents.sent(operation.id, operation.node);
+  const bool told = sent != nullptr && sent->report && sent->report->state != model::AssignmentState::running;
+  if (told && sent->report->guest_is_here) {
+    if (record) stay(view, changes, power_there(changes, record->value));
+    return After::end;
+  }
+  operation.parameters["held"] = told;
   operation.node = target_of(operation);
   return After::undo;
 }
 
 Result<model::AssignmentBody> undo_body(const View& view, const model::NodeId&) {
-  const auto record = vm_of(view);
-  if (!record) return fail(ErrorCode::not_found, "the VM's record is gone");
-  const auto remove = remove_vm(view, on_target(record->value, view.operation()), true);
-  return model::AssignmentBody(model::SettleVm{.vm = remove.vm, .pools = remove.pools});
+  return model::AssignmentBody(model::SettleVm{.vm = model::VmId(view.operation().target)});
 }
 
 void undone(const View& view, const std::optional<Error>& left, Changes& changes, model::Operation& operation) {
   const auto record = vm_of(view);
   if (!record) return;
+  const auto& wanted = record->value.spec.power;
   if (left) {
-    // Nobody knows: the record stays, and the stamp on the disks keeps the source from starting it anew.
-    if (operation.error) {
-      operation.error->hint = fmt::format("Whether the guest is on node '{}' could not be found out ({}); look there.",
-                                          node_name(view, target_of(operation)), left->message);
+    // The target was taken out of the cluster. A guest that waits on the source for the target's last word may have
+    // gone on there and written to its disks: nothing lets it go on here but a person.
+    const bool held = parameter(operation, "held", false) && wanted == model::PowerState::running;
+    stay(view, changes, held ? model::PowerState::paused : wanted);
+    if (held && operation.error) {
+      operation.error->hint =
+          "Whether the guest went on there can't be found out, so it is kept paused here. Stop it with force and start "
+          "it; resume it only if you know that it never ran there.";
     }
     return;
   }
@@ -123,10 +158,7 @@ void undone(const View& view, const std::optional<Error>& left, Changes& changes
     operation.error.reset();
     return arrive(view, changes, operation);
   }
-  auto vm = record->value;
-  ++vm.generation;
-  changes.update_with_lease(record, vm);
-  renew(view, vm, "migration failed", changes);
+  stay(view, changes, wanted);
 }
 
 void nothing(const View&, Changes&, model::Operation&) {}
@@ -135,6 +167,10 @@ void nothing(const View&, Changes&, model::Operation&) {}
 }  // namespace vm_migrate_steps
 
 const Logic vm_migrate{.kind = model::operation_kind::vm_migrate,
+                       .load = Load::migration,
+                       .occupies = vm_migrate_steps::occupies,
+                       .gives_lost_nodes_up = true,
+                       .undo_without_end = true,
                        .start = vm_migrate_steps::start,
                        .body = vm_migrate_steps::body,
                        .advance = vm_migrate_steps::advance,

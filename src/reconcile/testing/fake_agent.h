@@ -83,7 +83,7 @@ class FakeAgent {
     }
     if (ready.empty()) return;
     auto& entry = *ready[pick % ready.size()];
-    if (entry.cancel) return finish(entry, model::AssignmentState::cancelled, {});
+    if (entry.cancel) return cancelled(entry);
     if (fails) {
       return finish(entry, model::AssignmentState::failed,
                     Error{ErrorCode::io_error, "the simulated host had a bad day", {}});
@@ -178,6 +178,16 @@ class FakeAgent {
   void succeed(Entry& entry, std::vector<model::Image> images = {}) {
     finish(entry, model::AssignmentState::succeeded, {}, std::move(images));
   }
+  void cancelled(Entry& entry) {
+    finish(entry, model::AssignmentState::cancelled, {});
+    if (const auto* move = std::get_if<model::MigrateVm>(&entry.assignment.body)) tell_if_here(entry, move->vm);
+  }
+  // What still runs or has ended here can't go on elsewhere.
+  void tell_if_here(Entry& entry, const model::VmId& vm) {
+    const auto guest = guests.find(vm);
+    const bool here = guest != guests.end() && guest->second.power != model::PowerState::paused;
+    entry.end->guest_is_here = said.back().report.guest_is_here = here;
+  }
   void refuse(Entry& entry, std::string why) {
     finish(entry, model::AssignmentState::failed, Error{ErrorCode::failed_precondition, std::move(why), {}});
   }
@@ -255,15 +265,18 @@ class FakeAgent {
     if (entry.step == 0 && found != guests.end()) return;
     if (found == guests.end()) return succeed(entry);
     auto* target = peer(migrate.target);
-    if (target == nullptr || target->gates.erase(migrate.vm) == 0) return refuse(entry, "the gate is closed");
+    if (target == nullptr || target->gates.erase(migrate.vm) == 0) {
+      refuse(entry, "the gate is closed");
+      return tell_if_here(entry, migrate.vm);
+    }
     target->guests[migrate.vm] = found->second;
     target->observe(migrate.vm);
     guests.erase(found);
     say({.what = Said::What::gone, .gone = migrate.vm});
   }
   void step(Entry& entry, const model::SettleVm& settle) {
-    gates.erase(settle.vm.id);
-    const bool here = guests.contains(settle.vm.id);
+    gates.erase(settle.vm);
+    const bool here = guests.contains(settle.vm);
     succeed(entry);
     entry.end->guest_is_here = said.back().report.guest_is_here = here;
   }

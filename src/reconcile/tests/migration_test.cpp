@@ -1,0 +1,275 @@
+// What becomes of migrations on which a node refuses, dies, or is cancelled, in clusters where nothing happens unless a
+// test lets it.
+#include <gtest/gtest.h>
+
+#include "reconcile/cluster.h"
+#include "reconcile/commands/migration.h"
+#include "reconcile/testing/simulation.h"
+
+namespace bridgehead::reconcile {
+namespace {
+
+using testing::FakeAgent;
+using testing::Simulation;
+
+class Migrations : public ::testing::Test {
+ protected:
+  Migrations() : sim(11, 3) {
+    for (auto& agent : sim.agents) sim.connect(*agent);
+    sim.pass();
+    EXPECT_TRUE(add_pool(sim.commander(), sim.caller(),
+                         {.name = "shared", .driver = model::PoolDriver::posix, .path = "/mnt/shared"}));
+    EXPECT_TRUE(sim.settle());
+    EXPECT_TRUE(import_image(sim.commander(), sim.caller(),
+                             {.name = "golden",
+                              .pool = "shared",
+                              .source = {.kind = model::ImageSourceKind::url, .location = "http://example.org/a"}}));
+    EXPECT_TRUE(sim.settle());
+    create("web");
+    source = &agent_of(vm().node);
+    target = sim.agents[0].get() == source ? sim.agents[1].get() : sim.agents[0].get();
+    lease = vm().lease;
+  }
+
+  void create(const std::string& name, const std::string& node = {}) {
+    EXPECT_TRUE(create_vms(
+        sim.commander(), sim.caller(),
+        {.name = name, .image = "golden", .memory = Bytes(1_GiB), .nics = std::vector<NicRequest>{}, .node = node}));
+    EXPECT_TRUE(sim.settle());
+  }
+  FakeAgent& agent_of(const model::NodeId& node) {
+    return **std::find_if(sim.agents.begin(), sim.agents.end(), [&](const auto& one) { return one->id == node; });
+  }
+  std::string name_of(const FakeAgent& agent) { return sim.inventory().find<model::Node>(agent.id)->value.name; }
+  model::Vm vm(const std::string& name = "web") { return sim.inventory().find_by_name<model::Vm>(name)->value; }
+  model::Operation migrate(const std::string& name = "web") {
+    const auto asked = migrate_vm(sim.commander(), sim.caller(), name, {.to = name_of(*target)});
+    EXPECT_TRUE(asked) << asked.error().describe();
+    return asked->operation;
+  }
+  model::Operation now(const model::Operation& operation) {
+    return sim.inventory().find<model::Operation>(operation.id)->value;
+  }
+  void carry(FakeAgent& agent) {
+    for (int i = 0; i < 8; ++i) sim.deliver_to_agent(agent, 0, 0);
+  }
+  void hear(FakeAgent& agent) {
+    for (int i = 0; i < 8; ++i) sim.deliver_to_manager(agent, 0, 0);
+    sim.pass();
+  }
+  // A pass, what is on its way down, `steps` of work, what is on its way up.
+  void exchange(FakeAgent& agent, int steps = 1, bool fails = false) {
+    sim.pass();
+    carry(agent);
+    for (int i = 0; i < steps; ++i) agent.work(0, fails);
+    hear(agent);
+  }
+  void wait_long() {
+    for (int i = 0; i < 30; ++i) {
+      sim.advance(std::chrono::seconds(5));
+      for (auto& agent : sim.agents) {
+        if (sim.connected(agent->id)) sim.deliver_to_manager(*agent, 0, 0);
+      }
+      sim.pass();
+    }
+  }
+  bool was_asked_to_settle(const FakeAgent& agent) {
+    return std::any_of(agent.journal.begin(), agent.journal.end(), [](const auto& entry) {
+      return std::holds_alternative<model::SettleVm>(entry.second.assignment.body);
+    });
+  }
+  void expect_settled_on(FakeAgent& agent) {
+    EXPECT_TRUE(sim.settle());
+    EXPECT_EQ(sim.check(), "");
+    EXPECT_EQ(vm().node, agent.id);
+    EXPECT_TRUE(agent.guests.contains(vm().id));
+  }
+
+  Simulation sim;
+  FakeAgent* source = nullptr;
+  FakeAgent* target = nullptr;
+  std::uint64_t lease = 0;
+};
+
+TEST_F(Migrations, ARefusalOfTheTargetEndsItUnderANewLease) {
+  const auto operation = migrate();
+  exchange(*target, 1, true);
+  EXPECT_EQ(now(operation).state, model::OperationState::failed);
+  carry(*target);
+  EXPECT_FALSE(was_asked_to_settle(*target)) << "nobody was let in there";
+  EXPECT_GT(vm().lease, now(operation).parameters.at("token").get<std::uint64_t>());
+  expect_settled_on(*source);
+}
+
+TEST_F(Migrations, ATargetThatDiesBeforeItHasAcceptedIsNotWaitedForWithoutEnd) {
+  const auto operation = migrate();
+  sim.pass();
+  carry(*target);
+  sim.disconnect(*target);
+  sim.pass();
+  EXPECT_EQ(now(operation).state, model::OperationState::running);
+  wait_long();
+  EXPECT_EQ(now(operation).state, model::OperationState::failed);
+  EXPECT_GT(vm().lease, lease);
+  expect_settled_on(*source);
+}
+
+TEST_F(Migrations, IsCancelledAtOnceWhenTheTargetIsAway) {
+  const auto operation = migrate();
+  sim.pass();
+  sim.disconnect(*target);
+  sim.pass();
+  ASSERT_TRUE(cancel_operation(sim.commander(), sim.caller(), operation.id.str()));
+  sim.pass();
+  EXPECT_EQ(now(operation).state, model::OperationState::cancelled);
+  expect_settled_on(*source);
+}
+
+TEST_F(Migrations, ATargetThatIsTakenOutOfTheClusterEndsItWhenTheSourceHasTheGuest) {
+  const auto operation = migrate();
+  exchange(*target);
+  sim.disconnect(*target);
+  sim.pass();
+  ASSERT_TRUE(delete_node(sim.commander(), sim.caller(), name_of(*target)));
+  target->gates.clear();
+  exchange(*source, 3);  // it can't get through, and says that the guest runs there
+  EXPECT_EQ(now(operation).state, model::OperationState::failed);
+  EXPECT_EQ(vm().node, source->id);
+  EXPECT_GT(vm().lease, lease);
+}
+
+TEST_F(Migrations, WhenTheSourceDiesTheTargetIsAsked) {
+  const auto operation = migrate();
+  exchange(*target);
+  sim.pass();
+  carry(*source);
+  source->work(0, false);
+  source->work(0, false);  // it is there, and nobody has said so
+  sim.disconnect(*source);
+  wait_long();
+  EXPECT_NE(now(operation).state, model::OperationState::succeeded);
+  exchange(*target);
+  EXPECT_EQ(now(operation).state, model::OperationState::succeeded);
+  expect_settled_on(*target);
+}
+
+TEST_F(Migrations, WhoeverMayHaveTheGuestIsAskedForAsLongAsItTakes) {
+  const auto operation = migrate();
+  exchange(*target);
+  exchange(*source, 1, true);  // without a word about where the guest is
+  for (int i = 0; i < 20; ++i) {
+    sim.pass();
+    carry(*target);
+    target->work(0, true);
+    hear(*target);
+    sim.advance(std::chrono::minutes(2));
+  }
+  EXPECT_EQ(now(operation).state, model::OperationState::running);
+  EXPECT_EQ(vm().lease, lease) << "the target may have it";
+  sim.disconnect(*target);
+  wait_long();
+  EXPECT_EQ(now(operation).state, model::OperationState::running);
+  ASSERT_TRUE(delete_node(sim.commander(), sim.caller(), name_of(*target)));
+  wait_long();
+  EXPECT_EQ(now(operation).state, model::OperationState::failed);
+  EXPECT_NE(now(operation).error->hint.find("kept paused"), std::string::npos) << now(operation).error->hint;
+  EXPECT_EQ(vm().spec.power, model::PowerState::paused);
+  EXPECT_GT(vm().lease, now(operation).parameters.at("token").get<std::uint64_t>()) << "and can be managed again";
+}
+
+TEST_F(Migrations, AGuestThatWasShutDownFromInsideOnItsWayIsLeftSo) {
+  const auto operation = migrate();
+  exchange(*target);
+  sim.pass();
+  carry(*source);
+  source->change_power(vm().id, model::PowerState::stopped);
+  hear(*source);
+  EXPECT_EQ(vm().status.phase, model::VmPhase::stopped);
+  target->gates.clear();  // libvirt doesn't move what doesn't run
+  exchange(*source, 3);
+  EXPECT_EQ(now(operation).state, model::OperationState::failed);
+  EXPECT_EQ(vm().spec.power, model::PowerState::stopped);
+  expect_settled_on(*source);
+  EXPECT_EQ(source->guests.at(vm().id).power, model::PowerState::stopped);
+}
+
+TEST_F(Migrations, AForcedStopDoesNotWaitForIt) {
+  const auto operation = migrate();
+  exchange(*target);
+  sim.pass();
+  carry(*source);
+  ASSERT_TRUE(power_vm(sim.commander(), sim.caller(), "web", {.action = PowerAction::stop, .force = true}));
+  sim.pass();
+  carry(*source);
+  exchange(*source);
+  EXPECT_EQ(now(operation).state, model::OperationState::cancelled);
+  expect_settled_on(*source);
+  EXPECT_EQ(source->guests.at(vm().id).power, model::PowerState::stopped);
+}
+
+TEST_F(Migrations, OnlySoManyGoFromANodeAndToANodeAtOnce) {
+  for (int i = 0; i < 4; ++i) create(fmt::format("one{}", i), name_of(*source));
+  const FakeAgent* third = nullptr;
+  for (const auto& agent : sim.agents) {
+    if (agent.get() != source && agent.get() != target) third = agent.get();
+  }
+  for (int i = 0; i < 4; ++i) create(fmt::format("two{}", i), name_of(*third));
+  for (int i = 0; i < 4; ++i) migrate(fmt::format("one{}", i));
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(migrate_vm(sim.commander(), sim.caller(), fmt::format("two{}", i), {.to = name_of(*source)}));
+  }
+  sim.pass();
+  std::map<model::NodeId, int> busy;
+  for (const auto& open : sim.inventory().open_operations()) {
+    if (open->value.state != model::OperationState::running) continue;
+    ++busy[model::NodeId(open->value.parameters.at("from").get<std::string>())];
+    ++busy[model::NodeId(open->value.parameters.at("to").get<std::string>())];
+  }
+  EXPECT_EQ(busy[source->id], 2) << "to it and from it";
+  for (const auto& [node, count] : busy) EXPECT_LE(count, 2);
+  EXPECT_TRUE(sim.settle());
+  EXPECT_EQ(sim.check(), "");
+}
+
+TEST_F(Migrations, AGuestOnItsWayTakesRoomAtBothEnds) {
+  const auto allocated = [&](const FakeAgent& agent) {
+    const auto node = sim.inventory().find<model::Node>(agent.id);
+    const auto alone = node_snapshot(sim.inventory(), node->value).allocated;
+    for (const auto& one : cluster_snapshot(sim.inventory(), {}).nodes) {
+      if (one.id == agent.id) {
+        EXPECT_EQ(one.allocated, alone);
+      }
+    }
+    return alone.memory;
+  };
+  EXPECT_EQ(allocated(*target), Bytes());
+  migrate();
+  EXPECT_EQ(allocated(*source), Bytes(1_GiB));
+  EXPECT_EQ(allocated(*target), Bytes(1_GiB));
+  expect_settled_on(*target);
+  EXPECT_EQ(allocated(*source), Bytes());
+  EXPECT_EQ(allocated(*target), Bytes(1_GiB));
+}
+
+TEST_F(Migrations, AnOldCopyOnTheSourceIsRemoved) {
+  const auto copy = source->guests.at(vm().id);
+  const auto disks = *source->shared;
+  migrate();
+  expect_settled_on(*target);
+  source->guests[vm().id] = copy;
+  expect_settled_on(*target);
+  EXPECT_FALSE(source->guests.contains(vm().id));
+  EXPECT_EQ(*source->shared, disks);
+}
+
+TEST_F(Migrations, ACopyUnderANewerLeaseIsLeftAloneAndReported) {
+  auto copy = source->guests.at(vm().id);
+  copy.lease = vm().lease + 100;
+  target->guests[vm().id] = copy;
+  EXPECT_TRUE(sim.settle());
+  EXPECT_TRUE(target->guests.contains(vm().id));
+  EXPECT_NE(sim.inventory().find<model::Node>(target->id)->value.message.find("1 guest here"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bridgehead::reconcile
