@@ -236,6 +236,11 @@ Result<std::shared_ptr<reconcile::Tunnel>> Gateway::Impl::open(const model::Node
       ask.set_format(request.format);
       break;
     case reconcile::TunnelKind::boot_log: ask.set_kind(Open::KIND_BOOT_LOG); break;
+    case reconcile::TunnelKind::pool_survey:
+      ask.set_kind(Open::KIND_POOL_SURVEY);
+      ask.set_pool(model::encode(request.pool));
+      for (const auto& image : request.images) ask.add_images(model::encode(image));
+      break;
   }
   ask.set_vm_id(request.vm.str());
   ask.set_operation_id(request.operation.str());

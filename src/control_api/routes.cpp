@@ -55,12 +55,14 @@ std::vector<Route> make_routes() {
       answer(Method::delete_, "/api/v1/images/{image}", operator_, delete_image_by_name, dry),
       // A disk's bytes hold whatever its guest keeps secret: reading them is more than viewing.
       stream(Method::get, "/api/v1/images/{image}/export", operator_, export_image, {"format"}),
+      stream(Method::get, "/api/v1/images/{image}/layout", viewer, get_image_layout),
       stream(Method::put, "/api/v1/uploads/{operation}", operator_, put_upload),
 
       answer(Method::get, "/api/v1/pools", viewer, list_pools),
       answer(Method::post, "/api/v1/pools", admin, create_pool, dry),
       answer(Method::get, "/api/v1/pools/{pool}", viewer, get_pool),
       answer(Method::delete_, "/api/v1/pools/{pool}", admin, delete_pool, dry),
+      stream(Method::get, "/api/v1/pools/{pool}/balance", viewer, get_pool_balance),
 
       answer(Method::get, "/api/v1/networks", viewer, list_networks),
       answer(Method::post, "/api/v1/networks", admin, create_network_record, dry),

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "host_agent/messages.h"
+#include "model/codec.h"
 #include "model/enum_names.h"
 
 namespace bridgehead::host_agent {
@@ -120,6 +121,7 @@ Status Tunnels::carry(const TunnelOrder& order) {
     case TunnelKind::image_upload: return carry_upload(order);
     case TunnelKind::image_download: return carry_download(order);
     case TunnelKind::boot_log: return carry_boot_log(order);
+    case TunnelKind::pool_survey: return carry_pool_survey(order);
   }
   return fail(ErrorCode::unsupported, "this agent does not know this kind of tunnel");
 }
@@ -268,6 +270,21 @@ Status Tunnels::carry_boot_log(const TunnelOrder& order) {
     if (!sent) break;
   }
   return end_channel(**channel, sent);
+}
+
+Status Tunnels::carry_pool_survey(const TunnelOrder& order) {
+  auto pool = pools_.ensure(order.pool);
+  if (!pool) return forward(pool);
+  const auto survey =
+      pool->call<model::PoolSurvey>([images = order.images](storage::ImagePool& all) { return all.survey(images); });
+  if (!survey) return forward(survey);
+  auto channel = dial(order);
+  if (!channel) return forward(channel);
+  const auto text = model::encode(*survey);
+  for (std::size_t at = 0; at < text.size(); at += kChunk) {
+    if (!(*channel)->write({.data = text.substr(at, kChunk)})) break;
+  }
+  return end_channel(**channel, {});
 }
 
 }  // namespace bridgehead::host_agent

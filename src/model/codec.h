@@ -38,6 +38,7 @@ BRIDGEHEAD_RECORD(Boot, "boot", 1);
 BRIDGEHEAD_RECORD(NetbootSettings, "netboot_settings", 1);
 BRIDGEHEAD_RECORD(Pool, "pool", 1);
 BRIDGEHEAD_RECORD(Image, "image", 1);
+BRIDGEHEAD_RECORD(PoolSurvey, "pool_survey", 1);
 BRIDGEHEAD_RECORD(Network, "network", 1);
 BRIDGEHEAD_RECORD(Vm, "vm", 1);
 BRIDGEHEAD_RECORD(VmStatus, "vm_status", 1);

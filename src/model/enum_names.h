@@ -10,6 +10,7 @@
 #include "model/assignment.h"
 #include "model/boot_services.h"
 #include "model/image.h"
+#include "model/layout.h"
 #include "model/netboot.h"
 #include "model/network.h"
 #include "model/node.h"
@@ -40,6 +41,8 @@ BRIDGEHEAD_ENUM_NAMES(ImageFormat, "image format", {E::raw, "raw"}, {E::qcow2, "
                       {E::vdi, "vdi"}, {E::vhdx, "vhdx"});
 BRIDGEHEAD_ENUM_NAMES(ImageState, "image state", {E::creating, "creating"}, {E::ready, "ready"}, {E::failed, "failed"},
                       {E::deleting, "deleting"});
+BRIDGEHEAD_ENUM_NAMES(LayoutWish, "layout", {E::automatic, "automatic"}, {E::narrow, "narrow"}, {E::wide, "wide"});
+BRIDGEHEAD_ENUM_NAMES(TargetState, "target state", {E::up, "up"}, {E::down, "down"}, {E::inactive, "inactive"});
 BRIDGEHEAD_ENUM_NAMES(ImageSourceKind, "image source", {E::upload, "upload"}, {E::url, "url"}, {E::path, "path"},
                       {E::image, "image"});
 BRIDGEHEAD_ENUM_NAMES(NetworkKind, "network kind", {E::nat, "nat"}, {E::bridge, "bridge"});

@@ -11,6 +11,9 @@ namespace bridgehead::model {
 
 enum class ImageRole { golden, disk };
 enum class ImageFormat { raw, qcow2, vmdk, vdi, vhdx };
+// How a new image is spread over a file system's storage targets, where that can be told. automatic: golden images over
+// all, disks by their size; narrow: on one target; wide: over all.
+enum class LayoutWish { automatic, narrow, wide };
 enum class ImageState { creating, ready, failed, deleting };
 
 struct Image {
@@ -28,6 +31,7 @@ struct Image {
   std::string source;   // golden: where it came from, for people
   ImageId parent;       // disk: the golden image it was cloned from; empty = blank disk
   VmId vm;              // disk: its owner; empty = detached
+  LayoutWish layout = LayoutWish::automatic;
   Timestamp created{};
 
   bool operator==(const Image&) const = default;

@@ -114,7 +114,12 @@ BRIDGEHEAD_FIELDS(PoolAbilities, direct_io, direct_io_alignment, reflink, punch_
 BRIDGEHEAD_FIELDS(PoolOnNode, ready, message, total, available, abilities, mounted, targets, targets_down)
 BRIDGEHEAD_FIELDS(Pool, id, name, driver, source, path, options, created, deleting, limited_to, nodes)
 BRIDGEHEAD_FIELDS(Image, id, name, role, pool, node, format, state, message, virtual_size, allocated, sha256, source,
-                  parent, vm, created)
+                  parent, vm, layout, created)
+BRIDGEHEAD_FIELDS(LayoutPart, end, stripes, stripe_size, targets)
+BRIDGEHEAD_FIELDS(FileLayout, group, parts)
+BRIDGEHEAD_FIELDS(StorageTarget, index, name, state, total, available)
+BRIDGEHEAD_FIELDS(ImagePlacement, image, role, allocated, layout)
+BRIDGEHEAD_FIELDS(PoolSurvey, layouts, targets, images)
 BRIDGEHEAD_FIELDS(ImageSource, kind, location, image, sha256, size)
 BRIDGEHEAD_FIELDS(Network, id, name, kind, bridge, vlan, subnet, created, deleting)
 BRIDGEHEAD_FIELDS(DiskSpec, name, image, size)

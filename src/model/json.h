@@ -8,6 +8,7 @@
 #include "model/assignment.h"
 #include "model/boot_services.h"
 #include "model/event.h"
+#include "model/layout.h"
 #include "model/netboot.h"
 #include "model/token.h"
 
@@ -30,6 +31,11 @@ BRIDGEHEAD_JSON(PoolAbilities);
 BRIDGEHEAD_JSON(PoolOnNode);
 BRIDGEHEAD_JSON(Pool);
 BRIDGEHEAD_JSON(Image);
+BRIDGEHEAD_JSON(LayoutPart);
+BRIDGEHEAD_JSON(FileLayout);
+BRIDGEHEAD_JSON(StorageTarget);
+BRIDGEHEAD_JSON(ImagePlacement);
+BRIDGEHEAD_JSON(PoolSurvey);
 BRIDGEHEAD_JSON(ImageSource);
 BRIDGEHEAD_JSON(Network);
 BRIDGEHEAD_JSON(DiskSpec);

@@ -183,4 +183,13 @@ Status check_pool_options(PoolDriver driver, const std::map<std::string, std::st
   return {};
 }
 
+bool spreads_files(const Pool& pool) {
+  if (pool.driver == PoolDriver::lustre || pool.driver == PoolDriver::cephfs) return true;
+  // Mounted by somebody else: what the nodes found. MooseFS has storage classes, no stripes.
+  return std::any_of(pool.nodes.begin(), pool.nodes.end(), [](const auto& node) {
+    const auto& abilities = node.second.abilities;
+    return abilities.layouts && abilities.file_system != "moosefs";
+  });
+}
+
 }  // namespace bridgehead::model

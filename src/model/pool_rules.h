@@ -34,4 +34,7 @@ Status check_pool_place(PoolDriver driver, std::string_view source, std::string_
 // The options alone.
 Status check_pool_options(PoolDriver driver, const std::map<std::string, std::string>& options);
 
+// New files can be told over how many storage targets they are spread.
+bool spreads_files(const Pool& pool);
+
 }  // namespace bridgehead::model

@@ -34,7 +34,7 @@ class AgentEvents {
   virtual void on_disconnected(const model::NodeId& node) = 0;
 };
 
-enum class TunnelKind { serial_console, vnc, image_upload, image_download, boot_log };
+enum class TunnelKind { serial_console, vnc, image_upload, image_download, boot_log, pool_survey };
 
 struct TunnelRequest {
   TunnelKind kind = TunnelKind::serial_console;
@@ -42,7 +42,8 @@ struct TunnelRequest {
   model::OperationId operation;  // image_upload
   model::Image image;            // image_download
   model::Pool pool;
-  std::string format;  // image_download: "raw" or "qcow2"
+  std::string format;                // image_download: "raw" or "qcow2"
+  std::vector<model::Image> images;  // pool_survey: those to look at
 };
 
 // Two ends, one here, one in the agent. All functions may be called from any thread.

@@ -83,7 +83,7 @@ Result<CopyReport> copy_image(const ReadableImage& image, int target, const Copy
   const unsigned workers = options.workers > 0 ? options.workers : ring ? std::min(cpus, 8U) : 8;
   CopyShared shared{.image = image,
                     .options = options,
-                    .planner = PiecePlanner(image, piece),
+                    .planner = PiecePlanner(image, piece, options.sha256 ? CopyOrder{} : options.order),
                     .buffers = **buffers,
                     .hasher = hasher ? &*hasher : nullptr,
                     .progress = progress,

@@ -1,8 +1,8 @@
 // The copy engine: the content of a ReadableImage into an empty file, as raw, with holes where there are zeros.
 //
-// The content is cut into pieces aligned to `piece`. Worker threads take them in order; each keeps several in flight on
-// its own io_uring: read (or read and decompress), find the zeros, write the rest. What the page cache holds is
-// read from there, the rest past it with O_DIRECT. Writes go past the page cache where the target can.
+// The content is cut into pieces aligned to `piece`. Worker threads take them in the target's best order; each keeps
+// several in flight on its own io_uring: read (or read and decompress), find the zeros, write the rest. What the page
+// cache holds is read from there, the rest past it with O_DIRECT. Writes go past the page cache where the target can.
 // Memory is bounded by `buffers` pieces. Ends with fdatasync. Stateless; any number of copies may run at once.
 // Figures and what was tried: "The copy engine" in README.md of this folder.
 //
@@ -14,6 +14,7 @@
 #include <string>
 
 #include "base/progress.h"
+#include "storage/layout.h"
 #include "storage/readable_image.h"
 
 namespace bridgehead::storage {
@@ -25,6 +26,7 @@ struct CopyOptions {
   bool direct_io = true;           // tried; without effect where a file refuses it
   bool io_uring = true;            // likewise; otherwise more workers with plain reads and writes
   bool sha256 = false;             // of the whole content, zeros included; a further thread, about 1.5 GB/s with SHA-NI
+  CopyOrder order;                 // with sha256 always one lane
   Bytes limit{~std::uint64_t{0}};  // more bytes to be written than this: resource_exhausted
 };
 

@@ -240,7 +240,7 @@ void CopyWorker::finish(Job& job) {
                       SYNC_FILE_RANGE_WRITE);
   }
   if (!shared_.failed && shared_.progress) {
-    const std::uint64_t position = shared_.planner.position();
+    const std::uint64_t position = shared_.planner.passed();
     std::uint64_t before = shared_.reported;
     if (position >= before + kProgressStep && shared_.reported.compare_exchange_strong(before, position)) {
       shared_.progress({.phase = "copy", .done = position, .total = shared_.image.virtual_size.count()});

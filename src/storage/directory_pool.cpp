@@ -131,9 +131,8 @@ Result<model::PoolAbilities> DirectoryPool::try_abilities_here(const std::option
     layouts_ = control;
   }
   // Laid out as disks are: one that lands on a target that is down would hang.
-  auto abilities = try_abilities(layout_.staging(trial, "attach"), [this](const fs::path& file) {
-    return create_file(file, model::ImageRole::disk, Bytes());
-  });
+  auto abilities =
+      try_abilities(layout_.staging(trial, "attach"), [this](const fs::path& file) { return create_file(file, {}); });
   if (!abilities || !mount) return abilities;
   abilities->file_system = mount->file_system();
   if (!abilities->locks) {
@@ -154,7 +153,7 @@ Result<model::PoolAbilities> DirectoryPool::try_abilities_here(const std::option
 // What the pool's options ask for must be possible now, not first when an image is made.
 Status DirectoryPool::try_layouts(const fs::path& file) const {
   for (const auto role : {model::ImageRole::golden, model::ImageRole::disk}) {
-    auto made = create_file(file, role, Bytes());
+    auto made = create_file(file, {.role = role});
     ::unlink(file.c_str());
     if (!made) return forward(made);
   }
@@ -174,10 +173,10 @@ std::shared_ptr<const LayoutControl> DirectoryPool::layouts() const {
   return layouts_;
 }
 
-Result<UniqueFd> DirectoryPool::create_file(const fs::path& file, model::ImageRole role, Bytes size) const {
+Result<UniqueFd> DirectoryPool::create_file(const fs::path& file, const LayoutNeed& need) const {
   const auto control = layouts();
   if (!control) return open_file(file, O_RDWR | O_CREAT | O_EXCL);
-  auto layout = control->choose(role, size);
+  auto layout = control->choose(need);
   if (!layout) return forward(layout);
   return control->create(file, *layout);
 }
@@ -283,10 +282,13 @@ Result<StoredImage> DirectoryPool::import_golden(const ImportRequest& request, c
     return fail(ErrorCode::invalid_argument, "an import needs the ids of its operation and image");
   }
   const ActiveOwners::Entry active(active_, request.operation.str());
-  const auto create = [this](const fs::path& file, Bytes size) {
-    return create_file(file, model::ImageRole::golden, size);
+  const auto create = [this, wish = request.image.layout](const fs::path& file, Bytes size) {
+    return create_file(file, {.role = model::ImageRole::golden, .size = size, .wish = wish});
   };
-  return if_still_mounted(import_image({layout_, *runner_, abilities(), create}, request, progress, std::move(stop)));
+  const auto control = layouts();
+  const auto order = control ? control->copy_order() : CopyOrder{};
+  return if_still_mounted(
+      import_image({layout_, *runner_, abilities(), create, order}, request, progress, std::move(stop)));
 }
 
 Result<StoredImage> DirectoryPool::create_disk(const model::Image& disk, const model::Image* golden, Bytes size) {
@@ -303,11 +305,12 @@ Result<StoredImage> DirectoryPool::create_disk(const model::Image& disk, const m
   if (golden != nullptr) {
     auto parent = stored_file(layout_.golden_file(golden->id), model::ImageFormat::raw);
     if (!parent) return forward(parent);
-    made = make_clone(staging, *parent, whole_blocks(std::max(size, parent->virtual_size)), format);
+    made = make_clone(staging, *parent,
+                      {.size = whole_blocks(std::max(size, parent->virtual_size)), .wish = disk.layout}, format);
   } else if (size.count() == 0) {
     return fail(ErrorCode::invalid_argument, "a blank disk needs a size");
   } else {
-    auto file = create_file(staging, model::ImageRole::disk, whole_blocks(size));
+    auto file = create_file(staging, {.size = whole_blocks(size), .wish = disk.layout});
     made = file ? write_blank_disk(file->get(), whole_blocks(size)) : forward(file);
   }
   if (made) made = publish_disk(staging, layout_.disk_file(disk.id, format));
@@ -318,22 +321,22 @@ Result<StoredImage> DirectoryPool::create_disk(const model::Image& disk, const m
   return if_still_mounted(find_disk(layout_, disk.id));
 }
 
-Status DirectoryPool::make_clone(const fs::path& staging, const StoredImage& golden, Bytes size,
+Status DirectoryPool::make_clone(const fs::path& staging, const StoredImage& golden, const LayoutNeed& need,
                                  model::ImageFormat& format) {
   const auto method = abilities().clone;
   if (method == model::CloneMethod::reflink) {
-    auto cloned = write_reflink_disk(staging, golden.path, size);
+    auto cloned = write_reflink_disk(staging, golden.path, need.size);
     if (!cloned) return forward(cloned);
     if (*cloned) return {};
   }
   if (method == model::CloneMethod::snapshot) {
     auto copied = runner_->run(moosefs::snapshot_command(golden.path, staging));
-    return copied ? finish_copied_disk(staging, size) : forward(copied);
+    return copied ? finish_copied_disk(staging, need.size) : forward(copied);
   }
   format = model::ImageFormat::qcow2;
-  auto file = create_file(staging, model::ImageRole::disk, size);
+  auto file = create_file(staging, need);
   if (!file) return forward(file);
-  return write_overlay_disk(file->get(), PoolLayout::backing_name(golden.path), size);
+  return write_overlay_disk(file->get(), PoolLayout::backing_name(golden.path), need.size);
 }
 
 // The staged file is synced already.
@@ -405,6 +408,29 @@ Status DirectoryPool::export_image(const model::Image& image, model::ImageFormat
   const ActiveOwners::Entry active(active_, owner);
   return export_stored_image(*runner_, *stored, format, layout_.staging(owner, "export"), sink, progress,
                              std::move(stop));
+}
+
+// Files that were removed meanwhile are left out.
+Result<model::PoolSurvey> DirectoryPool::survey(const std::vector<model::Image>& images) const {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  model::PoolSurvey survey;
+  const auto control = layouts();
+  if (!control) return survey;
+  survey.layouts = true;
+  auto targets = control->targets();
+  if (!targets) return forward(targets);
+  survey.targets = std::move(*targets);
+  for (const auto& image : images) {
+    const auto stored = inspect(image);
+    if (!stored && stored.error().code != ErrorCode::not_found) return forward(stored);
+    if (!stored) continue;
+    auto layout = control->read(stored->path);
+    if (!layout && layout.error().code != ErrorCode::not_found) return forward(layout);
+    if (!layout) continue;
+    survey.images.push_back(
+        {.image = image.id, .role = image.role, .allocated = stored->allocated, .layout = std::move(*layout)});
+  }
+  return survey;
 }
 
 Status DirectoryPool::stamp_lease(const LeaseStamp& stamp) {

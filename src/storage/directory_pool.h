@@ -39,6 +39,7 @@ class DirectoryPool final : public ImagePool {
   Status export_image(const model::Image& image, model::ImageFormat format,
                       const std::function<bool(std::string_view)>& sink, const ProgressSink& progress,
                       std::stop_token stop) const override;
+  Result<model::PoolSurvey> survey(const std::vector<model::Image>& images) const override;
   Status stamp_lease(const LeaseStamp& stamp) override;
   Result<std::optional<LeaseStamp>> read_lease(const model::VmId& vm) const override;
   Status remove_lease(const model::VmId& vm) override;
@@ -51,14 +52,14 @@ class DirectoryPool final : public ImagePool {
   Status try_layouts(const std::filesystem::path& file) const;
   Status make_layout();
   Status claim();
-  Result<UniqueFd> create_file(const std::filesystem::path& file, model::ImageRole role, Bytes size) const;
+  Result<UniqueFd> create_file(const std::filesystem::path& file, const LayoutNeed& need) const;
   std::shared_ptr<const LayoutControl> layouts() const;
   Status check_attached() const;
   Status check_mounted() const;
   template <typename T>
   Result<T> if_still_mounted(Result<T> result) const;
   model::PoolAbilities abilities() const;
-  Status make_clone(const std::filesystem::path& staging, const StoredImage& golden, Bytes size,
+  Status make_clone(const std::filesystem::path& staging, const StoredImage& golden, const LayoutNeed& need,
                     model::ImageFormat& format);
   Status publish_disk(const std::filesystem::path& staging, const std::filesystem::path& path) const;
   Status remove_files(const model::Image& image) const;

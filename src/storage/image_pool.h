@@ -21,6 +21,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "model/image.h"
+#include "model/layout.h"
 #include "model/pool.h"
 #include "model/vm.h"
 
@@ -89,6 +90,9 @@ class ImagePool {
   virtual Status export_image(const model::Image& image, model::ImageFormat format,
                               const std::function<bool(std::string_view)>& sink, const ProgressSink& progress,
                               std::stop_token stop) const = 0;
+
+  // Where these images lie, those of them that are there, and the state of all storage targets.
+  virtual Result<model::PoolSurvey> survey(const std::vector<model::Image>& images) const = 0;
 
   // Refused with failed_precondition when a higher token is stamped. Durable when it returns.
   virtual Status stamp_lease(const LeaseStamp& stamp) = 0;

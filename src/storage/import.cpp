@@ -233,8 +233,9 @@ class Import {
     }
     auto out = environment_.create(target, Bytes(image->virtual_size));
     if (!out) return forward(out);
-    auto copied = copy_image(*image, out->get(), {.direct_io = environment_.abilities.direct_io, .limit = *space},
-                             progress_, stop_);
+    const CopyOptions options{
+        .direct_io = environment_.abilities.direct_io, .order = environment_.order, .limit = *space};
+    auto copied = copy_image(*image, out->get(), options, progress_, stop_);
     if (!copied) return forward(copied);
     return {};
   }

@@ -6,6 +6,7 @@
 #include "base/command.h"
 #include "base/fd.h"
 #include "storage/image_pool.h"
+#include "storage/layout.h"
 #include "storage/pool_layout.h"
 
 namespace bridgehead::storage {
@@ -15,6 +16,7 @@ struct ImportEnvironment {
   CommandRunner& runner;  // for qemu-img: vmdk, vdi, vhdx
   model::PoolAbilities abilities;
   std::function<Result<UniqueFd>(const std::filesystem::path& file, Bytes size)> create;  // laid out for a golden image
+  CopyOrder order = {};
 };
 
 Result<StoredImage> import_image(const ImportEnvironment& environment, const ImportRequest& request,

@@ -12,28 +12,7 @@ namespace {
 
 constexpr std::uint64_t kLustreMagic = 0x0bd00bd0;
 
-std::string described(const LayoutPart& part) {
-  std::string text = part.stripes == 0             ? "as many stripes as the file system likes"
-                     : part.stripes == kAllTargets ? "a stripe on each target"
-                     : part.stripes == 1           ? "1 stripe"
-                                                   : fmt::format("{} stripes", part.stripes);
-  if (part.stripe_size.count() != 0) text += " of " + part.stripe_size.human();
-  if (!part.targets.empty()) text += fmt::format(" on {}", fmt::join(part.targets, ", "));
-  return text;
-}
-
 }  // namespace
-
-std::string FileLayout::describe() const {
-  std::string text;
-  for (const auto& part : parts) {
-    if (!text.empty()) text += "; ";
-    if (parts.size() > 1) text += part.end == kToTheEnd ? "then " : fmt::format("up to {} ", Bytes(part.end).human());
-    text += described(part);
-  }
-  if (text.empty()) text = "as the file system likes";
-  return group.empty() ? text : fmt::format("{}, in {}", text, group);
-}
 
 std::unique_ptr<LayoutControl> layout_control(const model::Pool& pool, const std::filesystem::path& root,
                                               const MountEntry& mount, std::shared_ptr<CommandRunner> runner) {

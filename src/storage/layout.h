@@ -4,58 +4,45 @@
 
 #include <filesystem>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "base/command.h"
 #include "base/fd.h"
-#include "model/image.h"
+#include "model/layout.h"
 #include "model/pool.h"
 #include "storage/mount_table.h"
 
 namespace bridgehead::storage {
 
-inline constexpr std::uint64_t kToTheEnd = ~std::uint64_t{0};
-inline constexpr std::uint32_t kAllTargets = ~std::uint32_t{0};
+using model::FileLayout;
+using model::kAllTargets;
+using model::kToTheEnd;
+using model::LayoutPart;
+using model::StorageTarget;
+using model::TargetState;
 
-// One stretch of a file. Plain layouts have one; progressive ones (Lustre's PFL) several, in order, without gaps.
-struct LayoutPart {
-  std::uint64_t end = kToTheEnd;       // first byte after it
-  std::uint32_t stripes = 0;           // targets side by side; 0 = as the file system likes, kAllTargets = all
-  Bytes stripe_size;                   // 0 = as the file system likes
-  std::vector<std::uint32_t> targets;  // their indices, where they were chosen or are known
-  bool fewer_do = false;               // asked for: `stripes` is a wish, and less of them is fine
-
-  bool operator==(const LayoutPart&) const = default;
+// What the layout of a new image goes by.
+struct LayoutNeed {
+  model::ImageRole role = model::ImageRole::disk;
+  Bytes size;  // 0 = unknown
+  model::LayoutWish wish = model::LayoutWish::automatic;
 };
 
-struct FileLayout {
-  std::string group;              // OST pool, Ceph data pool, MooseFS storage class; "" = as the file system likes
-  std::vector<LayoutPart> parts;  // none = as the file system likes
-
-  bool plain() const { return group.empty() && parts.empty(); }
-  // "4 stripes of 1 MiB on OSTs 0, 1, 2, 3" and the like, for people.
-  std::string describe() const;
-  bool operator==(const FileLayout&) const = default;
-};
-
-enum class TargetState { up, down, inactive };
-struct StorageTarget {
-  std::uint32_t index = 0;
-  std::string name;  // "OST0002"
-  TargetState state = TargetState::up;
-  Bytes total;
-  Bytes available;
-
-  bool operator==(const StorageTarget&) const = default;
+// In which order a large file is best written: so many stretches of it side by side. One lane: from its begin to its
+// end.
+struct CopyOrder {
+  Bytes stretch;
+  unsigned lanes = 1;
 };
 
 class LayoutControl {
  public:
   virtual ~LayoutControl() = default;
 
-  // What a new image should get, by its role and (0 = unknown) size, on the targets that work now.
-  virtual Result<FileLayout> choose(model::ImageRole role, Bytes size) const = 0;
+  virtual CopyOrder copy_order() const { return {}; }
+
+  // What a new image should get, on the targets that work now.
+  virtual Result<FileLayout> choose(const LayoutNeed& need) const = 0;
   // A new, empty file with this layout, open for reading and writing; what was asked for was read back and is so.
   // Nothing is left on failure. already_exists; failed_precondition when the file system gave it another layout.
   virtual Result<UniqueFd> create(const std::filesystem::path& file, const FileLayout& layout) const = 0;

@@ -17,27 +17,62 @@ Extent cut(const Extent& whole, std::uint64_t offset, std::uint64_t end) {
 
 }  // namespace
 
-Result<std::optional<Piece>> PiecePlanner::plan() {
+PiecePlanner::PiecePlanner(const ReadableImage& image, std::uint64_t piece_size, const CopyOrder& order)
+    : image_(image),
+      piece_size_(piece_size),
+      // No piece lies in two stretches.
+      stretch_(order.lanes > 1 ? std::max(order.stretch.count() / piece_size, std::uint64_t{1}) * piece_size
+                               : std::max(image.virtual_size.count(), std::uint64_t{1})),
+      lanes_(std::max(order.lanes, 1U)) {}
+
+bool PiecePlanner::give_stretch(Lane& lane) {
   const std::uint64_t size = image_.virtual_size.count();
-  while (cursor_ < size) {
-    Piece piece{cursor_, 0, {}};
-    const std::uint64_t end = std::min(size, (cursor_ / piece_size_ + 1) * piece_size_);
+  if (given_ >= size) return false;
+  lane = {.cursor = given_, .end = given_ + std::min(stretch_, size - given_)};
+  given_ = lane.end;
+  return true;
+}
+
+Result<std::optional<Piece>> PiecePlanner::plan() {
+  while (!lanes_.empty()) {
+    turn_ %= lanes_.size();
+    auto& lane = lanes_[turn_];
+    if (lane.cursor >= lane.end && !give_stretch(lane)) {
+      lanes_.erase(lanes_.begin() + static_cast<std::ptrdiff_t>(turn_));
+      continue;
+    }
+    const auto before = lane.cursor;
+    auto piece = plan(lane);
+    passed_ += lane.cursor - before;
+    if (!piece) return piece;
+    if (!*piece) continue;  // nothing more in its stretch
+    ++turn_;
+    return piece;
+  }
+  return std::optional<Piece>();
+}
+
+Result<std::optional<Piece>> PiecePlanner::plan(Lane& lane) {
+  auto& [cursor, stretch_end, current] = lane;
+  while (cursor < stretch_end) {
+    Piece piece{cursor, 0, {}};
+    const std::uint64_t end = std::min(stretch_end, (cursor / piece_size_ + 1) * piece_size_);
     bool stored = false;
-    while (cursor_ < end) {
-      if (cursor_ >= current_.offset + current_.length) {
-        auto extent = image_.map(cursor_);
+    while (cursor < end) {
+      if (cursor >= current.offset + current.length) {
+        auto extent = image_.map(cursor);
         if (!extent) return forward(extent);
-        current_ = *extent;
+        current = *extent;
       }
       // A long run of zeros is passed over at once, up to the piece that holds its end.
-      if (!stored && current_.kind == ExtentKind::zero && current_.offset + current_.length >= end) {
-        cursor_ = std::max(end, (current_.offset + current_.length) / piece_size_ * piece_size_);
-        if (current_.offset + current_.length == size) cursor_ = size;
+      const std::uint64_t known = std::min(current.offset + current.length, stretch_end);
+      if (!stored && current.kind == ExtentKind::zero && known >= end) {
+        cursor = known == stretch_end ? stretch_end : std::max(end, known / piece_size_ * piece_size_);
         break;
       }
-      const Extent part = cut(current_, cursor_, end);
+      const Extent part = cut(current, cursor, end);
       stored = stored || part.kind != ExtentKind::zero;
-      cursor_ += part.length;
+      cursor += part.length;
       piece.extents.push_back(part);
     }
     if (!stored) continue;

@@ -19,7 +19,7 @@ std::string users(const nlohmann::json& image) {
 }
 
 struct ImportOptions {
-  std::string source, name, pool, sha256;
+  std::string source, name, pool, layout, sha256;
   bool on_node = false, from_image = false;
   ChangeFlags flags;
 };
@@ -62,6 +62,7 @@ Status import_image(Context& context, ApiClient& api, const ImportOptions& optio
   if (!source) return forward(source);
   nlohmann::json body = {{"name", options.name}, {"source", *source}};
   if (!options.pool.empty()) body["pool"] = options.pool;
+  if (!options.layout.empty()) body["layout"] = options.layout;
   const auto answer = api.post("/images" + options.flags.query(), body);
   if (!answer) return forward(answer);
   if (text(*source, "/kind") == "upload" && !options.flags.dry_run) {
@@ -89,6 +90,8 @@ void add_import(CLI::App& image, Context& context) {
   command->add_option("source", options->source, "File of this machine, or URL")->required();
   command->add_option("--name", options->name, "Its name")->required();
   command->add_option("--pool", options->pool, "Into which pool (default: the only one)");
+  command->add_option("--layout", options->layout,
+                      "How it is spread over the pool's targets: wide (all, as automatic does) or narrow (one)");
   command->add_option("--sha256", options->sha256, "Expected checksum of the file");
   command->add_flag("--on-node", options->on_node, "The source is a path on the node, below its import directories");
   command->add_flag("--from-image", options->from_image, "The source is a golden image of another pool");
@@ -133,6 +136,37 @@ void add_export(CLI::App& image, Context& context) {
   });
 }
 
+// "4 stripes of 1 MiB on OST0000, OST0002", a line for each part of a progressive layout.
+std::string layout_of(const nlohmann::json& answer) {
+  const auto* layout = find(answer, "/layout");
+  if (layout == nullptr || layout->is_null()) return "the pool's file system doesn't tell";
+  std::string all = text(*layout, "/description");
+  std::string names;
+  for (const auto& [index, name] : answer.value("targets", nlohmann::json::object()).items()) {
+    bool used = false;
+    for (const auto& part : layout->value("parts", nlohmann::json::array())) {
+      for (const auto& target : part.value("targets", nlohmann::json::array())) used = used || target.dump() == index;
+    }
+    if (used) names += fmt::format("{}{}: {}", names.empty() ? "" : ", ", index, name.get<std::string>());
+  }
+  return names.empty() ? all : fmt::format("{} ({})", all, names);
+}
+
+void add_layout(CLI::App& image, Context& context) {
+  auto* command = image.add_subcommand("layout", "Over which of the pool's storage targets an image is spread");
+  const auto name = std::make_shared<std::string>();
+  add_object_argument(*command, "image", name);
+  on_chosen(*command, context, [&context, name](ApiClient& api) -> Status {
+    const auto answer = api.get(fmt::format("/images/{}/layout", path_segment(*name)));
+    if (!answer) return forward(answer);
+    return context.print_object(*answer, {column("IMAGE", "/image_name"),
+                                          column("POOL", "/pool_name"),
+                                          bytes_column("ALLOCATED", "/allocated"),
+                                          column("ASKED", "/wish"),
+                                          {"LAYOUT", layout_of}});
+  });
+}
+
 }  // namespace
 
 void add_image_commands(CLI::App& root, Context& context) {
@@ -154,6 +188,7 @@ void add_image_commands(CLI::App& root, Context& context) {
   add_show(image, context, words);
   add_import(image, context);
   add_export(image, context);
+  add_layout(image, context);
   add_delete(image, context, words, "delete", "Delete images that nothing uses", "");
 }
 

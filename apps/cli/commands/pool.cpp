@@ -100,6 +100,102 @@ std::string options_help() {
   return text;
 }
 
+std::string percent(double part) { return fmt::format("{:.0f} %", part * 100); }
+
+std::string layouts_in_use(const nlohmann::json& balance) {
+  if (!balance.value("layouts_known", false)) return "the file system doesn't tell";
+  std::string all;
+  for (const auto& layout : balance.value("layouts", nlohmann::json::array())) {
+    all += fmt::format("{}{} x {}", all.empty() ? "" : "; ", number(layout, "/images"), text(layout, "/layout"));
+  }
+  return all.empty() ? "no images yet" : all;
+}
+
+void print_targets(const Context& context, const nlohmann::json& balance) {
+  context.print_list({{"items", balance.value("targets", nlohmann::json::array())}},
+                     {column("TARGET", "/name"),
+                      column("STATE", "/state"),
+                      {"USED", [](const auto& target) { return percent(target.value("used", 0.0)); }},
+                      bytes_column("FREE", "/available"),
+                      bytes_column("TOTAL", "/total"),
+                      bytes_column("IMAGES", "/images")});
+}
+
+// `show` with what only a node can tell: layouts, and each target.
+void add_status(CLI::App& pool, Context& context, const Noun& words) {
+  auto* status = pool.add_subcommand("status", "One pool in full, with its nodes, storage targets and layouts in use");
+  const auto name = std::make_shared<std::string>();
+  add_object_argument(*status, "pool", name);
+  on_chosen(*status, context, [&context, words, name](ApiClient& api) -> Status {
+    auto answer = api.get("/pools/" + path_segment(*name));
+    if (!answer) return forward(answer);
+    const auto balance = api.get(fmt::format("/pools/{}/balance", path_segment(*name)));
+    if (balance) {
+      (*answer)["balance"] = *balance;
+    } else {
+      (*answer)["balance_problem"] = balance.error().message;
+    }
+    auto fields = words.columns;
+    fields.insert(fields.end(), words.details.begin(), words.details.end());
+    fields.push_back({"LAYOUTS", [](const nlohmann::json& whole) {
+                        const auto* told = find(whole, "/balance");
+                        return told == nullptr ? "unknown: " + text(whole, "/balance_problem") : layouts_in_use(*told);
+                      }});
+    if (auto printed = context.print_object(*answer, fields); !printed) return printed;
+    if (context.format() != OutputFormat::table || !balance || (*balance)["targets"].empty()) return {};
+    fmt::print("\n");
+    print_targets(context, *balance);
+    return {};
+  });
+}
+
+std::string target_name(const nlohmann::json& balance, std::uint64_t index) {
+  for (const auto& target : balance.value("targets", nlohmann::json::array())) {
+    if (number(target, "/index") == index) return text(target, "/name");
+  }
+  return std::to_string(index);
+}
+
+void print_plan(const Context& context, const nlohmann::json& balance) {
+  if (balance["targets"].empty()) {
+    context.say(balance.value("layouts_known", false)
+                    ? "This file system balances its targets itself, and tells nothing about them."
+                    : "The file system of this pool doesn't tell where its files lie.");
+    return;
+  }
+  print_targets(context, balance);
+  const auto moves = balance.value("moves", nlohmann::json::array());
+  fmt::print("\nSpread between the fullest and the emptiest target: {}.\n", percent(balance.value("spread", 0.0)));
+  if (moves.empty()) {
+    context.say("Nothing would even it out.");
+    return;
+  }
+  fmt::print("{} with these images elsewhere:\n\n", percent(balance.value("spread_after", 0.0)));
+  context.print_list({{"items", moves}},
+                     {column("IMAGE", "/image_name"),
+                      bytes_column("BYTES", "/bytes"),
+                      {"FROM", [&](const auto& move) { return target_name(balance, number(move, "/from")); }},
+                      {"TO", [&](const auto& move) { return target_name(balance, number(move, "/to")); }}});
+}
+
+void add_rebalance(CLI::App& pool, Context& context) {
+  struct Options {
+    std::string name;
+    bool plan = false;
+  };
+  const auto options = std::make_shared<Options>();
+  auto* command = pool.add_subcommand("rebalance", "How evenly the storage targets are filled, and what would help");
+  command->add_option("pool", options->name, "Name or id")->required();
+  command->add_flag("--plan", options->plan, "Show it; nothing is moved")->required();
+  on_chosen(*command, context, [&context, options](ApiClient& api) -> Status {
+    const auto balance = api.get(fmt::format("/pools/{}/balance", path_segment(options->name)));
+    if (!balance) return forward(balance);
+    if (context.format() != OutputFormat::table) return context.print_object(*balance, {});
+    print_plan(context, *balance);
+    return {};
+  });
+}
+
 }  // namespace
 
 void add_pool_commands(CLI::App& root, Context& context) {
@@ -121,7 +217,8 @@ void add_pool_commands(CLI::App& root, Context& context) {
   auto& pool = add_noun(root, "pool", "Places where images live");
   add_list(pool, context, words);
   add_show(pool, context, words);
-  pool.get_subcommand("show")->alias("status");
+  add_status(pool, context, words);
+  add_rebalance(pool, context);
   add_delete(pool, context, words, "remove", "Forget pools that hold no images; their directories stay",
              "Its directory stays.");
 

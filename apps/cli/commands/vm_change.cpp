@@ -9,7 +9,7 @@ namespace {
 struct ChangeOptions {
   std::string name, value, second;
   std::optional<std::uint32_t> cpus, vlan;
-  std::string memory, disk_size, image, network, mac, cpu_model, firmware;
+  std::string memory, disk_size, layout, image, network, mac, cpu_model, firmware;
   std::string autostart;
   std::vector<std::string> disks, labels;
   CloudInitFlags cloud_init;
@@ -100,9 +100,11 @@ void add_disk(CLI::App& vm, Context& context) {
   auto* add = disk.add_subcommand("add", "Add a disk, while it runs");
   const auto options = begin(*add);
   add->add_option("--size", options->disk_size, "Such as 20GiB")->required();
+  add->add_option("--layout", options->layout, "narrow, wide or automatic (by size); see: bh vm create");
   add->add_option("--image", options->image, "Golden image to clone (none: blank)");
   on_chosen(*add, context, [&context, options](ApiClient& api) -> Status {
     nlohmann::json body = {{"size", options->disk_size}};
+    if (!options->layout.empty()) body["layout"] = options->layout;
     if (!options->image.empty()) body["image"] = options->image;
     return send(context, *options, api.post(path_of(*options, "/disks"), body));
   });

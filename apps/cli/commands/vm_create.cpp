@@ -6,7 +6,7 @@ namespace bridgehead::cli {
 namespace {
 
 struct CreateOptions {
-  std::string name, image, pool, node, cpu_model, firmware;
+  std::string name, image, pool, node, layout, cpu_model, firmware;
   std::string cpus = "1", memory = "1GiB";
   std::uint32_t count = 1;
   std::vector<std::string> disks, networks, labels;
@@ -60,6 +60,10 @@ Result<nlohmann::json> request(const CreateOptions& options) {
   }
   body["disks"] = nlohmann::json::array();
   for (const auto& size : options.disks) body["disks"].push_back({{"size", size}});
+  if (!options.layout.empty()) {
+    if (body["disks"].empty()) body["disks"].push_back(nlohmann::json::object());
+    for (auto& disk : body["disks"]) disk["layout"] = options.layout;
+  }
   if (options.no_network) body["nics"] = nlohmann::json::array();
   for (const auto& network : options.networks) {
     auto nic = nic_from(network);
@@ -89,6 +93,9 @@ void add_vm_create_command(CLI::App& vm, Context& context) {
   create->add_option("--memory", options->memory, "Memory, such as 2GiB (default 1GiB)");
   create->add_option("--disk", options->disks, "Size of a disk, such as 20GiB; the first is the clone (repeatable)")
       ->allow_extra_args(false);
+  create->add_option(
+      "--layout", options->layout,
+      "How the disks are spread over the pool's targets: narrow (one), wide (all) or automatic (by size)");
   create->add_option("--pool", options->pool, "Where the disks live (default: the image's pool, or the only one)");
   create
       ->add_option("--network", options->networks,

@@ -111,6 +111,17 @@ TEST_F(TunnelTest, AsksTheAgentForWhatIsWanted) {
   EXPECT_EQ(model::decode<model::Pool>(asked.pool()).value(), request.pool);
 }
 
+TEST_F(TunnelTest, AsksForASurveyOfImages) {
+  reconcile::TunnelRequest request{.kind = reconcile::TunnelKind::pool_survey};
+  request.pool.id = make_id<model::PoolId>(fixture_.random);
+  request.images = {{.id = make_id<model::ImageId>(fixture_.random), .layout = model::LayoutWish::wide}};
+  const auto asked = open(request);
+  EXPECT_EQ(asked.kind(), agent::v1::OpenTunnel::KIND_POOL_SURVEY);
+  ASSERT_EQ(asked.images_size(), 1);
+  EXPECT_EQ(model::decode<model::Image>(asked.images(0)).value(), request.images[0]);
+  EXPECT_EQ(model::decode<model::Pool>(asked.pool()).value(), request.pool);
+}
+
 TEST_F(TunnelTest, EchoesBothWays) {
   open_and_dial();
   tunnel_->write("hello agent", user_.sent());

@@ -16,6 +16,7 @@ Result<ImportImage> read_import_image(std::string_view body) {
     reader.require("name");
     reader.text("pool", request.pool);
     reader.text("node", request.node);
+    reader.choice("layout", request.layout);
     reader.require("source");
     reader.object("source", [&](ObjectReader& source) {
       source.choice("kind", request.source.kind);

@@ -14,6 +14,7 @@ using reconcile::UpdateVm;
 void read_disk(ObjectReader& reader, DiskRequest& disk) {
   reader.size("size", disk.size);
   reader.text("image", disk.image);
+  reader.choice("layout", disk.layout);
 }
 
 void read_nic(ObjectReader& reader, NicRequest& nic) {

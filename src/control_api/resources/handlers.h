@@ -54,6 +54,9 @@ BRIDGEHEAD_ANSWER(list_pools);
 BRIDGEHEAD_ANSWER(create_pool);
 BRIDGEHEAD_ANSWER(get_pool);
 BRIDGEHEAD_ANSWER(delete_pool);
+// pool_layouts.cpp
+BRIDGEHEAD_STREAM(get_image_layout);
+BRIDGEHEAD_STREAM(get_pool_balance);
 // networks.cpp
 BRIDGEHEAD_ANSWER(list_networks);
 BRIDGEHEAD_ANSWER(create_network_record);

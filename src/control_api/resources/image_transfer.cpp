@@ -3,6 +3,7 @@
 #include "control_api/resources/answers.h"
 #include "control_api/resources/download_bridge.h"
 #include "control_api/resources/handlers.h"
+#include "control_api/resources/pool_nodes.h"
 #include "control_api/sessions.h"
 #include "model/enum_names.h"
 
@@ -82,15 +83,6 @@ void begin_upload(Services& services, const std::shared_ptr<Call>& call, const m
   bridge->hold(std::move(claim));
   bridge->start(services.tunnels, operation.node,
                 {.kind = reconcile::TunnelKind::image_upload, .operation = operation.id});
-}
-
-// The node that holds the image, or for a shared pool any that can read it.
-Result<model::NodeId> node_with(const Services& services, const model::Image& image, const model::Pool& pool) {
-  if (!image.node.empty()) return image.node;
-  for (const auto& [node, on_node] : pool.nodes) {
-    if (on_node.ready && services.agents.connected(node)) return node;
-  }
-  return fail(ErrorCode::unavailable, "no node that can read pool '{}' is connected", pool.name);
 }
 
 Status check_exportable(const Services& services, const model::Image& image) {

@@ -1,5 +1,6 @@
 // What lasts longer than a request: events, long polls, consoles, uploads, exports, and the stop in the middle of them.
 #include "control_api/testing/api_fixture.h"
+#include "model/codec.h"
 
 namespace bridgehead::control_api::testing {
 namespace {
@@ -244,6 +245,44 @@ TEST_F(StreamsTest, AFailedExportIsNeverTakenForTheWhole) {
   EXPECT_EQ(get(path("/images/debian-12/export?format=vmdk")).status, 400);
   make_vm("run", true);
   EXPECT_EQ(get(path("/images/run-disk0/export")).status, 409);
+}
+
+TEST_F(StreamsTest, LayoutsComeFromANodeThatSeesThem) {
+  start_server();
+  const auto answers = [&](const model::PoolSurvey& survey) {
+    tunnels.set_script({.kind = AgentScript::Kind::source, .payload = model::encode(survey), .chunk = 100});
+  };
+  model::PoolSurvey survey{.layouts = true,
+                           .targets = {{.index = 0, .name = "OST0000", .total = 10_GiB, .available = 1_GiB},
+                                       {.index = 1, .name = "OST0001", .total = 10_GiB, .available = 9_GiB}},
+                           .images = {{.image = golden.id,
+                                       .role = model::ImageRole::golden,
+                                       .allocated = 4_GiB,
+                                       .layout = {.parts = {{.stripes = 1, .stripe_size = 1_MiB, .targets = {0}}}}}}};
+  answers(survey);
+  auto answer = get(path("/images/debian-12/layout"));
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(tunnels.last_request().kind, reconcile::TunnelKind::pool_survey);
+  ASSERT_EQ(tunnels.last_request().images.size(), 1U);
+  EXPECT_EQ(answer.json()["layout"]["description"], "1 stripe of 1 MiB on 0");
+  EXPECT_TRUE(answer.json()["layout"]["parts"][0]["end"].is_null()) << "to the end";
+  EXPECT_EQ(answer.json()["targets"]["0"], "OST0000");
+  answer = get(path("/pools/local/balance"));
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  ASSERT_EQ(answer.json()["moves"].size(), 1U) << answer.body;
+  EXPECT_EQ(answer.json()["moves"][0]["image_name"], "debian-12");
+  EXPECT_EQ(answer.json()["moves"][0]["to"], 1);
+  EXPECT_NEAR(answer.json()["spread"].get<double>(), 0.8, 1e-9);
+  EXPECT_NEAR(answer.json()["spread_after"].get<double>(), 0, 1e-9);
+  answers({});
+  EXPECT_TRUE(get(path("/images/debian-12/layout")).json()["layout"].is_null());
+  EXPECT_FALSE(get(path("/pools/local/balance")).json()["layouts_known"].get<bool>());
+  tunnels.set_script({.kind = AgentScript::Kind::source, .payload = "no survey"});
+  EXPECT_EQ(get(path("/pools/local/balance")).status, 500);
+  tunnels.set_script({.kind = AgentScript::Kind::source, .after_source = Error{ErrorCode::timeout, "it hangs", {}}});
+  EXPECT_EQ(get(path("/images/debian-12/layout")).status, 504);
+  EXPECT_EQ(get(path("/images/nothing/layout")).status, 404);
+  EXPECT_EQ(get(path("/pools/nothing/balance")).status, 404);
 }
 
 TEST_F(StreamsTest, StopEndsAllStreamsInTime) {

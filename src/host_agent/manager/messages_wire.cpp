@@ -66,6 +66,18 @@ Result<TunnelOrder> tunnel_from_wire(const agent::v1::OpenTunnel& open) {
       order.pool = std::move(*pool);
       return order;
     }
+    case Wire::KIND_POOL_SURVEY: {
+      order.kind = TunnelKind::pool_survey;
+      auto pool = model::decode<model::Pool>(open.pool());
+      if (!pool) return forward(pool);
+      order.pool = std::move(*pool);
+      for (const auto& bytes : open.images()) {
+        auto image = model::decode<model::Image>(bytes);
+        if (!image) return forward(image);
+        order.images.push_back(std::move(*image));
+      }
+      return order;
+    }
     default:
       return fail_with_hint(ErrorCode::unsupported, "this node's agent does not know this kind of tunnel",
                             "Update the agent.");

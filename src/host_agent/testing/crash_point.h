@@ -152,6 +152,9 @@ class CrashingPool final : public storage::ImagePool {
                       std::stop_token stop) const override {
     return point_->look([&] { return inner_->export_image(image, format, sink, progress, stop); });
   }
+  Result<model::PoolSurvey> survey(const std::vector<model::Image>& images) const override {
+    return point_->look([&] { return inner_->survey(images); });
+  }
   Status stamp_lease(const storage::LeaseStamp& stamp) override {
     return point_->around("stamp_lease", [&] { return inner_->stamp_lease(stamp); });
   }

@@ -223,6 +223,7 @@ TEST(Pools, AHungPoolIsGivenUpOnAndOthersGoOn) {
                         const ProgressSink&, std::stop_token) const override {
       return {};
     }
+    Result<model::PoolSurvey> survey(const std::vector<model::Image>&) const override { return model::PoolSurvey{}; }
     Status stamp_lease(const storage::LeaseStamp&) override { return {}; }
     Result<std::optional<storage::LeaseStamp>> read_lease(const model::VmId&) const override { return std::nullopt; }
     Status remove_lease(const model::VmId&) override { return {}; }

@@ -146,6 +146,27 @@ TEST_F(TunnelsTest, TheBootLogComesWithItsOlderParts) {
   EXPECT_TRUE(refused("no guest ../../etc"));
 }
 
+TEST_F(TunnelsTest, ASurveyTellsWhereImagesOfAPoolLie) {
+  model::ImportImage import;
+  import.image = {.id = host_.id<model::ImageId>(), .pool = host_.pool_record.id};
+  import.pool = host_.pool_record;
+  import.source.kind = model::ImageSourceKind::url;
+  import.source.location = "http://example.org/x.raw";
+  const auto work = node_.assignment(import);
+  node_.executor().assign(work);
+  ASSERT_EQ(node_.end_of(work.operation).state, AssignmentState::succeeded);
+  const model::Image gone{.id = host_.id<model::ImageId>(), .pool = host_.pool_record.id};
+  const auto wire = open({.kind = TunnelKind::pool_survey, .pool = host_.pool_record, .images = {import.image, gone}});
+  ASSERT_TRUE(wire->wait([&] { return wire->ended; }));
+  const auto survey = model::decode<model::PoolSurvey>(wire->received);
+  ASSERT_TRUE(survey) << wire->received;
+  EXPECT_TRUE(survey->layouts);
+  ASSERT_EQ(survey->targets.size(), 1U);
+  ASSERT_EQ(survey->images.size(), 1U);
+  EXPECT_EQ(survey->images[0].image, import.image.id);
+  EXPECT_EQ(survey->images[0].layout.parts.at(0).targets, std::vector<std::uint32_t>{0});
+}
+
 TEST_F(TunnelsTest, AnUploadFeedsItsImport) {
   model::ImportImage import;
   import.image = {.id = host_.id<model::ImageId>(), .pool = host_.pool_record.id};

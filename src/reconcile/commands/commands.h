@@ -61,6 +61,7 @@ struct Accepted {
 struct DiskRequest {
   std::optional<Bytes> size;  // omitted: the image's; a blank disk needs it
   std::string image;          // golden image to clone, or (add_disk) a detached disk; "" = blank
+  model::LayoutWish layout = model::LayoutWish::automatic;
 };
 
 struct NicRequest {
@@ -163,6 +164,7 @@ struct ImportImage {
   std::string pool;
   std::string node;           // "" = chosen: the one with the most room in the pool
   model::ImageSource source;  // kind image: source.image (or an image's id or name in source.location)
+  model::LayoutWish layout = model::LayoutWish::automatic;
 };
 
 Result<Accepted<model::Image>> import_image(Commander& commander, const Caller& caller, const ImportImage& request);

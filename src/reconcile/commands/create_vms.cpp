@@ -139,9 +139,9 @@ Result<NewVm> make_vm(Draft& draft, const CreateVms& request, const Plan& plan, 
   set_limits(spec);
   for (std::size_t i = 0; i < plan.golden.size(); ++i) {
     const auto* golden = plan.golden[i] ? &*plan.golden[i] : nullptr;
-    const auto size = i < request.disks.size() ? request.disks[i].size : std::nullopt;
+    const auto wanted = i < request.disks.size() ? request.disks[i] : DiskRequest{};
     auto disk =
-        parts::disk(draft, fmt::format("disks[{}]", i), vm, fmt::format("disk{}", i), size, golden, plan.blank_pool);
+        parts::disk(draft, fmt::format("disks[{}]", i), vm, fmt::format("disk{}", i), wanted, golden, plan.blank_pool);
     if (!disk) return forward(disk);
     spec.disks.push_back(disk->spec);
     made.images.push_back(std::move(disk->image));

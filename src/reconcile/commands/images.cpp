@@ -99,6 +99,8 @@ Result<Accepted<model::Image>> fill_import(Draft& draft, const ImportImage& requ
   image.id = make_id<model::ImageId>(draft.random());
   image.name = request.name;
   image.pool = *pool_id;
+  if (auto checked = parts::check_layout("layout", request.layout, pool->value); !checked) return forward(checked);
+  image.layout = request.layout;
   const bool shared = model::is_shared(pool->value.driver);
   if (!shared) image.node = *node;
   image.source = told_source(source, source_image ? source_image->name : "");

@@ -2,7 +2,9 @@
 
 #include <charconv>
 
+#include "model/enum_names.h"
 #include "model/names.h"
+#include "model/pool_rules.h"
 #include "reconcile/commands/validate.h"
 
 namespace bridgehead::reconcile::parts {
@@ -83,8 +85,9 @@ Result<model::Image> golden_image(const state::Inventory& inventory, std::string
 }
 
 Result<NewDisk> disk(Draft& draft, std::string_view field, const model::Vm& vm, const std::string& name,
-                     const std::optional<Bytes>& size, const model::Image* golden, const model::PoolId& pool) {
+                     const DiskRequest& request, const model::Image* golden, const model::PoolId& pool) {
   const auto size_field = fmt::format("{}.size", field);
+  const auto& size = request.size;
   if (!size && golden == nullptr) return wrong(size_field, "a blank disk needs a size");
   const Bytes wanted = size.value_or(golden == nullptr ? Bytes() : golden->virtual_size);
   if (auto checked = validate::disk_size(wanted, size_field); !checked) return forward(checked);
@@ -99,12 +102,26 @@ Result<NewDisk> disk(Draft& draft, std::string_view field, const model::Vm& vm, 
   made.image.pool = golden == nullptr ? pool : golden->pool;
   const auto record = draft.inventory.find<model::Pool>(made.image.pool);
   if (record && !model::is_shared(record->value.driver)) made.image.node = vm.node;
+  if (record) {
+    if (auto checked = check_layout(fmt::format("{}.layout", field), request.layout, record->value); !checked) {
+      return forward(checked);
+    }
+  }
+  made.image.layout = request.layout;
   made.image.virtual_size = wanted;
   if (golden != nullptr) made.image.parent = golden->id;
   made.image.vm = vm.id;
   made.image.created = draft.now;
   made.spec = {.name = name, .image = made.image.id, .size = wanted};
   return made;
+}
+
+Status check_layout(std::string_view field, model::LayoutWish wish, const model::Pool& pool) {
+  if (wish == model::LayoutWish::automatic || model::spreads_files(pool)) return {};
+  return fail_with_hint(ErrorCode::failed_precondition,
+                        fmt::format("{}: in pool '{}' ({}) it can't be chosen how files are spread", field, pool.name,
+                                    model::to_string(pool.driver)),
+                        "Leave the layout out, or use a pool on Lustre or CephFS.");
 }
 
 Result<model::PoolId> pool_for(const state::Inventory& inventory, const std::string& reference) {

@@ -24,9 +24,12 @@ struct NewDisk {
   model::Image image;
 };
 
-// `golden` null = blank. The image's record is to be created with the VM's change.
+// `golden` null = blank; `pool` is a blank disk's. The image's record is to be created with the VM's change.
 Result<NewDisk> disk(Draft& draft, std::string_view field, const model::Vm& vm, const std::string& name,
-                     const std::optional<Bytes>& size, const model::Image* golden, const model::PoolId& pool);
+                     const DiskRequest& request, const model::Image* golden, const model::PoolId& pool);
+
+// A pool whose files can't be spread is asked for no layout.
+Status check_layout(std::string_view field, model::LayoutWish wish, const model::Pool& pool);
 
 // The pool for a blank disk: the one asked for, otherwise the only one.
 Result<model::PoolId> pool_for(const state::Inventory& inventory, const std::string& reference);

@@ -101,6 +101,9 @@ Result<Accepted<model::Vm>> fill_add_disk(Draft& draft, const std::string& refer
     const auto image = parts::in_field<model::Image>(draft.inventory, "image", request.image);
     if (!image) return forward(image);
     if ((*image)->value.role == model::ImageRole::disk) {
+      if (request.layout != model::LayoutWish::automatic) {
+        return wrong("layout", "disk '{}' has its layout already", (*image)->value.name);
+      }
       auto disk = attach(draft, vm, *image, request, name);
       if (!disk) return forward(disk);
       operation.parameters["attached_image"] = disk->image.str();
@@ -123,7 +126,7 @@ Result<Accepted<model::Vm>> fill_add_disk(Draft& draft, const std::string& refer
     if (!found) return forward(found);
     pool = *found;
   }
-  auto disk = parts::disk(draft, "disk", vm, name, request.size, golden ? &*golden : nullptr, pool);
+  auto disk = parts::disk(draft, "disk", vm, name, request, golden ? &*golden : nullptr, pool);
   if (!disk) return forward(disk);
   vm.spec.disks.push_back(disk->spec);
   draft.edit.create(disk->image);

@@ -75,9 +75,11 @@ Result<FileLayout> parse_layout(std::string_view text) {
 
 // Each object of 4 MiB lies on another OSD anyway, so disks stay as they are. One reader of a golden image is to have
 // several OSDs at work at once.
-Result<FileLayout> CephLayouts::choose(model::ImageRole role, Bytes) const {
+Result<FileLayout> CephLayouts::choose(const LayoutNeed& need) const {
   FileLayout layout{.group = data_pool_};
-  if (role == model::ImageRole::golden) layout.parts.push_back({.stripes = 4, .stripe_size = 1_MiB});
+  const bool wide = need.wish == model::LayoutWish::wide ||
+                    (need.wish == model::LayoutWish::automatic && need.role == model::ImageRole::golden);
+  if (wide) layout.parts.push_back({.stripes = 4, .stripe_size = 1_MiB});
   return layout;
 }
 

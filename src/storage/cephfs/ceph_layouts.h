@@ -13,7 +13,7 @@ class CephLayouts final : public LayoutControl {
  public:
   explicit CephLayouts(std::string data_pool) : data_pool_(std::move(data_pool)) {}
 
-  Result<FileLayout> choose(model::ImageRole role, Bytes size) const override;
+  Result<FileLayout> choose(const LayoutNeed& need) const override;
   Result<UniqueFd> create(const std::filesystem::path& file, const FileLayout& layout) const override;
   Result<FileLayout> read(const std::filesystem::path& file) const override;
   Result<std::vector<StorageTarget>> targets() const override { return std::vector<StorageTarget>{}; }

@@ -75,10 +75,10 @@ std::uint32_t first_turn() {
 LustreLayouts::LustreLayouts(std::filesystem::path root, StripePolicy policy)
     : root_(std::move(root)), policy_(std::move(policy)), turn_(first_turn()) {}
 
-Result<FileLayout> LustreLayouts::choose(model::ImageRole role, Bytes size) const {
+Result<FileLayout> LustreLayouts::choose(const LayoutNeed& need) const {
   const auto known = targets();
   if (!known) return forward(known);
-  return choose_layout(policy_, role, size, *known, turn_++);
+  return choose_layout(policy_, need, *known, turn_++);
 }
 
 Result<UniqueFd> LustreLayouts::create(const std::filesystem::path& file, const FileLayout& layout) const {

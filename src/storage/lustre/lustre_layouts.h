@@ -12,7 +12,7 @@ class LustreLayouts final : public LayoutControl {
  public:
   LustreLayouts(std::filesystem::path root, StripePolicy policy);
 
-  Result<FileLayout> choose(model::ImageRole role, Bytes size) const override;
+  Result<FileLayout> choose(const LayoutNeed& need) const override;
   Result<UniqueFd> create(const std::filesystem::path& file, const FileLayout& layout) const override;
   Result<FileLayout> read(const std::filesystem::path& file) const override;
   Result<std::vector<StorageTarget>> targets() const override;

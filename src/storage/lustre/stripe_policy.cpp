@@ -39,7 +39,7 @@ StripePolicy StripePolicy::of(const model::Pool& pool) {
   return policy;
 }
 
-Result<FileLayout> choose_layout(const StripePolicy& policy, model::ImageRole role, Bytes size,
+Result<FileLayout> choose_layout(const StripePolicy& policy, const LayoutNeed& need,
                                  const std::vector<StorageTarget>& targets, std::uint32_t turn) {
   std::vector<StorageTarget> up;
   for (const auto& target : targets) {
@@ -49,13 +49,15 @@ Result<FileLayout> choose_layout(const StripePolicy& policy, model::ImageRole ro
     return fail_with_hint(ErrorCode::resource_exhausted, "no OST of this Lustre takes new files",
                           "See which are down: bh pool show.");
   }
-  const bool golden = role == model::ImageRole::golden;
+  const bool golden = need.role == model::ImageRole::golden;
   LayoutPart part{.stripe_size = golden ? kGoldenStripe : kDiskStripe};
   if (policy.stripe_size.count() != 0) part.stripe_size = policy.stripe_size;
-  if (golden) {
+  if (need.wish != model::LayoutWish::automatic) {
+    part.stripes = need.wish == model::LayoutWish::wide ? kAllTargets : 1;
+  } else if (golden) {
     part.stripes = policy.golden_stripes == 0 ? kAllTargets : policy.golden_stripes;
   } else {
-    const auto by_size = (size.count() + kDiskPerOst.count() - 1) / kDiskPerOst.count();
+    const auto by_size = (need.size.count() + kDiskPerOst.count() - 1) / kDiskPerOst.count();
     part.stripes = policy.disk_stripes != 0 ? policy.disk_stripes
                                             : static_cast<std::uint32_t>(std::clamp<std::uint64_t>(by_size, 1, 64));
     part.fewer_do = policy.disk_stripes == 0;

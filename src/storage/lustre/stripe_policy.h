@@ -21,7 +21,7 @@ struct StripePolicy {
 // while some don't, `turn` (another for each image) picks among those that do and have at least half as much room as
 // the emptiest: disks take their space only later, so that the emptiest would get every one of them.
 // resource_exhausted when none works.
-Result<FileLayout> choose_layout(const StripePolicy& policy, model::ImageRole role, Bytes size,
+Result<FileLayout> choose_layout(const StripePolicy& policy, const LayoutNeed& need,
                                  const std::vector<StorageTarget>& targets, std::uint32_t turn);
 
 }  // namespace bridgehead::storage::lustre

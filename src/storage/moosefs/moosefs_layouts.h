@@ -11,7 +11,9 @@ class MooseFsLayouts final : public LayoutControl {
   MooseFsLayouts(std::string storage_class, std::shared_ptr<CommandRunner> runner)
       : class_(std::move(storage_class)), runner_(std::move(runner)) {}
 
-  Result<FileLayout> choose(model::ImageRole, Bytes) const override { return FileLayout{.group = class_}; }
+  // Each chunk of 64 MiB is on other servers: written one after the other only one's link would be used.
+  CopyOrder copy_order() const override { return {.stretch = 64_MiB, .lanes = 8}; }
+  Result<FileLayout> choose(const LayoutNeed&) const override { return FileLayout{.group = class_}; }
   Result<UniqueFd> create(const std::filesystem::path& file, const FileLayout& layout) const override;
   Result<FileLayout> read(const std::filesystem::path& file) const override;
   Result<std::vector<StorageTarget>> targets() const override { return std::vector<StorageTarget>{}; }

@@ -152,6 +152,21 @@ class FakePool final : public ImagePool {
     return {};
   }
 
+  Result<model::PoolSurvey> survey(const std::vector<model::Image>& images) const override {
+    const std::lock_guard lock(mutex_);
+    model::PoolSurvey survey{.layouts = true,
+                             .targets = {{.index = 0, .name = "T0", .total = 4_GiB, .available = 1_GiB}}};
+    for (const auto& image : images) {
+      const auto found = images_.find(image.id);
+      if (found == images_.end()) continue;
+      survey.images.push_back({.image = image.id,
+                               .role = image.role,
+                               .allocated = found->second.allocated,
+                               .layout = {.parts = {{.stripes = 1, .stripe_size = 1_MiB, .targets = {0}}}}});
+    }
+    return survey;
+  }
+
   Status stamp_lease(const LeaseStamp& stamp) override {
     const std::lock_guard lock(mutex_);
     if (auto error = note(fmt::format("stamp_lease {} {}", stamp.vm, stamp.token))) return fail(*error);

@@ -69,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(Cluster, LayoutConformance, ::testing::ValuesIn(kPools)
 
 TEST_P(LayoutConformance, WhatIsChosenForARoleIsWhatTheFileHas) {
   for (const auto role : {model::ImageRole::golden, model::ImageRole::disk}) {
-    const auto chosen = control_->choose(role, 20_GiB);
+    const auto chosen = control_->choose({.role = role, .size = 20_GiB});
     ASSERT_TRUE(chosen) << chosen.error().describe();
     const auto name = file(std::string(model::to_string(role)));
     const auto made = control_->create(name, *chosen);
@@ -84,7 +84,7 @@ TEST_P(LayoutConformance, WhatIsChosenForARoleIsWhatTheFileHas) {
 }
 
 TEST_P(LayoutConformance, ImportedImagesHaveTheLayoutOfTheirRole) {
-  const auto chosen = control_->choose(model::ImageRole::golden, Bytes());
+  const auto chosen = control_->choose({.role = model::ImageRole::golden});
   ASSERT_TRUE(chosen);
   const auto golden = imported_golden();
   const auto read = control_->read(pool_->inspect(golden)->path);
@@ -92,6 +92,25 @@ TEST_P(LayoutConformance, ImportedImagesHaveTheLayoutOfTheirRole) {
   for (std::size_t i = 0; i < chosen->parts.size(); ++i) {
     EXPECT_EQ(read->parts.at(i).stripe_size, chosen->parts[i].stripe_size);
   }
+}
+
+TEST_P(LayoutConformance, ASurveyTellsWhereImagesLie) {
+  const auto golden = imported_golden();
+  auto disk = image(model::ImageRole::disk);
+  disk.layout = model::LayoutWish::wide;
+  ASSERT_TRUE(pool_->create_disk(disk, nullptr, 64_MiB));
+  const auto survey = pool_->survey({golden, disk, image(model::ImageRole::disk)});
+  ASSERT_TRUE(survey) << survey.error().describe();
+  EXPECT_TRUE(survey->layouts);
+  ASSERT_EQ(survey->images.size(), 2U) << "not the one that isn't there";
+  EXPECT_EQ(survey->images[0].image, golden.id);
+  EXPECT_EQ(survey->images[0].layout, *control_->read(pool_->inspect(golden)->path));
+  EXPECT_EQ(survey->images[1].layout, *control_->read(pool_->inspect(disk)->path));
+  EXPECT_GT(survey->images[0].allocated.count(), 0U);
+  EXPECT_EQ(survey->targets, *control_->targets());
+  const auto wide = control_->choose({.size = 64_MiB, .wish = model::LayoutWish::wide});
+  ASSERT_TRUE(wide);
+  for (const auto& part : wide->parts) EXPECT_EQ(survey->images[1].layout.parts.at(0).stripe_size, part.stripe_size);
 }
 
 TEST_P(LayoutConformance, AnImpossibleLayoutLeavesNoFile) {

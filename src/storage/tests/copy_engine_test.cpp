@@ -20,6 +20,8 @@ std::vector<Way> ways() {
           {"without io_uring", {.io_uring = false}},
           {"plain reads and writes", {.direct_io = false, .io_uring = false}},
           {"small pieces, few buffers, one worker", {.piece = 64_KiB, .workers = 1, .buffers = 4}},
+          {"several stretches side by side", {.piece = 64_KiB, .order = {.stretch = 256_KiB, .lanes = 3}}},
+          {"stretches smaller than a piece", {.order = {.stretch = 64_KiB, .lanes = 8}}},
           {"many workers, few buffers", {.workers = 6, .buffers = 4, .sha256 = true}}};
 }
 

@@ -260,7 +260,7 @@ FileLayout by_size(std::uint32_t stripes, std::vector<std::uint32_t> targets = {
 TEST(StripePolicy, GoldenImagesAreWideAndDisksAsWideAsTheyAreLarge) {
   const auto all = osts({{TargetState::up, 5}, {TargetState::up, 9}, {TargetState::up, 7}, {TargetState::up, 1}});
   const auto chosen = [&](const StripePolicy& policy, Role role, Bytes size) {
-    return *choose_layout(policy, role, size, all, 3);
+    return *choose_layout(policy, {.role = role, .size = size}, all, 3);
   };
   EXPECT_EQ(chosen({}, Role::golden, 2_GiB), plain(kAllTargets, 4_MiB));
   EXPECT_EQ(chosen({}, Role::disk, 20_GiB), by_size(1));
@@ -270,18 +270,23 @@ TEST(StripePolicy, GoldenImagesAreWideAndDisksAsWideAsTheyAreLarge) {
   const StripePolicy policy{.ost_pool = "flash", .stripe_size = 2_MiB, .disk_stripes = 2, .golden_stripes = 9};
   EXPECT_EQ(chosen(policy, Role::disk, 20_GiB), plain(2, 2_MiB, "flash"));
   EXPECT_EQ(chosen(policy, Role::golden, 20_GiB), plain(4, 2_MiB, "flash"));
+  using model::LayoutWish;
+  EXPECT_EQ(*choose_layout({}, {.size = 20_GiB, .wish = LayoutWish::wide}, all, 3), plain(kAllTargets, 1_MiB));
+  EXPECT_EQ(*choose_layout({}, {.size = 60_TiB, .wish = LayoutWish::narrow}, all, 3), plain(1, 1_MiB));
+  EXPECT_EQ(*choose_layout({}, {.role = Role::golden, .wish = LayoutWish::narrow}, all, 3), plain(1, 4_MiB));
 }
 
 // An OST pool may have fewer OSTs than a large disk would get.
 TEST(StripePolicy, OfANumberBySizeLustreMayGiveLessButNotOfAnOrderedOne) {
   const auto all = osts({{TargetState::up, 5}, {TargetState::up, 9}, {TargetState::up, 7}, {TargetState::up, 1}});
   const auto got = plain(2, 1_MiB, "flash", {0, 1});
-  const auto wished = *choose_layout({.ost_pool = "flash"}, Role::disk, 1_TiB, all, 0);
+  const auto wished = *choose_layout({.ost_pool = "flash"}, {.role = Role::disk, .size = 1_TiB}, all, 0);
   ASSERT_EQ(wished.parts[0].stripes, 4U);
   EXPECT_TRUE(check_same(wished, got));
   EXPECT_FALSE(check_same(wished, plain(0, 1_MiB, "flash")));
   EXPECT_FALSE(check_same(wished, plain(kAllTargets, 1_MiB, "flash")));
-  const auto ordered = *choose_layout({.ost_pool = "flash", .disk_stripes = 4}, Role::disk, 1_TiB, all, 0);
+  const auto ordered =
+      *choose_layout({.ost_pool = "flash", .disk_stripes = 4}, {.role = Role::disk, .size = 1_TiB}, all, 0);
   EXPECT_FALSE(check_same(ordered, got));
 }
 
@@ -294,14 +299,14 @@ TEST(StripePolicy, WhileAnOstIsDownTheOthersAreNamedInTurn) {
   // The one that is almost full gets none while there are others; all that have room get the same number.
   std::map<std::vector<std::uint32_t>, int> disks;
   for (std::uint32_t turn = 0; turn < 10; ++turn) {
-    const auto layout = *choose_layout({}, Role::disk, 20_GiB, some, turn);
+    const auto layout = *choose_layout({}, {.role = Role::disk, .size = 20_GiB}, some, turn);
     EXPECT_EQ(layout, by_size(1, layout.parts[0].targets));
     ++disks[layout.parts[0].targets];
   }
   EXPECT_EQ(disks, (std::map<std::vector<std::uint32_t>, int>{{{0}, 5}, {{2}, 5}}));
-  EXPECT_EQ(*choose_layout({}, Role::disk, 600_GiB, some, 0), by_size(3, {2, 0, 4}));
-  EXPECT_EQ(*choose_layout({}, Role::golden, 20_GiB, some, 1), plain(3, 4_MiB, "", {0, 4, 2}));
-  EXPECT_EQ(choose_layout({}, Role::disk, 1_GiB, osts({{TargetState::down, 1}}), 0).error().code,
+  EXPECT_EQ(*choose_layout({}, {.role = Role::disk, .size = 600_GiB}, some, 0), by_size(3, {2, 0, 4}));
+  EXPECT_EQ(*choose_layout({}, {.role = Role::golden, .size = 20_GiB}, some, 1), plain(3, 4_MiB, "", {0, 4, 2}));
+  EXPECT_EQ(choose_layout({}, {.role = Role::disk, .size = 1_GiB}, osts({{TargetState::down, 1}}), 0).error().code,
             ErrorCode::resource_exhausted);
 }
 
