@@ -143,7 +143,8 @@ class Hypervisor {
   // Moves a running (or paused) guest live: its disks must be on storage that both hosts share and find under the same
   // paths, which the caller has made sure of. Succeeds when the guest runs on the other host and is gone here; whatever
   // fails leaves it running here, or, where the other host's last word was lost, paused: QEMU's image locks let only
-  // one of the two go on. Done of total in bytes of memory. cancelled: `stop` was asked for.
+  // one of the two go on. Done of total in bytes of memory. cancelled: `stop` was asked for. An emulated guest stands
+  // still meanwhile; unsupported for it: post_copy.
   virtual Status migrate(const model::VmId& id, const MigrationRoute& route, MigrationMode mode,
                          const ProgressSink& progress, std::stop_token stop) = 0;
 

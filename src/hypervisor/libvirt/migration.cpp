@@ -8,10 +8,11 @@ namespace {
 constexpr auto kLook = std::chrono::milliseconds(250);
 
 // UNSAFE: libvirt's list of file systems that hosts share lacks Lustre and MooseFS; whether a pool is shared and keeps
-// locks is found by trial, and refused before it comes to this. AUTO_CONVERGE: a guest that writes its memory quicker
-// than the network carries it is slowed down until it fits.
-constexpr unsigned kFlags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST |
-                            VIR_MIGRATE_UNDEFINE_SOURCE | VIR_MIGRATE_UNSAFE | VIR_MIGRATE_AUTO_CONVERGE;
+// locks is found by trial, and refused before it comes to this.
+constexpr unsigned kFlags =
+    VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE | VIR_MIGRATE_UNSAFE;
+// AUTO_CONVERGE: a guest that writes its memory quicker than the network carries it is slowed down until it fits.
+constexpr unsigned kRunsMeanwhile = VIR_MIGRATE_LIVE | VIR_MIGRATE_AUTO_CONVERGE;
 
 struct Parameters {
   virTypedParameterPtr list = nullptr;
@@ -62,11 +63,26 @@ Seen tell(virDomainPtr domain, const ProgressSink& progress) {
   return seen;
 }
 
+// An emulated guest stands still while its memory is copied: QEMU's emulation loses writes to memory that is being
+// copied (docs/decisions/0014).
+Result<unsigned> flags_for(virDomainPtr domain, MigrationMode mode) {
+  const auto definition = read_domain(domain, 0);
+  if (!definition) return forward(definition);
+  const bool post_copy = mode == MigrationMode::post_copy;
+  if (definition->config.kvm) return kFlags | kRunsMeanwhile | (post_copy ? unsigned{VIR_MIGRATE_POSTCOPY} : 0U);
+  if (!post_copy) return kFlags;
+  return fail_with_hint(ErrorCode::unsupported,
+                        "an emulated guest can't move by post-copy: it stands still while its memory is copied",
+                        "Leave post-copy out.");
+}
+
 }  // namespace
 
 Status migrate(const FoundDomain& found, const MigrationRoute& route, MigrationMode mode, const AskAboutJob& ask,
                const ProgressSink& progress, std::stop_token stop) {
   auto* domain = found.domain.get();
+  const auto flags = flags_for(domain, mode);
+  if (!flags) return forward(flags);
   Parameters parameters;
   const auto uri = "unix://" + route.data.string();
   if (::virTypedParamsAddString(&parameters.list, &parameters.count, &parameters.room, VIR_MIGRATE_PARAM_URI,
@@ -74,10 +90,9 @@ Status migrate(const FoundDomain& found, const MigrationRoute& route, MigrationM
     return fail_libvirt("prepare the migration");
   }
   const auto destination = "qemu+unix:///system?socket=" + route.control.string();
-  const unsigned flags = kFlags | (mode == MigrationMode::post_copy ? unsigned{VIR_MIGRATE_POSTCOPY} : 0U);
   auto moving = std::async(std::launch::async, [&] {
     return check(::virDomainMigrateToURI3(domain, destination.c_str(), parameters.list,
-                                          static_cast<unsigned>(parameters.count), flags),
+                                          static_cast<unsigned>(parameters.count), *flags),
                  "migrate the guest");
   });
   bool aborted = false;
