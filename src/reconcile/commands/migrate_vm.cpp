@@ -250,6 +250,13 @@ Result<Accepted<model::Vm>> migrate_vm(Commander& commander, const Caller& calle
     if (std::none_of(all->begin(), all->end(), [](const auto& checks) { return checks.passed(); })) {
       return fail(refused(vm, *all));
     }
+    const auto source = draft.inventory.find<model::Node>(vm.node);
+    if (request.post_copy && source && source->value.facts.virtualization != model::Virtualization::kvm) {
+      return fail_with_hint(
+          ErrorCode::failed_precondition,
+          fmt::format("post_copy: VM '{}' is emulated, and stands still while its memory is copied", vm.name),
+          "Leave post-copy out.");
+    }
     const auto node = choose(draft.inventory, draft.limits(), vm, *all);
     if (!node) return forward(node);
     auto operation = draft.operation(model::operation_kind::vm_migrate, "vm", vm.id.str(), vm.name, vm.generation);
