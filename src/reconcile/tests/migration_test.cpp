@@ -101,6 +101,13 @@ TEST_F(Migrations, ARefusalOfTheTargetEndsItUnderANewLease) {
   expect_settled_on(*source);
 }
 
+TEST_F(Migrations, AnEmulatedGuestIsNotMovedByPostCopy) {
+  const auto refused = migrate_vm(sim.commander(), sim.caller(), "web", {.to = name_of(*target), .post_copy = true});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::failed_precondition);
+  EXPECT_NE(refused.error().message.find("emulated"), std::string::npos) << refused.error().message;
+}
+
 TEST_F(Migrations, ATargetThatDiesBeforeItHasAcceptedIsNotWaitedForWithoutEnd) {
   const auto operation = migrate();
   sim.pass();
