@@ -65,7 +65,7 @@ Status look_at_layouts(const model::Pool& pool, const storage::MountEntry& mount
   if (!targets) return forward(targets);
   findings.targets = std::move(*targets);
   for (const auto role : {model::ImageRole::golden, model::ImageRole::disk}) {
-    const auto chosen = control->choose(role, 20_GiB);
+    const auto chosen = control->choose({.role = role, .size = 20_GiB});
     if (!chosen) return forward(chosen);
     const auto file = fs::path(pool.path) / "layout";
     auto made = control->create(file, *chosen);
