@@ -28,7 +28,7 @@ class SurveyBridge final : public TunnelBridge {
   void on_closed(Status result) override {
     if (!result) return refuse(result.error());
     const auto survey = model::decode<model::PoolSurvey>(text_);
-    if (!survey) return refuse(survey.error());
+    if (!survey) return refuse({ErrorCode::internal, "the node's answer can't be read: " + survey.error().message, {}});
     exchange().respond(json_answer(200, answer_(*survey)));
   }
 
