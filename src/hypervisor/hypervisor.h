@@ -83,6 +83,8 @@ struct GuestInfo {
   bool restart_required = false;  // the stored definition differs from what runs
   // A half-arrived guest, or one that is just leaving: where it will go on isn't decided.
   bool migrating = false;
+  // Just starting, just ending, or left paused by a migration that is over: it isn't certain that it goes on here.
+  bool uncertain = false;
   std::vector<model::Snapshot> snapshots;
 };
 

@@ -57,7 +57,7 @@ nlohmann::json view_of_balance(const scheduler::PoolBalance& balance, const stat
   for (const auto& use : balance.targets) {
     json["targets"].push_back({{"index", use.target.index},
                                {"name", use.target.name},
-                               {"state", use.target.state},
+                               {"state", std::string(model::to_string(use.target.state))},
                                {"total", use.target.total.count()},
                                {"available", use.target.available.count()},
                                {"used", use.used},
@@ -99,7 +99,7 @@ void get_image_layout(Services& services, const std::shared_ptr<Call>& call) {
         nlohmann::json json{{"image", image.id.str()},
                             {"image_name", image.name},
                             {"pool_name", pool_name},
-                            {"wish", image.layout},
+                            {"wish", std::string(model::to_string(image.layout))},
                             {"allocated", image.allocated.count()},
                             {"layout", nullptr},
                             {"targets", nlohmann::json::object()}};

@@ -5,6 +5,7 @@
 #include "base/command.h"
 #include "control_api/routes.h"
 #include "control_api/testing/api_fixture.h"
+#include "model/codec.h"
 #include "model/enum_names.h"
 #include "pki/tokens.h"
 
@@ -227,6 +228,18 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   expect(409, "DELETE", "/images/debian-12");
   finish_operation(import["operation"]["id"], model::OperationState::failed);
   expect(202, "DELETE", "/images/fresh");
+  const model::PoolSurvey survey{
+      .layouts = true,
+      .targets = {{.index = 0, .name = "OST0000", .total = 10_GiB, .available = 1_GiB},
+                  {.index = 1, .name = "OST0001", .state = model::TargetState::down, .total = 10_GiB}},
+      .images = {
+          {.image = model::ImageId(image["id"].get<std::string>()),
+           .allocated = 4_GiB,
+           .layout = {.parts = {{.end = std::uint64_t{1} << 30, .stripes = 1, .stripe_size = 1_MiB, .targets = {0}},
+                                {.stripes = model::kAllTargets, .stripe_size = 4_MiB, .targets = {0, 1}}}}}}};
+  tunnels.set_script({.kind = AgentScript::Kind::source, .payload = model::encode(survey)});
+  EXPECT_EQ(expect(200, "GET", "/images/debian-12/layout").json()["layout"]["parts"].size(), 2U);
+  EXPECT_EQ(expect(200, "GET", "/pools/local/balance").json()["targets"][1]["state"], "down");
   tunnels.set_script({.kind = AgentScript::Kind::sink});
   expect(200, {"PUT", path("/uploads/" + make_upload_operation().id.str()), std::string(100'000, 'x')});
   EXPECT_EQ(tunnels.received().size(), 100'000U);

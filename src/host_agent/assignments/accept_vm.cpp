@@ -29,7 +29,7 @@ Outcome AcceptVmHandler::run(const model::AcceptVm& work, const Task& task) {
 Result<MemoryBudget::Reservation> AcceptVmHandler::check(const model::EnsureVm& guest, const Task& task) {
   const auto& vm = guest.vm;
   // What a migration before has left half-way is just being dropped.
-  const auto info = look_at_settled_guest(services_, vm.id, task);
+  const auto info = look_at_settled_guest(services_, vm.id, task, true);
   if (!info) return forward(info);
   if (info->state != hypervisor::GuestState::absent) {
     return fail(ErrorCode::conflict, "the target has this guest already");

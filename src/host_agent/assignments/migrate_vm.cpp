@@ -6,19 +6,26 @@ namespace bridgehead::host_agent {
 
 using hypervisor::GuestState;
 
+namespace {
+
+Status restarted() {
+  return fail_with_hint(ErrorCode::unavailable, "the agent of the source was restarted on the way",
+                        "Migrate it again.");
+}
+
+}  // namespace
+
 // What counts is where the guest is when all is over, not what was heard on the way: it has moved when it isn't here
 // any more. (One that vanished meanwhile is not here either; the target then starts it, under its newer lease.)
 Outcome MigrateVmHandler::run(const model::MigrateVm& work, const Task& task) {
   const auto before = look_at_guest(services_, work.vm, task);
   if (!before) return failed(before.error());
   if (before->state == GuestState::absent) return moved(work.vm);
-  if (task.resumed) {
-    return failed({ErrorCode::unavailable, "the agent of the source was restarted on the way; the guest stays there",
-                   "Migrate it again."});
-  }
-  const auto done = move(work, task);
+  const auto done = task.resumed ? restarted() : move(work, task);
   if (done) return moved(work.vm);
-  const auto after = look_at_guest(services_, work.vm, resumed(task));
+  // What an agent before this one carried libvirt is just giving up.
+  const auto after = task.resumed ? look_at_settled_guest(services_, work.vm, task, false)
+                                  : look_at_guest(services_, work.vm, resumed(task));
   if (after && after->state == GuestState::absent) return moved(work.vm);
   auto end = failed(done.error());
   if (!after || after->migrating) return end;

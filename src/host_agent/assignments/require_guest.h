@@ -20,14 +20,14 @@ inline Result<hypervisor::GuestInfo> look_at_guest(const NodeServices& services,
 }
 
 // One that is on its way is waited for: libvirt drops a guest whose source has hung up before it had come in whole.
-// unavailable: it still is on its way.
+// `certainly`: also one of which that may be so. unavailable: it still is on its way.
 inline Result<hypervisor::GuestInfo> look_at_settled_guest(const NodeServices& services, const model::VmId& vm,
-                                                           const Task& task) {
+                                                           const Task& task, bool certainly) {
   const auto started = services.clock.monotonic();
   for (;;) {
     const auto seen = services.events.count(vm);
     auto info = look_at_guest(services, vm, task);
-    if (!info || !info->migrating) return info;
+    if (!info || (!info->migrating && !(certainly && info->uncertain))) return info;
     const auto left = services.timings.settle - (services.clock.monotonic() - started);
     if (left <= std::chrono::milliseconds(0)) {
       return fail(ErrorCode::unavailable, "the guest is still on its way to this node or from it");

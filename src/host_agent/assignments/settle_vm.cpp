@@ -10,7 +10,7 @@ Outcome SettleVmHandler::run(const model::SettleVm& work, const Task& task) {
   const auto& vm = work.vm;
   if (!is_uuid(vm.str())) return failed({ErrorCode::invalid_argument, fmt::format("'{}' is not a VM's id", vm), {}});
   services_.gates.close(vm);  // so that it can't come in any more, if it hasn't
-  const auto info = look_at_settled_guest(services_, vm, resumed(task));
+  const auto info = look_at_settled_guest(services_, vm, resumed(task), true);
   if (!info) return failed(info.error());
   if (info->state == GuestState::running || info->state == GuestState::paused) return {.guest_is_here = true};
   if (info->state != GuestState::absent) {

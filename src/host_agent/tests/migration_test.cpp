@@ -364,6 +364,13 @@ TEST_F(Migration, AGuestThatIsHalfWayInHasNotArrived) {
   EXPECT_EQ(end.error->code, ErrorCode::unavailable);
   EXPECT_FALSE(end.guest_is_here);
   EXPECT_EQ(host.state(work.guest.vm.id), GuestState::running) << "and nothing was done to it";
+  // Its QEMU is just being started for it, or the migration is over and libvirt hasn't dropped it yet.
+  host.hypervisor.set_migrating(work.guest.vm.id, false);
+  host.hypervisor.set_uncertain(work.guest.vm.id, true);
+  EXPECT_EQ(node.carry_out(model::SettleVm{.vm = work.guest.vm.id}).error->code, ErrorCode::unavailable);
+  host.hypervisor.set_uncertain(work.guest.vm.id, false);
+  EXPECT_TRUE(node.carry_out(model::SettleVm{.vm = work.guest.vm.id}).guest_is_here);
+  host.hypervisor.set_migrating(work.guest.vm.id, true);
 
   host.timings.settle = std::chrono::seconds(20);
   Node patient(host);

@@ -31,6 +31,14 @@ bool is_migrating(virDomainPtr domain, int state, int reason) {
   return reason == VIR_DOMAIN_PAUSED_POSTCOPY || (reason == VIR_DOMAIN_PAUSED_MIGRATION && has_job(domain));
 }
 
+// A domain that comes in is in shutdown while its QEMU is started, then paused by the migration, also when that is over
+// and libvirt is just about to drop it.
+bool is_uncertain(int state, int reason) {
+  if (state == VIR_DOMAIN_SHUTDOWN) return true;
+  return state == VIR_DOMAIN_PAUSED &&
+         (reason == VIR_DOMAIN_PAUSED_STARTING_UP || reason == VIR_DOMAIN_PAUSED_MIGRATION);
+}
+
 GuestState guest_state(int state, int reason) {
   switch (state) {
     case VIR_DOMAIN_RUNNING:
@@ -122,7 +130,7 @@ Result<GuestCondition> condition_of(virDomainPtr domain) {
   int reason = 0;
   if (::virDomainGetState(domain, &state, &reason, 0) < 0) return fail_libvirt("read the guest's state");
   if (is_migrating(domain, state, reason)) return GuestCondition{.state = GuestState::running, .migrating = true};
-  return GuestCondition{.state = guest_state(state, reason)};
+  return GuestCondition{.state = guest_state(state, reason), .uncertain = is_uncertain(state, reason)};
 }
 
 Result<GuestInfo> describe(const FoundDomain& found) {
@@ -141,6 +149,7 @@ Result<GuestInfo> describe(const FoundDomain& found) {
                    .memory = Bytes(std::uint64_t{now.memory} << 10),
                    .restart_required = alive && found.metadata.restart_required,
                    .migrating = condition->migrating,
+                   .uncertain = condition->uncertain,
                    .snapshots = std::move(*snapshots)};
 }
 

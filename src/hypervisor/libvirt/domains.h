@@ -30,6 +30,7 @@ model::VmId id_of(virDomainPtr domain);
 struct GuestCondition {
   GuestState state = GuestState::absent;
   bool migrating = false;  // see GuestInfo
+  bool uncertain = false;
 };
 Result<GuestCondition> condition_of(virDomainPtr domain);
 Result<GuestInfo> describe(const FoundDomain& found);

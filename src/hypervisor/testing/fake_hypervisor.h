@@ -87,6 +87,13 @@ class FakeHypervisor final : public Hypervisor {
     }
     emit(id, GuestEventKind::state_changed);
   }
+  void set_uncertain(const model::VmId& id, bool on) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = guests_.find(id); found != guests_.end()) found->second.info.uncertain = on;
+    }
+    emit(id, GuestEventKind::state_changed);
+  }
   std::vector<std::string> calls() const {
     const std::lock_guard lock(mutex_);
     return calls_;
