@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <set>
+#include <thread>
 
 #include <nlohmann/json.hpp>
 
@@ -23,6 +24,8 @@ namespace bridgehead::storage {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr int kClaimTries = 20;
+constexpr auto kClaimPause = std::chrono::milliseconds(100);
 constexpr auto kForgottenAfter = std::chrono::hours(7 * 24);
 
 Status tell_targets(const LayoutControl* layouts, model::PoolOnNode& state) {
@@ -191,7 +194,19 @@ Status DirectoryPool::make_layout() {
   return sync_directory(layout_.root());
 }
 
+// Several nodes may do it at the same moment, and disturb each other's writing.
 Status DirectoryPool::claim() {
+  auto claimed = try_claim();
+  for (int tries = 0; tries < kClaimTries && !claimed; ++tries) {
+    const auto code = claimed.error().code;
+    if (code != ErrorCode::already_exists && code != ErrorCode::not_found) break;
+    std::this_thread::sleep_for(kClaimPause);
+    claimed = try_claim();
+  }
+  return claimed;
+}
+
+Status DirectoryPool::try_claim() {
   auto text = read_file(layout_.marker(), 64_KiB);
   if (text) {
     const auto json = nlohmann::json::parse(*text, nullptr, false);

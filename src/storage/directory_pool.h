@@ -52,6 +52,7 @@ class DirectoryPool final : public ImagePool {
   Status try_layouts(const std::filesystem::path& file) const;
   Status make_layout();
   Status claim();
+  Status try_claim();
   Result<UniqueFd> create_file(const std::filesystem::path& file, const LayoutNeed& need) const;
   std::shared_ptr<const LayoutControl> layouts() const;
   Status check_attached() const;

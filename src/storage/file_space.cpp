@@ -22,6 +22,8 @@ constexpr char kDigestAttribute[] = "user.bridgehead.sha256";
 }  // namespace
 
 Bytes Space::usable() const {
+  // No size at all isn't told by a full file system, but by one that doesn't know yet: writing finds out.
+  if (total == Bytes()) return Bytes(~std::uint64_t{0} >> 1);
   const std::uint64_t reserve = std::min((1_GiB).count(), total.count() / 20);
   return Bytes(available.count() - std::min(available.count(), reserve));
 }

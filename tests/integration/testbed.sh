@@ -34,6 +34,9 @@ start_libvirt() {
   need 540 virsh -q -c qemu:///system domcapabilities
 }
 
+# A file system whose servers have just come tells its space a moment later.
+has_room() { bh pool show "$1" -o json | jq -e '[.nodes[].available] | length > 0 and min > 0'; } # POOL
+
 start_manager() { # [LINE OF manager.toml...]
   printf '%s\n' "state_dir = \"$testbed_state/manager\"" 'listen = "127.0.0.1:7443"' 'agent_listen = "127.0.0.1:7444"' "$@" \
     >/etc/bridgehead/manager.toml
