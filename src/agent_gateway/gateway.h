@@ -29,7 +29,7 @@ struct GatewayConfig {
   std::chrono::seconds node_certificate_validity = std::chrono::hours(24 * 90);
   std::chrono::seconds identity_poll{10};  // a new identity is served after at most this time
   std::chrono::milliseconds first_report{30'000};
-  std::chrono::milliseconds probe_patience{3'000};  // for the answer of an agent whose machine seems to boot
+  std::chrono::milliseconds probe_patience{6'000};  // for the answer of an agent whose machine seems to boot
   std::chrono::milliseconds tunnel_open_within{10'000};
   std::chrono::milliseconds stop_grace{3'000};
   std::size_t tunnels_per_node = 256;

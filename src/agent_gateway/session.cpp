@@ -60,7 +60,7 @@ void Session::probe(std::chrono::milliseconds patience) {
   agent::v1::ManagerMessage ping;
   {
     const std::lock_guard lock(mutex_);
-    if (ending_ || done_ || probe_alarm_) return;
+    if (ending_ || done_ || probe_alarm_ || !answers_pings_) return;
     ping.set_ping(++probes_);
     probe_alarm_ = std::make_unique<grpc::Alarm>();
     probe_alarm_->Set(std::chrono::system_clock::now() + patience, [weak = weak_from_this()](bool expired) {
@@ -124,6 +124,10 @@ void Session::take(std::string bytes) {
     const std::lock_guard lock(mutex_);
     if (pong->number == probes_) probe_alarm_.reset();
     return;
+  }
+  if (const auto* report = std::get_if<model::NodeReport>(&*message)) {
+    const std::lock_guard lock(mutex_);
+    answers_pings_ = report->answers_pings;
   }
   if (opened_) {
     host_.session_message(*this, std::move(*message));

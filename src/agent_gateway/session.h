@@ -50,7 +50,7 @@ class Session final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
   // `cut`: don't wait until what is being sent has gone out.
   void end(grpc::Status status, bool cut);
   // Asks the agent for a sign of life and ends the stream when none comes in time. One at a time: a second question
-  // waits for the first one's answer.
+  // waits for the first one's answer. Nothing happens to one that never said that it answers.
   void probe(std::chrono::milliseconds patience);
   bool alive() const;
 
@@ -86,6 +86,7 @@ class Session final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
   grpc::ByteBuffer incoming_;
   grpc::ByteBuffer outgoing_;
   std::unique_ptr<grpc::Alarm> first_report_alarm_;
+  bool answers_pings_ = false;
   std::uint64_t probes_ = 0;                  // the newest one's number
   std::unique_ptr<grpc::Alarm> probe_alarm_;  // while its answer is awaited
 };

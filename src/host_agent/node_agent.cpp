@@ -144,7 +144,8 @@ model::NodeReport NodeAgent::State::report() {
           .vms = watcher.all(),
           .pools = pools.statuses(),
           .assignments = executor.reports(),
-          .secrets = secrets.report()};
+          .secrets = secrets.report(),
+          .answers_pings = true};
 }
 
 void NodeAgent::State::on_welcome(const WelcomeMessage& welcome) {

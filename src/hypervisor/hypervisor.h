@@ -85,6 +85,7 @@ struct GuestInfo {
   bool migrating = false;
   // Just starting, just ending, or left paused by a migration that is over: it isn't certain that it goes on here.
   bool uncertain = false;
+  bool has_ended = false;  // it is off after it has run here, not because it couldn't be started
   std::vector<model::Snapshot> snapshots;
 };
 

@@ -34,6 +34,7 @@ struct RemoveVm {
   Vm vm;
   std::vector<Image> disks;
   std::vector<Pool> pools;
+  bool unless_running = false;  // an old copy, as far as is known: one that runs isn't
   bool operator==(const RemoveVm&) const = default;
 };
 
@@ -169,6 +170,7 @@ struct NodeReport {
   std::map<PoolId, PoolOnNode> pools;
   std::vector<AssignmentReport> assignments;  // running, and finished ones not acknowledged yet
   SecretsOnNode secrets;
+  bool answers_pings = false;  // agents of before that don't
   bool operator==(const NodeReport&) const = default;
 };
 

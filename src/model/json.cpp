@@ -170,7 +170,7 @@ BRIDGEHEAD_FIELDS(Token, id, name, role, secret_sha256, created, expires, last_u
 BRIDGEHEAD_FIELDS(JoinToken, id, node_name, node, secret_sha256, created, expires, used, used_by)
 BRIDGEHEAD_FIELDS(Event, revision, time, kind, object_kind, object, object_name, message, actor)
 BRIDGEHEAD_FIELDS(EnsureVm, vm, images, pools, networks, force_stop, stop_grace_seconds)
-BRIDGEHEAD_FIELDS(RemoveVm, vm, disks, pools)
+BRIDGEHEAD_FIELDS(RemoveVm, vm, disks, pools, unless_running)
 BRIDGEHEAD_FIELDS(RebootVm, vm, lease, force)
 BRIDGEHEAD_FIELDS(SnapshotVm, vm, lease, action, name)
 BRIDGEHEAD_FIELDS(MigrationGate, addresses, port)
@@ -186,7 +186,7 @@ BRIDGEHEAD_FIELDS(RemoveNetwork, network)
 BRIDGEHEAD_FIELDS(AssignmentReport, operation, state, progress, error, images, gate, guest_is_here)
 BRIDGEHEAD_FIELDS(ObservedVm, vm, generation, lease, status)
 BRIDGEHEAD_FIELDS(SecretsOnNode, digest, message)
-BRIDGEHEAD_FIELDS(NodeReport, facts, load, vms, pools, assignments, secrets)
+BRIDGEHEAD_FIELDS(NodeReport, facts, load, vms, pools, assignments, secrets, answers_pings)
 
 namespace {
 

@@ -149,7 +149,11 @@ ObserveResult observe_vm(const Moment& moment, const model::NodeId& node, const 
   const auto& vm = record->value;
   if (vm.node != node) {
     if (is_on_its_way(moment.inventory, vm.id, node)) return result;
-    if (observed.lease < vm.lease) {
+    using enum VmPhase;
+    const auto phase = observed.status.phase;
+    // One that runs is for a person to judge.
+    const bool idle = phase == paused || phase == stopped || phase == failed;
+    if (observed.lease < vm.lease && idle) {
       result.changes = clear_copy(moment, vm, node, observed.lease);
     } else {
       result.orphan = true;

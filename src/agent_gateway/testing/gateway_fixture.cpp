@@ -140,7 +140,7 @@ std::unique_ptr<RawStream> GatewayFixture::connected_session(const NodeIdentity&
   const auto entry = fmt::format("report {}", identity.id);
   const auto before = events.count(entry);
   auto stream = session(identity);
-  stream->send(report_message());
+  stream->send(report_message({.answers_pings = true}));
   require(stream->receive().has_value(), "no welcome came");
   require(events.wait_for(entry, before + 1), "the report was not taken");
   return stream;

@@ -233,6 +233,21 @@ TEST(Gateway, AnAgentThatDoesNotAnswerIsGone) {
   EXPECT_FALSE(session->status().ok());
 }
 
+TEST(Gateway, AnAgentThatKnowsNoPingsIsNotAsked) {
+  GatewayFixture fixture([](GatewayConfig& config) { config.probe_patience = std::chrono::milliseconds(1); });
+  const auto node = fixture.add_node("n1");
+  const auto session = fixture.session(node);
+  session->send(report_message());
+  ASSERT_TRUE(session->receive().has_value());
+  ASSERT_TRUE(fixture.events.wait_for(fmt::format("report {}", node.id)));
+  fixture.gateway->probe(node.id);
+  EXPECT_TRUE(fixture.gateway->acknowledge(node.id, model::OperationId("next")));
+  EXPECT_EQ(parse(session->receive()).acknowledge(), "next");
+  session->send(heartbeat_message());
+  EXPECT_TRUE(fixture.events.wait_for(fmt::format("heartbeat {}", node.id)));
+  EXPECT_TRUE(fixture.gateway->connected(node.id));
+}
+
 TEST(Gateway, AnAgentThatAnswersStays) {
   GatewayFixture fixture([](GatewayConfig& config) { config.probe_patience = std::chrono::minutes(10); });
   const auto node = fixture.add_node("n1");

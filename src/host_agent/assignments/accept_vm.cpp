@@ -14,6 +14,7 @@ Outcome AcceptVmHandler::run(const model::AcceptVm& work, const Task& task) {
   if (!is_uuid(vm.id.str())) {
     return failed({ErrorCode::invalid_argument, fmt::format("'{}' is not a VM's id", vm.id), {}});
   }
+  services_.gates.close(vm.id);  // of an attempt before, with the memory that it holds
   auto memory = check(work.guest, task);
   if (!memory) return failed(memory.error());
   if (task.stop.stop_requested()) return failed(cancelled_error());

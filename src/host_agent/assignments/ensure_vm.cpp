@@ -76,7 +76,7 @@ Result<EnsureVmHandler::Plan> EnsureVmHandler::check(const model::EnsureVm& work
     return fail(ErrorCode::failed_precondition, "the guest has no lease, so it must not be started");
   }
   Plan plan;
-  auto info = look_at_guest(services_, vm.id, task);
+  auto info = look_at_settled_guest(services_, vm.id, task, false);
   if (!info) return forward(info);
   plan.info = std::move(*info);
   plan.capacity = services_.capacity();

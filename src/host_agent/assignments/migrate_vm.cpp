@@ -31,7 +31,9 @@ Outcome MigrateVmHandler::run(const model::MigrateVm& work, const Task& task) {
   if (!after || after->migrating) return end;
   // One that goes on here, or has ended here, can't go on there. A paused one may: libvirt keeps it so, too, when the
   // target's last word was lost.
-  const bool off = after->state == GuestState::stopped;
+  // (Off after a restart of this agent may also mean that its host was reset, or its libvirtd killed, once it had gone
+  // on there.)
+  const bool off = after->state == GuestState::stopped && !task.resumed;
   end.guest_is_here = off || after->state == GuestState::running;
   if (off) end.error = Error{ErrorCode::failed_precondition, "the guest was shut down on the way", {}};
   return end;

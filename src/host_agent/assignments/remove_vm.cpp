@@ -1,6 +1,7 @@
 #include "host_agent/assignments/remove_vm.h"
 
 #include "host_agent/assignments/lease.h"
+#include "host_agent/assignments/require_guest.h"
 
 namespace bridgehead::host_agent {
 
@@ -10,6 +11,14 @@ Outcome RemoveVmHandler::run(const model::RemoveVm& work, const Task& task) {
     return failed({ErrorCode::invalid_argument, fmt::format("'{}' is not a VM's id", vm.id), {}});
   }
   if (task.stop.stop_requested()) return failed(cancelled_error());
+  if (work.unless_running) {
+    const auto info = look_at_guest(services_, vm.id, task);
+    if (!info) return failed(info.error());
+    if (info->state == hypervisor::GuestState::running) {
+      return failed({ErrorCode::failed_precondition, "the guest runs on this node, so this is no old copy of it",
+                     "Find out where it should run, and stop it elsewhere."});
+    }
+  }
   std::vector<PoolHandle> pools;
   for (const auto& record : work.pools) {
     auto pool = services_.pools.ensure(record);

@@ -13,6 +13,8 @@ Outcome SettleVmHandler::run(const model::SettleVm& work, const Task& task) {
   const auto info = look_at_settled_guest(services_, vm, resumed(task), true);
   if (!info) return failed(info.error());
   if (info->state == GuestState::running || info->state == GuestState::paused) return {.guest_is_here = true};
+  // It had come in whole and has ended since: its disks are newer than what the source may still hold of its memory.
+  if (info->has_ended) return {.guest_is_here = true};
   if (info->state != GuestState::absent) {
     if (auto removed = services_.hypervisor.remove(vm); !removed) return failed(removed.error());
   }

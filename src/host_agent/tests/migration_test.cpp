@@ -352,6 +352,24 @@ TEST_F(Migration, SettlingTellsWhetherTheGuestIsHereAndClearsWhatIsNot) {
   ASSERT_EQ(end.state, AssignmentState::succeeded);
   EXPECT_TRUE(end.guest_is_here);
   EXPECT_EQ(host.state(work.guest.vm.id), GuestState::running);
+
+  host.hypervisor.set_state(work.guest.vm.id, GuestState::stopped);
+  EXPECT_TRUE(node.carry_out(model::SettleVm{.vm = work.guest.vm.id}).guest_is_here)
+      << "it has run here: what the source still holds of it is older than its disks";
+}
+
+TEST_F(Migration, WhatRunsIsNoOldCopy) {
+  Node node(host);
+  const auto guest = host.new_vm();
+  ASSERT_EQ(node.carry_out(guest).state, AssignmentState::succeeded);
+  const model::RemoveVm clear{.vm = guest.vm, .unless_running = true};
+  const auto refused = node.carry_out(clear);
+  ASSERT_EQ(refused.state, AssignmentState::failed);
+  EXPECT_EQ(refused.error->code, ErrorCode::failed_precondition);
+  EXPECT_EQ(host.state(guest.vm.id), GuestState::running);
+  host.hypervisor.set_state(guest.vm.id, GuestState::paused);
+  ASSERT_EQ(node.carry_out(clear).state, AssignmentState::succeeded);
+  EXPECT_EQ(host.state(guest.vm.id), GuestState::absent);
 }
 
 TEST_F(Migration, AGuestThatIsHalfWayInHasNotArrived) {

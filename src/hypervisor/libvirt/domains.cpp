@@ -130,7 +130,9 @@ Result<GuestCondition> condition_of(virDomainPtr domain) {
   int reason = 0;
   if (::virDomainGetState(domain, &state, &reason, 0) < 0) return fail_libvirt("read the guest's state");
   if (is_migrating(domain, state, reason)) return GuestCondition{.state = GuestState::running, .migrating = true};
-  return GuestCondition{.state = guest_state(state, reason), .uncertain = is_uncertain(state, reason)};
+  return GuestCondition{.state = guest_state(state, reason),
+                        .uncertain = is_uncertain(state, reason),
+                        .has_ended = state == VIR_DOMAIN_SHUTOFF && reason != VIR_DOMAIN_SHUTOFF_FAILED};
 }
 
 Result<GuestInfo> describe(const FoundDomain& found) {
@@ -150,6 +152,7 @@ Result<GuestInfo> describe(const FoundDomain& found) {
                    .restart_required = alive && found.metadata.restart_required,
                    .migrating = condition->migrating,
                    .uncertain = condition->uncertain,
+                   .has_ended = condition->has_ended,
                    .snapshots = std::move(*snapshots)};
 }
 

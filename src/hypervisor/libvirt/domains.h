@@ -31,6 +31,7 @@ struct GuestCondition {
   GuestState state = GuestState::absent;
   bool migrating = false;  // see GuestInfo
   bool uncertain = false;
+  bool has_ended = false;
 };
 Result<GuestCondition> condition_of(virDomainPtr domain);
 Result<GuestInfo> describe(const FoundDomain& found);

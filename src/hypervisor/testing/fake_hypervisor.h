@@ -76,7 +76,10 @@ class FakeHypervisor final : public Hypervisor {
   void set_state(const model::VmId& id, GuestState state) {
     {
       const std::lock_guard lock(mutex_);
-      if (const auto found = guests_.find(id); found != guests_.end()) found->second.info.state = state;
+      if (const auto found = guests_.find(id); found != guests_.end()) {
+        found->second.info.state = state;
+        found->second.info.has_ended = state == GuestState::stopped;
+      }
     }
     emit(id, GuestEventKind::state_changed);
   }

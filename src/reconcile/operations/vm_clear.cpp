@@ -21,7 +21,8 @@ Start start(const View& view, Changes&, model::Operation& operation) {
 Result<model::AssignmentBody> body(const View& view, const model::NodeId& node) {
   const auto record = vm_of(view);
   if (!record) return fail(ErrorCode::not_found, "the VM's record is gone");
-  model::RemoveVm remove{.vm = record->value};  // no disks and no pools: those are in use
+  // No disks and no pools: those are in use. A guest that runs is never taken for a copy, whatever led here.
+  model::RemoveVm remove{.vm = record->value, .unless_running = true};
   remove.vm.status = {};
   remove.vm.node = node;
   remove.vm.lease = parameter<std::uint64_t>(view.operation(), "lease", 0);

@@ -1,6 +1,6 @@
 // vm.migrate: a running guest goes live to another node. Parameters: {"from", "to": node ids, "token": the lease under
 // which it will run there, taken when it was asked for, "post_copy": bool, "gate": where the target lets it in, once it
-// has said, "held": the source has it, but not running}.
+// has said}.
 //
 // Two steps: the target accepts it, the source moves it. Until the second has succeeded the record says that it runs on
 // the source under its lease. The target stamps its token beside the disks before anything moves, so from then on
@@ -128,7 +128,6 @@ After fail_move(const View& view, const Error&, unsigned, Changes& changes, mode
     if (record) stay(view, changes, power_there(changes, record->value));
     return After::end;
   }
-  operation.parameters["held"] = told;
   operation.node = target_of(operation);
   return After::undo;
 }
@@ -142,9 +141,10 @@ void undone(const View& view, const std::optional<Error>& left, Changes& changes
   if (!record) return;
   const auto& wanted = record->value.spec.power;
   if (left) {
-    // The target was taken out of the cluster. A guest that waits on the source for the target's last word may have
-    // gone on there and written to its disks: nothing lets it go on here but a person.
-    const bool held = parameter(operation, "held", false) && wanted == model::PowerState::running;
+    // The target was taken out of the cluster, and the source didn't say that the guest runs there. One that waits on
+    // the source for the target's last word may have gone on there and written to its disks: nothing lets it go on here
+    // but a person.
+    const bool held = wanted == model::PowerState::running;
     stay(view, changes, held ? model::PowerState::paused : wanted);
     if (held && operation.error) {
       operation.error->hint =

@@ -259,7 +259,8 @@ TEST_F(Migrations, AGuestOnItsWayTakesRoomAtBothEnds) {
 }
 
 TEST_F(Migrations, AnOldCopyOnTheSourceIsRemoved) {
-  const auto copy = source->guests.at(vm().id);
+  auto copy = source->guests.at(vm().id);
+  copy.power = model::PowerState::paused;  // as libvirt leaves it
   const auto disks = *source->shared;
   migrate();
   expect_settled_on(*target);
@@ -267,6 +268,16 @@ TEST_F(Migrations, AnOldCopyOnTheSourceIsRemoved) {
   expect_settled_on(*target);
   EXPECT_FALSE(source->guests.contains(vm().id));
   EXPECT_EQ(*source->shared, disks);
+}
+
+TEST_F(Migrations, OneThatRunsUnderAnOldLeaseIsLeftToAPerson) {
+  const auto copy = source->guests.at(vm().id);
+  migrate();
+  expect_settled_on(*target);
+  source->guests[vm().id] = copy;
+  EXPECT_TRUE(sim.settle());
+  EXPECT_TRUE(source->guests.contains(vm().id));
+  EXPECT_NE(sim.inventory().find<model::Node>(source->id)->value.message.find("1 guest here"), std::string::npos);
 }
 
 TEST_F(Migrations, ACopyUnderANewerLeaseIsLeftAloneAndReported) {
