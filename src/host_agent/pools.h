@@ -20,6 +20,7 @@ struct PoolDeadlines {
   std::chrono::milliseconds attach{std::chrono::seconds(60)};
   std::chrono::milliseconds status{std::chrono::seconds(8)};
   std::chrono::milliseconds call{std::chrono::minutes(2)};     // create, grow, remove, lease
+  std::chrono::milliseconds survey{std::chrono::seconds(30)};  // of layouts
   std::chrono::milliseconds cancel{std::chrono::seconds(30)};  // how long a cancelled import may take to give up
 };
 

@@ -17,6 +17,7 @@ namespace bridgehead::host_agent {
 namespace {
 
 constexpr auto kAssignmentPatience = std::chrono::seconds(5);
+constexpr auto kSurveyTurn = std::chrono::seconds(8);  // before the manager gives up waiting for the dial
 constexpr std::size_t kChunk = 64 << 10;
 
 // Until the other side closes the stream: what is under way to it arrives.
@@ -272,14 +273,21 @@ Status Tunnels::carry_boot_log(const TunnelOrder& order) {
   return end_channel(**channel, sent);
 }
 
+// One at a time: each takes a while, and in a pool that hangs one thread.
 Status Tunnels::carry_pool_survey(const TunnelOrder& order) {
+  const std::unique_lock turn(surveying_, kSurveyTurn);
+  if (!turn) {
+    return fail_with_hint(ErrorCode::unavailable, "this node is looking at its pools for others",
+                          "Try again in a moment.");
+  }
   auto pool = pools_.ensure(order.pool);
   if (!pool) return forward(pool);
-  const auto survey =
-      pool->call<model::PoolSurvey>([images = order.images](storage::ImagePool& all) { return all.survey(images); });
-  if (!survey) return forward(survey);
   auto channel = dial(order);
   if (!channel) return forward(channel);
+  auto call =
+      pool->begin<model::PoolSurvey>([images = order.images](storage::ImagePool& all) { return all.survey(images); });
+  const auto survey = call.wait(pool->deadlines().survey);
+  if (!survey) return end_channel(**channel, forward(survey));
   const auto text = model::encode(*survey);
   for (std::size_t at = 0; at < text.size(); at += kChunk) {
     if (!(*channel)->write({.data = text.substr(at, kChunk)})) break;

@@ -92,6 +92,7 @@ class Tunnels {
   const Refused refused_;
   const Expected expected_;
   const std::size_t most_;
+  std::timed_mutex surveying_;
   mutable std::mutex mutex_;
   std::condition_variable ended_;
   bool stopping_ = false;

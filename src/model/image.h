@@ -11,8 +11,8 @@ namespace bridgehead::model {
 
 enum class ImageRole { golden, disk };
 enum class ImageFormat { raw, qcow2, vmdk, vdi, vhdx };
-// How a new image is spread over a file system's storage targets, where that can be told. automatic: golden images over
-// all, disks by their size; narrow: on one target; wide: over all.
+// How a new image is spread over a file system's storage targets, where that can be told. automatic: golden images
+// wide, disks by their size. narrow, wide: on one or on all OSTs of a Lustre; on CephFS one or four objects at a time.
 enum class LayoutWish { automatic, narrow, wide };
 enum class ImageState { creating, ready, failed, deleting };
 

@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 namespace bridgehead::model {
 namespace {
 
@@ -26,6 +28,15 @@ std::string FileLayout::describe(bool targets) const {
   }
   if (text.empty()) text = "as the file system likes";
   return group.empty() ? text : fmt::format("{}, in {}", text, group);
+}
+
+bool lies_on_dead(const FileLayout& layout, const std::vector<StorageTarget>& targets) {
+  return std::any_of(targets.begin(), targets.end(), [&](const StorageTarget& target) {
+    return target.state != TargetState::up &&
+           std::any_of(layout.parts.begin(), layout.parts.end(), [&](const LayoutPart& part) {
+             return std::find(part.targets.begin(), part.targets.end(), target.index) != part.targets.end();
+           });
+  });
 }
 
 }  // namespace bridgehead::model

@@ -49,6 +49,9 @@ struct StorageTarget {
   bool operator==(const StorageTarget&) const = default;
 };
 
+// Some of it is on a target that isn't up.
+bool lies_on_dead(const FileLayout& layout, const std::vector<StorageTarget>& targets);
+
 // Where one image of a pool lies.
 struct ImagePlacement {
   ImageId image;

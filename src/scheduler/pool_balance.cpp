@@ -57,7 +57,7 @@ class Spreading {
         const double before = unevenness(fullest) + unevenness(other);
         shift(fullest, other, each.share);
         const double change = unevenness(fullest) + unevenness(other) - before;
-        if (change < least && spread() <= widest) {
+        if (change < least) {
           least = change;
           image = &each;
           destination = &other;
@@ -67,6 +67,10 @@ class Spreading {
     }
     if (image == nullptr) return {};
     shift(fullest, *destination, image->share);
+    if (spread() > widest) {
+      shift(*destination, fullest, image->share);
+      return {};
+    }
     image->on.erase(fullest.target->index);
     image->on.insert(destination->target->index);
     return TargetMove{
@@ -115,13 +119,14 @@ std::vector<LayoutInUse> layouts_in_use(const model::PoolSurvey& survey) {
 
 PoolBalance balance_pool(const model::PoolSurvey& survey, const BalanceLimits& limits) {
   PoolBalance balance{.layouts = layouts_in_use(survey)};
+  std::map<std::uint32_t, Bytes> of_images;  // by target
+  for (const auto& image : survey.images) {
+    const auto on = targets_of(image.layout);
+    for (const auto target : on) of_images[target] += Bytes(image.allocated.count() / on.size());
+  }
   for (const auto& target : survey.targets) {
-    TargetUse use{.target = target};
+    TargetUse use{.target = target, .images = of_images[target.index]};
     if (target.total.count() != 0) use.used = used_part(target);
-    for (const auto& image : survey.images) {
-      const auto on = targets_of(image.layout);
-      if (on.contains(target.index)) use.images = use.images + Bytes(image.allocated.count() / on.size());
-    }
     balance.targets.push_back(std::move(use));
   }
   Spreading spreading(survey);

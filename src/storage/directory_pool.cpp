@@ -1,11 +1,12 @@
 #include "storage/directory_pool.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
-#include <thread>
 
 #include <nlohmann/json.hpp>
 
@@ -24,8 +25,6 @@ namespace bridgehead::storage {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kClaimTries = 20;
-constexpr auto kClaimPause = std::chrono::milliseconds(100);
 constexpr auto kForgottenAfter = std::chrono::hours(7 * 24);
 
 Status tell_targets(const LayoutControl* layouts, model::PoolOnNode& state) {
@@ -52,6 +51,13 @@ void remove_forgotten(const fs::path& own) {
       if (remove_file(file)) log::info(garbage_removed, "{}", file.native());
     }
   }
+}
+
+// As the file system knows it without asking its targets, where it can; `known` when it doesn't say.
+Bytes allocated_now(const fs::path& file, Bytes known) {
+  struct statx status {};
+  if (::statx(AT_FDCWD, file.c_str(), AT_STATX_DONT_SYNC, STATX_BLOCKS, &status) != 0) return known;
+  return Bytes(std::uint64_t{status.stx_blocks} * 512);
 }
 
 }  // namespace
@@ -194,31 +200,24 @@ Status DirectoryPool::make_layout() {
   return sync_directory(layout_.root());
 }
 
-// Several nodes may do it at the same moment, and disturb each other's writing.
-Status DirectoryPool::claim() {
-  auto claimed = try_claim();
-  for (int tries = 0; tries < kClaimTries && !claimed; ++tries) {
-    const auto code = claimed.error().code;
-    if (code != ErrorCode::already_exists && code != ErrorCode::not_found) break;
-    std::this_thread::sleep_for(kClaimPause);
-    claimed = try_claim();
-  }
-  return claimed;
+// Whose it is; not_found if nobody has claimed it.
+Status DirectoryPool::check_marker() const {
+  auto text = read_file(layout_.marker(), 64_KiB);
+  if (!text) return forward(text);
+  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  const bool readable = json.is_object() && json.contains("pool") && json["pool"].is_string();
+  if (readable && json["pool"].get<std::string>() == pool_.id.str()) return {};
+  return fail_with_hint(
+      ErrorCode::failed_precondition,
+      fmt::format("{} belongs to another Bridgehead pool ({})", layout_.root().native(),
+                  readable ? json["pool"].get<std::string>() : "its marker is unreadable"),
+      fmt::format("Use another directory; or, if that pool is gone for good, delete {}.", layout_.marker().native()));
 }
 
-Status DirectoryPool::try_claim() {
-  auto text = read_file(layout_.marker(), 64_KiB);
-  if (text) {
-    const auto json = nlohmann::json::parse(*text, nullptr, false);
-    const bool readable = json.is_object() && json.contains("pool") && json["pool"].is_string();
-    if (readable && json["pool"].get<std::string>() == pool_.id.str()) return {};
-    return fail_with_hint(
-        ErrorCode::failed_precondition,
-        fmt::format("{} belongs to another Bridgehead pool ({})", layout_.root().native(),
-                    readable ? json["pool"].get<std::string>() : "its marker is unreadable"),
-        fmt::format("Use another directory; or, if that pool is gone for good, delete {}.", layout_.marker().native()));
-  }
-  if (text.error().code != ErrorCode::not_found) return forward(text);
+// Other nodes, and other managers, may do it at the same moment: each writes a file of its own, of which one becomes
+// the marker, whole and for good. What counts is what is read then.
+Status DirectoryPool::claim() {
+  if (auto claimed = check_marker(); claimed || claimed.error().code != ErrorCode::not_found) return claimed;
   static const std::set<std::string> kOurs{"golden", "disks", "leases", "tmp", "lost+found"};
   const auto present = list_directory(layout_.root());
   if (!present) return forward(present);
@@ -230,7 +229,17 @@ Status DirectoryPool::try_claim() {
                           "Use an empty or a new directory.");
   }
   const nlohmann::json json{{"pool", pool_.id.str()}, {"name", pool_.name}};
-  return write_file_atomic(layout_.marker(), json.dump() + "\n", 0644);
+  const fs::path own = layout_.marker().native() + "." + make_uuid(random_);
+  if (auto written = write_file_atomic(own, json.dump() + "\n", 0644); !written) return written;
+  const int error = ::link(own.c_str(), layout_.marker().c_str()) == 0 ? 0 : errno;
+  const bool no_links = error == EPERM || error == EOPNOTSUPP || error == ENOSYS;
+  Status made;
+  if (no_links && ::rename(own.c_str(), layout_.marker().c_str()) != 0) made = fail_errno(errno, "name the marker");
+  if (error != 0 && error != EEXIST && !no_links) made = fail_errno(error, "name the marker");
+  if (auto removed = remove_file(own); !removed) return removed;
+  if (!made) return made;
+  if (auto synced = sync_directory(layout_.root()); !synced) return synced;
+  return check_marker();
 }
 
 Status DirectoryPool::check_attached() const {
@@ -262,7 +271,8 @@ Status DirectoryPool::check_mounted() const {
                         "Mount it again; what the agents mount themselves they mount anew.");
 }
 
-// What a call has found, or not found, is only worth something if the file system was there all the time.
+// What a call has found, or not found, is only worth something if the file system was there: before, as check_attached
+// says, and after.
 template <typename T>
 Result<T> DirectoryPool::if_still_mounted(Result<T> result) const {
   if (auto mounted = check_mounted(); !mounted) return forward(mounted);
@@ -310,9 +320,11 @@ Result<StoredImage> DirectoryPool::create_disk(const model::Image& disk, const m
   if (auto attached = check_attached(); !attached) return forward(attached);
   if (!is_uuid(disk.id.str())) return fail(ErrorCode::invalid_argument, "'{}' is not an image's id", disk.id.str());
   const ActiveOwners::Entry active(active_, disk.id.str());
-  if (auto there = find_disk(layout_, disk.id); there || there.error().code != ErrorCode::not_found) {
-    return if_still_mounted(std::move(there));
-  }
+  return if_still_mounted(make_disk(disk, golden, size));
+}
+
+Result<StoredImage> DirectoryPool::make_disk(const model::Image& disk, const model::Image* golden, Bytes size) {
+  if (auto there = find_disk(layout_, disk.id); there || there.error().code != ErrorCode::not_found) return there;
   const auto staging = layout_.staging(disk.id.str(), "disk");
   ::unlink(staging.c_str());  // of an attempt before a crash
   auto format = model::ImageFormat::raw;
@@ -333,7 +345,7 @@ Result<StoredImage> DirectoryPool::create_disk(const model::Image& disk, const m
     ::unlink(staging.c_str());
     return forward(made);
   }
-  return if_still_mounted(find_disk(layout_, disk.id));
+  return find_disk(layout_, disk.id);
 }
 
 Status DirectoryPool::make_clone(const fs::path& staging, const StoredImage& golden, const LayoutNeed& need,
@@ -363,9 +375,12 @@ Status DirectoryPool::publish_disk(const fs::path& staging, const fs::path& path
 Result<StoredImage> DirectoryPool::grow_disk(const model::Image& disk, Bytes size) {
   if (auto attached = check_attached(); !attached) return forward(attached);
   const ActiveOwners::Entry active(active_, disk.id.str());
+  return if_still_mounted(enlarge_disk(disk, whole_blocks(size)));
+}
+
+Result<StoredImage> DirectoryPool::enlarge_disk(const model::Image& disk, Bytes size) {
   auto there = find_disk(layout_, disk.id);
   if (!there) return there;
-  size = whole_blocks(size);
   if (size < there->virtual_size) {
     return fail(ErrorCode::invalid_argument, "a disk of {} can't shrink to {}", there->virtual_size.human(),
                 size.human());
@@ -425,7 +440,8 @@ Status DirectoryPool::export_image(const model::Image& image, model::ImageFormat
                              std::move(stop));
 }
 
-// Files that were removed meanwhile are left out.
+// Only layouts are asked for, and of files on targets that work their size: what lies on a dead one must not be
+// touched.
 Result<model::PoolSurvey> DirectoryPool::survey(const std::vector<model::Image>& images) const {
   if (auto attached = check_attached(); !attached) return forward(attached);
   model::PoolSurvey survey;
@@ -436,16 +452,19 @@ Result<model::PoolSurvey> DirectoryPool::survey(const std::vector<model::Image>&
   if (!targets) return forward(targets);
   survey.targets = std::move(*targets);
   for (const auto& image : images) {
-    const auto stored = inspect(image);
-    if (!stored && stored.error().code != ErrorCode::not_found) return forward(stored);
-    if (!stored) continue;
-    auto layout = control->read(stored->path);
-    if (!layout && layout.error().code != ErrorCode::not_found) return forward(layout);
-    if (!layout) continue;
+    if (!is_uuid(image.id.str())) return fail(ErrorCode::invalid_argument, "'{}' is not an image's id", image.id.str());
+    const auto file = image.role == model::ImageRole::golden ? layout_.golden_file(image.id)
+                                                             : layout_.disk_file(image.id, image.format);
+    if (::access(file.c_str(), F_OK) != 0 && errno == ENOENT) continue;  // removed meanwhile
+    auto layout = control->read(file);
+    if (!layout && layout.error().code == ErrorCode::data_corrupt) continue;  // laid out in a way that we don't know
+    if (!layout) return forward(layout);
+    const auto allocated =
+        model::lies_on_dead(*layout, survey.targets) ? image.allocated : allocated_now(file, image.allocated);
     survey.images.push_back(
-        {.image = image.id, .role = image.role, .allocated = stored->allocated, .layout = std::move(*layout)});
+        {.image = image.id, .role = image.role, .allocated = allocated, .layout = std::move(*layout)});
   }
-  return survey;
+  return if_still_mounted(Result<model::PoolSurvey>(std::move(survey)));
 }
 
 Status DirectoryPool::stamp_lease(const LeaseStamp& stamp) {

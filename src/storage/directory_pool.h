@@ -52,7 +52,7 @@ class DirectoryPool final : public ImagePool {
   Status try_layouts(const std::filesystem::path& file) const;
   Status make_layout();
   Status claim();
-  Status try_claim();
+  Status check_marker() const;
   Result<UniqueFd> create_file(const std::filesystem::path& file, const LayoutNeed& need) const;
   std::shared_ptr<const LayoutControl> layouts() const;
   Status check_attached() const;
@@ -60,6 +60,8 @@ class DirectoryPool final : public ImagePool {
   template <typename T>
   Result<T> if_still_mounted(Result<T> result) const;
   model::PoolAbilities abilities() const;
+  Result<StoredImage> make_disk(const model::Image& disk, const model::Image* golden, Bytes size);
+  Result<StoredImage> enlarge_disk(const model::Image& disk, Bytes size);
   Status make_clone(const std::filesystem::path& staging, const StoredImage& golden, const LayoutNeed& need,
                     model::ImageFormat& format);
   Status publish_disk(const std::filesystem::path& staging, const std::filesystem::path& path) const;

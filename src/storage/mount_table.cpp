@@ -32,7 +32,9 @@ std::string_view next_part(std::string_view& rest, char end) {
 // 36 35 98:0 /root /mnt rw,noatime shared:1 - ext3 /dev/root rw,errors=continue
 std::optional<MountEntry> parse_line(std::string_view line) {
   MountEntry entry;
-  for (int i = 0; i < 4; ++i) next_part(line, ' ');
+  for (int i = 0; i < 2; ++i) next_part(line, ' ');
+  entry.device = next_part(line, ' ');
+  entry.root = unescaped(next_part(line, ' '));
   entry.point = unescaped(next_part(line, ' '));
   entry.options = unescaped(next_part(line, ' '));
   while (!line.empty() && next_part(line, ' ') != "-") {
@@ -70,7 +72,8 @@ std::string MountEntry::file_system() const {
 std::string MountEntry::describe() const { return fmt::format("{} {} {}", type, source, options); }
 
 bool MountEntry::is_same(const MountEntry& other) const {
-  return point == other.point && type == other.type && source == other.source;
+  return point == other.point && type == other.type && source == other.source && device == other.device &&
+         root == other.root;
 }
 
 std::vector<MountEntry> parse_mount_table(std::string_view mountinfo) {

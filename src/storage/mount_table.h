@@ -17,13 +17,15 @@ struct MountEntry {
   std::string type;     // "nfs4", "fuse.mfs"
   std::string source;   // "10.0.0.5:/export"
   std::string options;  // "rw,relatime,vers=4.2,hard": the mount's and the file system's
+  std::string device;   // "0:43": another one each time that a file system is mounted which is no disk
+  std::string root;     // what of the file system is there: "/", or what was bound
 
   bool has(std::string_view option) const;  // "flock"; for "vers=4.2" the whole of it
   // "nfs", "moosefs", "cephfs" or "lustre", whichever client mounted it; any other type as it is.
   std::string file_system() const;
   // "nfs4 10.0.0.5:/export rw,hard", for people.
   std::string describe() const;
-  // The same file system at the same place, whatever its options.
+  // The same mount at the same place, whatever its options.
   bool is_same(const MountEntry& other) const;
   bool operator==(const MountEntry&) const = default;
 };

@@ -49,7 +49,8 @@ Result<Qcow2Header> read_header(int fd, std::uint64_t file_size, BackingFile bac
   return parse_qcow2_header(start, file_size, backing);
 }
 
-// The walk through L1 and L2 tables; keeps one L2 table in memory, since offsets come in ascending order.
+// The walk through L1 and L2 tables; keeps one L2 table in memory, since offsets mostly come in ascending order. (Where
+// a copy takes several stretches side by side it is read anew when they lie in different tables.)
 class Qcow2Map {
  public:
   Qcow2Map(int fd, std::uint64_t file_size, const Qcow2Header& header)

@@ -1,6 +1,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "base/file.h"
 #include "base/units.h"
 #include "cli/commands/commands.h"
@@ -91,7 +93,7 @@ void add_import(CLI::App& image, Context& context) {
   command->add_option("--name", options->name, "Its name")->required();
   command->add_option("--pool", options->pool, "Into which pool (default: the only one)");
   command->add_option("--layout", options->layout,
-                      "How it is spread over the pool's targets: wide (all, as automatic does) or narrow (one)");
+                      "How it is spread over the pool's targets: narrow, wide or automatic; see docs/storage.md");
   command->add_option("--sha256", options->sha256, "Expected checksum of the file");
   command->add_flag("--on-node", options->on_node, "The source is a path on the node, below its import directories");
   command->add_flag("--from-image", options->from_image, "The source is a golden image of another pool");
@@ -136,20 +138,25 @@ void add_export(CLI::App& image, Context& context) {
   });
 }
 
-// "4 stripes of 1 MiB on OST0000, OST0002", a line for each part of a progressive layout.
+// "4 stripes of 1 MiB on 0, 2"
 std::string layout_of(const nlohmann::json& answer) {
   const auto* layout = find(answer, "/layout");
   if (layout == nullptr || layout->is_null()) return "the pool's file system doesn't tell";
-  std::string all = text(*layout, "/description");
-  std::string names;
-  for (const auto& [index, name] : answer.value("targets", nlohmann::json::object()).items()) {
-    bool used = false;
-    for (const auto& part : layout->value("parts", nlohmann::json::array())) {
-      for (const auto& target : part.value("targets", nlohmann::json::array())) used = used || target.dump() == index;
-    }
-    if (used) names += fmt::format("{}{}: {}", names.empty() ? "" : ", ", index, name.get<std::string>());
+  return text(*layout, "/description");
+}
+
+// "0 is OST0000, 2 is OST0002", of those that it lies on.
+std::string targets_of(const nlohmann::json& answer) {
+  std::set<std::uint64_t> used;
+  const auto* parts = find(answer, "/layout/parts");
+  for (const auto& part : parts == nullptr ? nlohmann::json::array() : *parts) {
+    for (const auto& target : part.value("targets", std::vector<std::uint64_t>())) used.insert(target);
   }
-  return names.empty() ? all : fmt::format("{} ({})", all, names);
+  std::string all;
+  for (const auto index : used) {
+    all += fmt::format("{}{} is {}", all.empty() ? "" : ", ", index, text(answer, fmt::format("/targets/{}", index)));
+  }
+  return all;
 }
 
 void add_layout(CLI::App& image, Context& context) {
@@ -163,7 +170,8 @@ void add_layout(CLI::App& image, Context& context) {
                                           column("POOL", "/pool_name"),
                                           bytes_column("ALLOCATED", "/allocated"),
                                           column("ASKED", "/wish"),
-                                          {"LAYOUT", layout_of}});
+                                          {"LAYOUT", layout_of},
+                                          {"TARGETS", targets_of}});
   });
 }
 

@@ -93,9 +93,8 @@ void add_vm_create_command(CLI::App& vm, Context& context) {
   create->add_option("--memory", options->memory, "Memory, such as 2GiB (default 1GiB)");
   create->add_option("--disk", options->disks, "Size of a disk, such as 20GiB; the first is the clone (repeatable)")
       ->allow_extra_args(false);
-  create->add_option(
-      "--layout", options->layout,
-      "How the disks are spread over the pool's targets: narrow (one), wide (all) or automatic (by size)");
+  create->add_option("--layout", options->layout,
+                     "How the disks are spread over the pool's targets: narrow, wide or automatic (by size)");
   create->add_option("--pool", options->pool, "Where the disks live (default: the image's pool, or the only one)");
   create
       ->add_option("--network", options->networks,

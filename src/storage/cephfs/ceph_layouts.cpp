@@ -77,9 +77,10 @@ Result<FileLayout> parse_layout(std::string_view text) {
 // several OSDs at work at once.
 Result<FileLayout> CephLayouts::choose(const LayoutNeed& need) const {
   FileLayout layout{.group = data_pool_};
-  const bool wide = need.wish == model::LayoutWish::wide ||
-                    (need.wish == model::LayoutWish::automatic && need.role == model::ImageRole::golden);
-  if (wide) layout.parts.push_back({.stripes = 4, .stripe_size = 1_MiB});
+  const bool automatic = need.wish == model::LayoutWish::automatic;
+  if (automatic && need.role == model::ImageRole::disk) return layout;
+  const bool wide = automatic || need.wish == model::LayoutWish::wide;
+  layout.parts.push_back({.stripes = wide ? 4U : 1U, .stripe_size = 1_MiB});
   return layout;
 }
 

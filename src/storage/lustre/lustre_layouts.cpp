@@ -33,18 +33,6 @@ Result<FileLayout> layout_of(int fd) {
   return decode_layout(bytes);
 }
 
-bool uses_any(const FileLayout& layout, const std::vector<StorageTarget>& targets) {
-  for (const auto& part : layout.parts) {
-    for (const auto& target : targets) {
-      if (target.state != TargetState::up &&
-          std::find(part.targets.begin(), part.targets.end(), target.index) != part.targets.end()) {
-        return true;
-      }
-    }
-  }
-  return false;
-}
-
 Result<UniqueFd> create_once(const std::filesystem::path& file, const FileLayout& layout, const std::string& bytes,
                              const std::vector<StorageTarget>& targets) {
   auto fd = open_file(file, O_RDWR | O_CREAT | O_EXCL | kDelayCreate);
@@ -55,7 +43,7 @@ Result<UniqueFd> create_once(const std::filesystem::path& file, const FileLayout
   if (made) {
     auto got = layout_of(fd->get());
     made = got ? check_same(layout, *got) : forward(got);
-    if (made && uses_any(*got, targets))
+    if (made && model::lies_on_dead(*got, targets))
       made = fail(ErrorCode::unavailable, "Lustre put a new file on an OST that is down");
   }
   if (made) return fd;

@@ -22,7 +22,15 @@ TEST(MountTable, IsReadAsProcTellsIt) {
   const auto table = parse_mount_table(kTable);
   ASSERT_EQ(table.size(), 5U);
   EXPECT_EQ(table[1], (MountEntry{"/mnt/scratch", "lustre", "10.0.0.5@tcp:/scratch",
-                                  "rw,noatime,rw,flock,user_xattr,lazystatfs"}));
+                                  "rw,noatime,rw,flock,user_xattr,lazystatfs", "0:40", "/"}));
+  auto elsewhere = table[1];
+  elsewhere.options = "ro";
+  EXPECT_TRUE(table[1].is_same(elsewhere));
+  elsewhere.root = "/other";
+  EXPECT_FALSE(table[1].is_same(elsewhere)) << "another directory was bound over it";
+  elsewhere = table[1];
+  elsewhere.device = "0:99";
+  EXPECT_FALSE(table[1].is_same(elsewhere)) << "it was mounted anew";
   EXPECT_EQ(table[2].point, "/mnt/a b");
   EXPECT_TRUE(table[1].has("flock"));
   EXPECT_FALSE(table[1].has("lock"));
