@@ -22,6 +22,7 @@ class Endless final : public BootServices {
     heard_by = std::move(listener);
   }
   Result<model::ServingStatus> apply(const model::ServingPlan&, std::stop_token stop) override {
+    applying = true;
     while (apply_waits && !stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
     if (!stop.stop_requested()) return model::ServingStatus{};
     gave_up = true;
@@ -50,6 +51,7 @@ class Endless final : public BootServices {
   Listener heard_by;
   std::atomic<bool> gave_up{false};
   std::atomic<bool> apply_waits{false};
+  std::atomic<bool> applying{false};
 };
 
 class RemoteTest : public ::testing::Test {
@@ -173,7 +175,8 @@ TEST_F(RemoteTest, APlanIsGivenUpWithItsCaller) {
   services_.apply_waits = true;
   std::stop_source stop;
   auto applying = std::async(std::launch::async, [&] { return remote_.apply({}, stop.get_token()); });
-  EXPECT_EQ(applying.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  ASSERT_TRUE(eventually([&] { return services_.applying.load(); }));
+  EXPECT_EQ(applying.wait_for(std::chrono::milliseconds(0)), std::future_status::timeout);
   stop.request_stop();
   const auto applied = applying.get();
   ASSERT_FALSE(applied);

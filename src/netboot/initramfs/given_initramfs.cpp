@@ -1,5 +1,7 @@
 // An initramfs that the tree brings: copied, with the same look at the kernel as for one of ours.
 #include <algorithm>
+#include <cctype>
+#include <cstring>
 #include <set>
 
 #include "base/file.h"
@@ -38,13 +40,21 @@ struct Contents {
   std::set<std::string> kernels;  // whose modules it has
 };
 
+// The names come from outside, and some are shown.
+bool is_version(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::strchr("._+~-", c) != nullptr;
+  });
+}
+
 void note_names(const std::vector<std::string_view>& names, Contents& contents) {
   for (auto name : names) {
     contents.has_program = contents.has_program || name.ends_with(kProgram);
     if (name.starts_with("usr/")) name.remove_prefix(4);
     if (!name.starts_with(kModules)) continue;
     name.remove_prefix(kModules.size());
-    contents.kernels.emplace(name.substr(0, name.find('/')));
+    name = name.substr(0, name.find('/'));
+    if (is_version(name)) contents.kernels.emplace(name);
   }
 }
 
@@ -81,7 +91,7 @@ Result<std::string> kernel_of(const Contents& contents, const std::string& file,
   if (!contents.kernels.empty()) {
     return fail_with_hint(ErrorCode::failed_precondition,
                           fmt::format("{} has the modules of the kernel {}, which isn't in the tree ({})", file,
-                                      fmt::join(contents.kernels, ", "), fmt::join(versions, ", ")),
+                                      *contents.kernels.begin(), fmt::join(versions, ", ")),
                           "Make it for a kernel of the tree: dracut --no-hostonly --add bridgehead FILE VERSION.");
   }
   std::string found;
