@@ -13,6 +13,12 @@ constexpr std::chrono::seconds kRetry{10};
 constexpr std::chrono::milliseconds kGather{500};
 constexpr std::chrono::seconds kLookAtJoined{1};
 constexpr std::chrono::seconds kProbeEvery{60};
+constexpr std::string_view kJoined = "node.joined";
+
+std::optional<model::BootStep> last_step(const state::Record<model::Boot>& boot) {
+  if (!boot || boot->value.events.empty()) return std::nullopt;
+  return boot->value.events.back().step;
+}
 
 }  // namespace
 
@@ -25,6 +31,7 @@ NetbootService::NetbootService(state::Inventory& inventory, boot_services::BootS
       desk_(inventory, book_, boot_services::store_directory(directory), std::move(agents), directory / "first") {
   services_.listen({.address_given = [this](const model::AddressGiven& given) { heard(given); },
                     .began_anew = [this] { apply_again(); }});
+  take_up_joined();
   watch_ = inventory_.listen([this](state::Revision, const std::vector<model::Event>& events) { take_events(events); });
   probe_ = std::jthread([this](const std::stop_token& stop) { look_for_foreign_dhcp(stop); });
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
@@ -49,11 +56,8 @@ void NetbootService::apply_again() {
 void NetbootService::take_events(const std::vector<model::Event>& events) {
   const std::lock_guard lock(mutex_);
   for (const auto& event : events) {
-    if (event.kind == "node.joined") {
-      to_note_.emplace_back([this, id = model::NodeId(event.object)] {
-        note_step(id, model::BootStep::agent);
-        joined_.insert(id);
-      });
+    if (event.kind == kJoined) {
+      to_note_.emplace_back(joining(model::NodeId(event.object)));
       wake_.notify_all();
     }
     if (event.kind == "node.boot" || event.object_kind == "vm") continue;  // often, and changes nothing here
@@ -69,6 +73,25 @@ void NetbootService::heard(const model::AddressGiven& given) {
     if (!noted) log::warning(boot_not_recorded, "{}: {}", given.mac, noted.error().describe());
   });
   wake_.notify_all();
+}
+
+// Nodes that had joined when the manager before ended, and whose boot's story doesn't tell yet how it went on.
+void NetbootService::take_up_joined() {
+  for (const auto& boot : inventory_.all<model::Boot>()) {
+    if (last_step(boot) == model::BootStep::agent) joined_.insert(boot->value.id);
+  }
+  for (const auto& event : inventory_.events_since(0, std::numeric_limits<std::size_t>::max())) {
+    if (event.kind != kJoined) continue;
+    const auto boot = inventory_.find<model::Boot>(model::NodeId(event.object));
+    if (last_step(boot) && event.time >= boot->value.events.back().time) to_note_.push_back(joining(boot->value.id));
+  }
+}
+
+std::function<void()> NetbootService::joining(const model::NodeId& node) {
+  return [this, node] {
+    note_step(node, model::BootStep::agent);
+    joined_.insert(node);
+  };
 }
 
 void NetbootService::work_off() {
@@ -91,7 +114,7 @@ void NetbootService::note_step(const model::NodeId& node, model::BootStep step) 
 void NetbootService::look_at_joined() {
   std::erase_if(joined_, [this](const model::NodeId& id) {
     const auto node = inventory_.find<model::Node>(id);
-    if (!node) return true;
+    if (!node || last_step(inventory_.find<model::Boot>(id)) != model::BootStep::agent) return true;  // or boots anew
     if (node->value.state != model::NodeState::ready || node->value.facts.cpus == 0) return false;
     note_step(id, model::BootStep::ready);
     return true;

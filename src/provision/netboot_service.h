@@ -43,7 +43,9 @@ class NetbootService final : public reconcile::NetbootPort {
   void apply_again();
 
   void heard(const model::AddressGiven& given);
+  void take_up_joined();
   void take_events(const std::vector<model::Event>& events);
+  std::function<void()> joining(const model::NodeId& node);
   void work_off();
   void note_step(const model::NodeId& node, model::BootStep step);
   void look_at_joined();

@@ -121,6 +121,39 @@ class NetbootServiceTest : public ::testing::Test {
     ASSERT_TRUE(enabled) << enabled.error().describe();
   }
   void disable() { ASSERT_TRUE(reconcile::disable_netboot(commander_, {.actor = "test"})); }
+  // A node whose boot has left the initramfs.
+  model::NodeId booted(const std::string& mac) {
+    model::Node node{.id = make_id<model::NodeId>(random_), .name = "node-" + mac.substr(15)};
+    node.netboot.emplace().mac = mac;
+    node.facts.cpus = 1;
+    model::Boot boot{.id = node.id};
+    boot.events = {{.step = model::BootStep::dhcp}, {.step = model::BootStep::handover}};
+    auto edit = inventory_->edit();
+    edit.create(node).create(boot);
+    EXPECT_TRUE(inventory_->commit(std::move(edit)));
+    return node.id;
+  }
+  void join(const model::NodeId& node) {
+    auto edit = inventory_->edit();
+    edit.event({.time = {}, .kind = "node.joined", .object_kind = "node", .object = node.str()});
+    EXPECT_TRUE(inventory_->commit(std::move(edit)));
+  }
+  void note(const model::NodeId& node, model::BootStep step) {
+    EXPECT_TRUE(state::change(*inventory_, [&](state::Edit& edit) -> Status {
+      const auto record = inventory_->find<model::Boot>(node);
+      auto boot = record->value;
+      boot.events.push_back({.step = step});
+      edit.update(record, boot);
+      return {};
+    }));
+  }
+  std::string steps(const model::NodeId& node) {
+    std::vector<std::string> told;
+    for (const auto& event : inventory_->find<model::Boot>(node)->value.events) {
+      told.emplace_back(model::to_string(event.step));
+    }
+    return fmt::format("{}", fmt::join(told, " "));
+  }
   std::string part(const std::string& name) {
     for (const auto& one : service_->status().parts) {
       if (one.name == name) return one.running ? "runs" : one.message;
@@ -199,6 +232,33 @@ TEST_F(NetbootServiceTest, WhatChangesNothingIsSentAgainOnlyAfterAWhile) {
     EXPECT_TRUE(services_.plans[i] != services_.plans[i - 1] ||
                 services_.times[i] - services_.times[i - 1] > std::chrono::seconds(9));
   }
+}
+
+TEST_F(NetbootServiceTest, AManagerThatIsKilledAfterAJoinForgetsNoReadyNode) {
+  enable();
+  for (const bool noted : {true, false}) {  // whether the manager before came to note the agent
+    SCOPED_TRACE(noted);
+    const auto node = booted(noted ? "52:54:00:00:00:01" : "52:54:00:00:00:02");
+    join(node);
+    if (noted) note(node, model::BootStep::agent);
+    start();
+    inventory_->note_node_state(node, model::NodeState::ready, "");
+    EXPECT_TRUE(eventually([&] { return steps(node) == "dhcp handover agent ready"; })) << steps(node);
+    service_.reset();
+  }
+}
+
+TEST_F(NetbootServiceTest, AMachineThatBootsAnewIsNotReadyByItsEarlierJoin) {
+  enable();
+  const auto node = booted("52:54:00:00:00:01");
+  join(node);
+  note(node, model::BootStep::agent);
+  start();
+  ASSERT_TRUE(eventually([&] { return services_.applied() == 1; }));
+  note(node, model::BootStep::kernel);  // its power failed; the agent's stream isn't known to be dead yet
+  inventory_->note_node_state(node, model::NodeState::ready, "");
+  std::this_thread::sleep_for(std::chrono::seconds(3));  // it is looked at each second
+  EXPECT_EQ(steps(node), "dhcp handover agent kernel");
 }
 
 TEST_F(NetbootServiceTest, ACancelledImageThatWasPublishedIsRemoved) {
