@@ -134,7 +134,9 @@ class MigrationGates::Gate {
       return;
     }
     if (*tag == kProbe) return (void)link->send_tag(kProbe);
-    auto local = connect_to(*tag == kControl ? host_.paths.libvirt_socket.string() : host_.paths.data(vm_).string());
+    const auto& paths = host_.paths;
+    auto local =
+        connect_to(*tag == kControl ? paths.libvirt_socket.string() : paths.data(vm_).string(), host_.handshake);
     if (!local) {
       log::warning(messages::migration_refused, "guest {}: {}", vm_, local.error().describe());
       if (*tag == kControl) done_.raise();

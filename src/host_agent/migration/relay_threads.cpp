@@ -40,7 +40,11 @@ void RelayThreads::accept_all(int listener, const Serve& serve) {
     if (entries[1].revents != 0) return;
     if (entries[0].revents == 0) continue;
     UniqueFd connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
-    if (!connection) continue;
+    if (!connection) {
+      // Out of descriptors, say: it is still there, and poll() would come back at once.
+      (void)::poll(&entries[1], 1, errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ? 0 : 100);
+      continue;
+    }
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
     connections_.remove_if([](Connection& one) {

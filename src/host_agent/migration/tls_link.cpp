@@ -290,7 +290,7 @@ Result<UniqueFd> connect_to(const std::string& address, std::uint16_t port, std:
                         fmt::format("{} port {}", address, port));
 }
 
-Result<UniqueFd> connect_to(const std::string& path) {
+Result<UniqueFd> connect_to(const std::string& path, std::chrono::milliseconds patience) {
   const UniqueFd there(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat status {};
   if (!there || ::fstat(there.get(), &status) != 0) return fail_errno(errno, "open " + path);
@@ -301,7 +301,15 @@ Result<UniqueFd> connect_to(const std::string& path) {
   by_fd.copy(address.sun_path, by_fd.size());
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return fail_errno(errno, "socket");
+  // A Unix socket's connect() waits for as long as the other side's backlog is full.
+  const auto whole = std::chrono::floor<std::chrono::seconds>(patience);
+  const timeval longest{.tv_sec = whole.count(),
+                        .tv_usec = std::chrono::duration_cast<std::chrono::microseconds>(patience - whole).count()};
+  if (::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof longest) != 0) {
+    return fail_errno(errno, "setsockopt");
+  }
   if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == EAGAIN) return fail(ErrorCode::unavailable, "{} takes no more connections", path);
     return fail_errno(errno, "connect to " + path);
   }
   return socket;

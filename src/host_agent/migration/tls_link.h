@@ -48,7 +48,7 @@ class TlsLink {
 
 // A connected TCP socket, or why there is none. `address`: IPv4 or IPv6 literal.
 Result<UniqueFd> connect_to(const std::string& address, std::uint16_t port, std::chrono::milliseconds patience);
-// A connected Unix socket. Not through a symbolic link.
-Result<UniqueFd> connect_to(const std::string& path);
+// A connected Unix socket. Not through a symbolic link. unavailable: it took no connection for so long.
+Result<UniqueFd> connect_to(const std::string& path, std::chrono::milliseconds patience);
 
 }  // namespace bridgehead::host_agent

@@ -40,7 +40,7 @@ void serve_at(RelayThreads& threads, const std::filesystem::path& path, std::str
 }
 
 std::string say(const std::filesystem::path& path, const std::string& bytes) {
-  auto socket = connect_to(path.string());
+  auto socket = connect_to(path.string(), std::chrono::seconds(30));
   if (!socket) return socket.error().describe();
   if (auto sent = write_all(socket->get(), bytes, "say"); !sent) return sent.error().describe();
   ::shutdown(socket->get(), SHUT_WR);
@@ -174,6 +174,18 @@ TEST_F(MigrationGate, FollowsNoLinkOfQemus) {
   const auto way = MigrationWay::build(source, vm, target_node, *gate);
   ASSERT_TRUE(way);
   EXPECT_EQ(say(way->data_socket(), "hello"), "");
+}
+
+TEST_F(MigrationGate, WhoeverTakesNoConnectionsIsGivenUpOn) {
+  const auto path = directory.path() / "busy.sock";
+  const auto listener = listen_at(path.string());
+  ASSERT_TRUE(listener);
+  ASSERT_EQ(::listen(listener->get(), 0), 0);
+  const auto first = connect_to(path.string(), std::chrono::seconds(30));
+  ASSERT_TRUE(first) << first.error().describe();
+  const auto second = connect_to(path.string(), std::chrono::milliseconds(200));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::unavailable);
 }
 
 TEST_F(MigrationGate, OnlyRootReachesLibvirtThroughTheWay) {
