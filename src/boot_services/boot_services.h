@@ -41,8 +41,9 @@ class BootServices {
   virtual Result<model::NodeImage> make_image(const model::NodeImageOrder& order, const ProgressSink& progress,
                                               std::stop_token stop) = 0;
   // The caller knows that no machine boots or runs from it. Missing is success. Waits for an image that is being made:
-  // afterwards the one of a call that was cancelled is gone for good.
-  virtual Status remove_image(const model::NodeImageId& id) = 0;
+  // afterwards the one of a call that was cancelled is gone for good; a caller that stops before may not know whether
+  // it is.
+  virtual Status remove_image(const model::NodeImageId& id, std::stop_token stop) = 0;
   virtual Result<model::NodeImageDifference> compare_images(const model::NodeImageComparison& comparison) const = 0;
 };
 

@@ -170,7 +170,7 @@ Result<std::string> BootServicesServer::carry_out(const Frame& request, FrameStr
                                          [&](const auto& order) { return services_.make_image(order, tell, stop); });
   }
   if (kind == "remove-image") {
-    const auto removed = services_.remove_image(model::NodeImageId(payload));
+    const auto removed = services_.remove_image(model::NodeImageId(payload), {});
     return removed ? Result<std::string>(std::string()) : forward(removed);
   }
   if (kind == "compare-images") {

@@ -35,7 +35,7 @@ class LocalBootServices final : public BootServices {
                                       std::stop_token stop) override {
     return workshop_.make(order, progress, std::move(stop));
   }
-  Status remove_image(const model::NodeImageId& id) override { return workshop_.remove(id); }
+  Status remove_image(const model::NodeImageId& id, std::stop_token) override { return workshop_.remove(id); }
   Result<model::NodeImageDifference> compare_images(const model::NodeImageComparison& comparison) const override {
     return workshop_.compare(comparison);
   }

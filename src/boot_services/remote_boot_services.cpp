@@ -112,8 +112,8 @@ Result<model::NodeImage> RemoteBootServices::make_image(const model::NodeImageOr
       ask({"make-image", model::encode(order), kImagePatience, progress, std::move(stop)}));
 }
 
-Status RemoteBootServices::remove_image(const model::NodeImageId& id) {
-  const auto answer = ask({"remove-image", id.str(), kFilesPatience});
+Status RemoteBootServices::remove_image(const model::NodeImageId& id, std::stop_token stop) {
+  const auto answer = ask({"remove-image", id.str(), kFilesPatience, {}, std::move(stop)});
   return answer ? Status() : forward(answer);
 }
 

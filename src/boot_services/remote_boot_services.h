@@ -23,7 +23,7 @@ class RemoteBootServices final : public BootServices {
   Result<model::ForeignDhcpServers> foreign_dhcp_servers(std::stop_token stop) override;
   Result<model::NodeImage> make_image(const model::NodeImageOrder& order, const ProgressSink& progress,
                                       std::stop_token stop) override;
-  Status remove_image(const model::NodeImageId& id) override;
+  Status remove_image(const model::NodeImageId& id, std::stop_token stop) override;
   Result<model::NodeImageDifference> compare_images(const model::NodeImageComparison& comparison) const override;
 
  private:

@@ -113,7 +113,7 @@ void ImageWorks::carry_out(const state::Record<model::Operation>& record, const 
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     error.reset();
     if (operation.kind == kind::node_image_delete) {
-      if (auto removed = remove(operation); !removed) error = removed.error();
+      if (auto removed = remove(operation, stop); !removed) error = removed.error();
     } else {
       auto result = make(operation, cancelled);
       if (result) made = std::move(*result);
@@ -123,8 +123,9 @@ void ImageWorks::carry_out(const state::Record<model::Operation>& record, const 
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, cancelled, kAttemptPause, [] { return false; });
   }
+  const bool given_up = error && cancelled.stop_requested() && !stop.stop_requested();
+  if (given_up && operation.kind != kind::node_image_delete) error = give_up(operation, stop);
   if (error && stop.stop_requested()) return;  // begun again at the next start
-  if (error && cancelled.stop_requested() && operation.kind != kind::node_image_delete) error = give_up(operation);
   if (made) log::info(node_image_made, "{}", made->name);
   if (error) log::warning(node_image_not_made, "{}: {}", operation.target_name, error->describe());
   finish(operation.id, error, made ? &*made : nullptr);
@@ -154,14 +155,14 @@ Result<model::NodeImage> ImageWorks::make(const model::Operation& operation, con
   return services_.make_image(order, note, cancelled);
 }
 
-Status ImageWorks::remove(const model::Operation& operation) {
-  return services_.remove_image(model::NodeImageId(operation.target));
+Status ImageWorks::remove(const model::Operation& operation, const std::stop_token& stop) {
+  return services_.remove_image(model::NodeImageId(operation.target), stop);
 }
 
 // A cancelled image may have been published at the last moment, and its record goes: nothing would remove it then.
 // While it can't be removed, the record stays, and so does the way to delete it.
-Error ImageWorks::give_up(const model::Operation& operation) {
-  const auto removed = remove(operation);
+Error ImageWorks::give_up(const model::Operation& operation, const std::stop_token& stop) {
+  const auto removed = remove(operation, stop);
   return removed ? Error{ErrorCode::cancelled, "making the node image was cancelled", {}} : removed.error();
 }
 

@@ -28,8 +28,8 @@ class ImageWorks {
   state::Record<model::Operation> next() const;
   void carry_out(const state::Record<model::Operation>& operation, const std::stop_token& stop);
   Result<model::NodeImage> make(const model::Operation& operation, const std::stop_token& cancelled);
-  Status remove(const model::Operation& operation);
-  Error give_up(const model::Operation& operation);
+  Status remove(const model::Operation& operation, const std::stop_token& stop);
+  Error give_up(const model::Operation& operation, const std::stop_token& stop);
   Status begin(const state::Record<model::Operation>& operation);
   void finish(const model::OperationId& id, const std::optional<Error>& error, const model::NodeImage* made);
 

@@ -149,8 +149,8 @@ TEST_P(BootServicesTest, AnImageThatIsThereIsGivenAsItIs) {
   ASSERT_TRUE(difference) << difference.error().describe();
   EXPECT_THAT(difference->packages, ::testing::UnorderedElementsAre("- old 1", "+ new 1"));
 
-  ASSERT_TRUE(services().remove_image(first.id));
-  EXPECT_TRUE(services().remove_image(first.id)) << "missing is success";
+  ASSERT_TRUE(services().remove_image(first.id, {}));
+  EXPECT_TRUE(services().remove_image(first.id, {})) << "missing is success";
   const auto gone = services().compare_images({.from = first.id, .to = second.id});
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code, ErrorCode::not_found);

@@ -41,7 +41,9 @@ class Endless final : public BootServices {
     gave_up = true;
     return fail(ErrorCode::cancelled, "given up");
   }
-  Status remove_image(const model::NodeImageId&) override { return fail(ErrorCode::io_error, "no {}", "way"); }
+  Status remove_image(const model::NodeImageId&, std::stop_token) override {
+    return fail(ErrorCode::io_error, "no {}", "way");
+  }
   Result<model::NodeImageDifference> compare_images(const model::NodeImageComparison&) const override {
     return model::NodeImageDifference{.packages = std::vector<std::string>(200'000, "~ a line as they are long"),
                                       .files = {}};
@@ -109,7 +111,7 @@ TEST_F(RemoteTest, KeepsOthersOut) {
 }
 
 TEST_F(RemoteTest, ErrorsAndLongAnswersComeThrough) {
-  const auto removed = remote_.remove_image(model::NodeImageId("x"));
+  const auto removed = remote_.remove_image(model::NodeImageId("x"), {});
   ASSERT_FALSE(removed);
   EXPECT_EQ(removed.error(), (Error{ErrorCode::io_error, "no way", ""}));
   const auto difference = remote_.compare_images({});
@@ -185,7 +187,7 @@ TEST_F(RemoteTest, APlanIsGivenUpWithItsCaller) {
 }
 
 TEST_F(RemoteTest, AMessageThatIsTooLongIsNoHelperThatWentAway) {
-  const auto removed = remote_.remove_image(model::NodeImageId(std::string(FrameStream::kLongestPayload + 1, 'x')));
+  const auto removed = remote_.remove_image(model::NodeImageId(std::string(FrameStream::kLongestPayload + 1, 'x')), {});
   ASSERT_FALSE(removed);
   EXPECT_EQ(removed.error().code, ErrorCode::resource_exhausted) << removed.error().describe();
 }

@@ -58,9 +58,15 @@ class RememberingServices final : public boot_services::BootServices {
     made.kernel_version = "6.1.0";
     return made;
   }
-  Status remove_image(const model::NodeImageId& id) override {
-    const std::lock_guard lock(mutex);
+  Status remove_image(const model::NodeImageId& id, std::stop_token stop) override {
+    std::unique_lock lock(mutex);
     if (away) return fail(kAway);
+    if (removes_slowly) {
+      removing = true;
+      std::condition_variable_any never;
+      never.wait(lock, stop, [] { return false; });
+      return fail(ErrorCode::cancelled, "the caller didn't wait for it");
+    }
     removed.push_back(id);
     return {};
   }
@@ -88,6 +94,8 @@ class RememberingServices final : public boot_services::BootServices {
   std::vector<model::NodeImageOrder> orders;
   std::vector<model::NodeImageId> removed;
   std::atomic<bool> publishes_on{false};  // whatever the caller wants, and without telling
+  std::atomic<bool> removes_slowly{false};
+  std::atomic<bool> removing{false};
   bool away = false;
   bool dhcp_runs = true;
   bool dies_once = false;
@@ -297,6 +305,27 @@ TEST_F(NetbootServiceTest, ACancelledImageThatWasPublishedIsRemoved) {
   ASSERT_TRUE(reconcile::cancel_operation(commander_, {.actor = "test"}, second->operation.id.str()));
   EXPECT_EQ(ended(second->operation.id), model::OperationState::failed);
   EXPECT_TRUE(inventory_->find<model::NodeImage>(second->object.id));
+}
+
+TEST_F(NetbootServiceTest, AManagerThatStopsDoesNotWaitForAHelperThatGivesUp) {
+  reconcile::ProgressBoard progress;
+  services_.publishes_on = services_.removes_slowly = true;
+  std::optional<ImageWorks> works(std::in_place, *inventory_, services_, progress, clock_);
+  const auto asked = reconcile::build_node_image(commander_, {.actor = "test"}, {.base = "debian-12"});
+  ASSERT_TRUE(asked) << asked.error().describe();
+  ASSERT_TRUE(eventually([&] {
+    const std::lock_guard lock(services_.mutex);
+    return services_.orders.size() == 1;
+  }));
+  ASSERT_TRUE(reconcile::cancel_operation(commander_, {.actor = "test"}, asked->operation.id.str()));
+  ASSERT_TRUE(eventually([&] { return services_.removing.load(); }));
+  works.reset();  // would hang
+  EXPECT_FALSE(inventory_->find<model::Operation>(asked->operation.id)->value.terminal());
+  services_.removes_slowly = false;
+  works.emplace(*inventory_, services_, progress, clock_);
+  EXPECT_TRUE(eventually([&] { return inventory_->find<model::Operation>(asked->operation.id)->value.terminal(); }))
+      << "the next one does it";
+  EXPECT_FALSE(inventory_->find<model::NodeImage>(asked->object.id));
 }
 
 TEST_F(NetbootServiceTest, ImagesAreOrderedAndFinished) {
