@@ -16,7 +16,8 @@ namespace bridgehead::hypervisor {
 struct KvmTrialOptions {
   std::string qemu = "qemu-system-x86_64";
   std::filesystem::path device = "/dev/kvm";
-  std::chrono::milliseconds timeout{std::chrono::seconds(10)};
+  // Each of two trials. KVM within an emulated machine has needed more than ten seconds.
+  std::chrono::milliseconds timeout{std::chrono::seconds(60)};
 };
 
 struct KvmTrialResult {
