@@ -6,6 +6,7 @@
 
 #include "lab/commands.h"
 #include "lab/host.h"
+#include "lab/lab_host.h"
 #include "lab/lab_manager.h"
 #include "lab/lab_state.h"
 #include "lab/network_namespace.h"
@@ -21,7 +22,13 @@ Result<LabState> load_checked(const CommandContext& context) {
   return load_state(context.places());
 }
 
-Status run_inside(const CommandContext& context, const std::vector<std::string>& words) {
+Status enter(const Places& places, const LabState& state, const std::string& host) {
+  if (host.empty()) return enter_namespace(places.namespace_file());
+  if (const auto* found = state.find_host(host)) return enter_host(*found);
+  return fail(ErrorCode::not_found, "lab {} has no host '{}'; it has {} of them", state.name, host, state.hosts.size());
+}
+
+Status run_inside(const CommandContext& context, const std::string& host, const std::vector<std::string>& words) {
   const auto state = load_checked(context);
   if (!state) return forward(state);
   if (auto root = require_root(); !root) return root;
@@ -34,7 +41,7 @@ Status run_inside(const CommandContext& context, const std::vector<std::string>&
   if (const auto environment = bh_environment(places, *state)) {
     for (const auto& [name, value] : *environment) ::setenv(name.c_str(), value.c_str(), 1);
   }
-  if (auto entered = enter_namespace(places.namespace_file()); !entered) return entered;
+  if (auto entered = enter(places, *state, host); !entered) return entered;
   std::vector<std::string> copy = words;
   std::vector<char*> arguments;
   for (auto& word : copy) arguments.push_back(word.data());
@@ -50,6 +57,14 @@ Status run_env(const CommandContext& context) {
   if (!environment) return forward(environment);
   fmt::print("{}", exports(*environment));
   return {};
+}
+
+Status run_storage(const CommandContext& context, const std::string& action) {
+  if (auto root = require_root(); !root) return root;
+  const auto state = load_checked(context);
+  if (!state) return forward(state);
+  if (!state->storage) return fail(ErrorCode::failed_precondition, "lab {} has no storage servers", context.name);
+  return pause_storage(context.places(), *state->storage, action == "pause" ? Pausing::pause : Pausing::resume);
 }
 
 Status run_manager(const CommandContext& context, const std::string& action) {
@@ -73,7 +88,22 @@ void add_access_commands(CLI::App& app, CommandContext& context) {
   const auto words = std::make_shared<std::vector<std::string>>();
   auto* run = app.add_subcommand("run", "Run a program in the lab's network, where the machines can be reached");
   run->add_option("command", *words, "After --: the program and its arguments")->required();
-  run->callback([&context, words] { context.chosen = [&context, words] { return run_inside(context, *words); }; });
+  const auto host = std::make_shared<std::string>();
+  run->add_option("--host", *host, "On this host instead, among its files and processes");
+  run->callback([&context, host, words] {
+    context.chosen = [&context, host, words] { return run_inside(context, *host, *words); };
+  });
+
+  const auto pausing = std::make_shared<std::string>();
+  auto* storage = app.add_subcommand("storage", "The lab's storage servers: pause (as if they hung), resume");
+  storage->add_option("action", *pausing, "pause or resume")->required()->check(CLI::IsMember({"pause", "resume"}));
+  storage->callback(
+      [&context, pausing] { context.chosen = [&context, pausing] { return run_storage(context, *pausing); }; });
+
+  const auto name = std::make_shared<std::string>();
+  auto* init = app.add_subcommand(kHostInit, "Become a lab's host (done by up and power)")->group("");
+  init->add_option("host", *name)->required();
+  init->callback([&context, name] { context.chosen = [&context, name] { return be_host(context.places(), *name); }; });
 
   app.add_subcommand("env", "Shell lines that let bh use the lab's manager: eval \"$(bridgehead-lab env)\"")
       ->callback([&context] { context.chosen = [&context] { return run_env(context); }; });

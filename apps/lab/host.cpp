@@ -46,7 +46,7 @@ Result<fs::path> find_own_program(std::string_view name) {
   if (!error && is_program(self.parent_path() / name)) return self.parent_path() / name;
   if (auto found = in_path(name); !found.empty()) return found;
   return fail_with_hint(ErrorCode::not_found, fmt::format("{} is neither beside bridgehead-lab nor in PATH", name),
-                        "Install Bridgehead's packages, or use --no-manager.");
+                        "Install Bridgehead's packages, or use --no-manager and no --hosts.");
 }
 
 Result<fs::path> find_program(std::string_view name, std::string_view package) {
@@ -82,6 +82,18 @@ Status require_memory(const std::vector<Machine>& machines, Bytes available) {
                         fmt::format("{} machines need {} of memory, QEMU's own share included; {} are available",
                                     machines.size(), wanted.human(), available.human()),
                         "Use fewer machines or a smaller --memory.");
+}
+
+Status require_nfs_client() {
+  const auto known = [] {
+    const auto file_systems = read_file("/proc/filesystems");
+    return file_systems && file_systems->find("\tnfs4\n") != std::string::npos;
+  };
+  SystemCommandRunner runner;
+  if (known() || (runner.run({.program = "modprobe", .arguments = {"nfsv4"}}) && known())) return {};
+  return fail_with_hint(
+      ErrorCode::failed_precondition, "this kernel has no NFS client, so hosts can't mount the storage",
+      "Use --storage moosefs or cephfs, or machines without disks, which bring a kernel of their own.");
 }
 
 Status require_short_paths(const fs::path& directory) {

@@ -30,6 +30,9 @@ Result<Bytes> available_memory(std::string_view meminfo);
 // Errors: resource_exhausted. QEMU's own share is counted.
 Status require_memory(const std::vector<Machine>& machines, Bytes available);
 
+// Errors: failed_precondition: this kernel can't mount NFS, and a lab's hosts have no other.
+Status require_nfs_client();
+
 // Errors: invalid_argument if a socket's path below `directory` would be longer than the kernel allows.
 Status require_short_paths(const std::filesystem::path& directory);
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "hypervisor/kvm_trial.h"
 #include "lab/host.h"
+#include "lab/lab_host.h"
 #include "lab/machine_power.h"
 #include "lab/network_namespace.h"
 #include "lab/removal.h"
@@ -32,6 +33,30 @@ Result<std::vector<Machine>> plan_machines(const std::string& lab, const std::ve
   return machines;
 }
 
+Status require_all(const std::vector<NeededProgram>& programs) {
+  for (const auto& needed : programs) {
+    if (auto found = find_program(needed.program, needed.package); !found) return forward(found);
+  }
+  return {};
+}
+
+Status require_member_programs(const UpOptions& options) {
+  if (options.hosts == 0 && !options.storage) return {};
+  if (auto found = find_program("tc", "iproute2"); !found) return forward(found);
+  if (options.storage) {
+    if (auto found = require_all(server_programs(options.storage->kind)); !found) return found;
+  }
+  if (options.hosts == 0) return {};
+  if (auto agent = find_own_program("bridgehead-agent"); !agent) return forward(agent);
+  if (auto found = require_all({{"libvirtd", "libvirt-daemon-system"}, {kQemu, "qemu-system-x86"}}); !found)
+    return found;
+  if (!options.storage) return {};
+  if (options.storage->kind == StorageKind::nfs) {
+    if (auto client = require_nfs_client(); !client) return client;
+  }
+  return require_all(client_programs(options.storage->kind));
+}
+
 Status require_programs(const UpOptions& options, const std::vector<Machine>& machines) {
   if (auto ip = find_program("ip", "iproute2"); !ip) return forward(ip);
   if (!machines.empty()) {
@@ -47,6 +72,43 @@ Status require_programs(const UpOptions& options, const std::vector<Machine>& ma
   for (const auto& machine : machines) {
     if (machine.firmware == Firmware::bios) continue;
     if (auto firmware = find_firmware(machine.firmware); !firmware) return forward(firmware);
+  }
+  return require_member_programs(options);
+}
+
+Status require_free_namespace(const Places& places, const std::string& name) {
+  if (!fs::exists(fs::path("/run/netns") / name)) return {};
+  return fail_with_hint(
+      ErrorCode::already_exists,
+      fmt::format("there is a network namespace {} that belongs to no lab in {}", name, places.base().native()),
+      "Choose another --name, or remove it: ip netns delete.");
+}
+
+// Names and addresses; nothing is made.
+Status plan_members(const Places& places, const UpOptions& options, LabState& state) {
+  for (unsigned i = 1; i <= options.hosts; ++i) state.hosts.push_back({.name = fmt::format("host{}", i)});
+  if (options.storage) {
+    state.storage.emplace(Storage{.kind = options.storage->kind});
+    for (auto& name : server_names(*options.storage)) state.storage->servers.push_back({.name = std::move(name)});
+  }
+  state.nic_mbit = options.nic_mbit;
+  const auto addresses = state.addresses();
+  unsigned next = 0;
+  const auto settle = [&](Member& member) -> Status {
+    member.address = addresses.member(next++);
+    const bool taken = std::any_of(state.machines.begin(), state.machines.end(),
+                                   [&](const LabMachine& machine) { return machine.machine.name == member.name; });
+    if (taken) {
+      return fail(ErrorCode::invalid_argument, "'{}' is the name of a host or storage server of the lab", member.name);
+    }
+    return require_free_namespace(places, places.member_namespace(member.name));
+  };
+  for (auto& host : state.hosts) {
+    if (auto settled = settle(host); !settled) return settled;
+  }
+  if (!state.storage) return {};
+  for (auto& server : state.storage->servers) {
+    if (auto settled = settle(server); !settled) return settled;
   }
   return {};
 }
@@ -114,6 +176,54 @@ Status make_whole_network(CommandRunner& runner, const Places& places, LabState&
   return state.upstream == Upstream::nat ? set_host_forwarding(true) : Status();
 }
 
+Status make_member_networks(CommandRunner& runner, const Places& places, LabState& state) {
+  unsigned number = kMostMachines;
+  const auto make = [&](Member& member, MemberKind kind) -> Status {
+    const auto mac = mac_address(places.lab(), ++number, 1);
+    const auto commands = make_member(places, state.addresses(), member, kind, state.nic_mbit, mac);
+    if (auto made = run_all(runner, commands); !made) return made;
+    member.namespace_inode = namespace_inode(places.namespace_file_of(member.name)).value_or(0);
+    return {};
+  };
+  for (auto& host : state.hosts) {
+    if (auto made = make(host, MemberKind::host); !made) return made;
+  }
+  if (state.storage) {
+    for (auto& server : state.storage->servers) {
+      if (auto made = make(server, MemberKind::server); !made) return made;
+    }
+  }
+  return save_state(places, state);
+}
+
+Status start_hosts(CommandRunner& runner, const Places& places, LabState& state, const SaveState& save,
+                   const Tell& tell) {
+  for (auto& host : state.hosts) {
+    tell(fmt::format("host {} at {}", host.name, host.address));
+    if (auto prepared = prepare_host(runner, places, state, host); !prepared) return prepared;
+    if (auto on = switch_host_on(places, host, save); !on) return on;
+  }
+  return {};
+}
+
+// The logs go with what was made, so the error has what they say.
+Status with_ends_of_hosts(Status failed, const Places& places, const LabState& state) {
+  for (const auto& host : state.hosts) {
+    if (is_on(host)) continue;
+    failed.error().message +=
+        fmt::format("; {} has ended, its log says:\n{}", host.name, last_lines(places.host_log(host.name)));
+  }
+  return failed;
+}
+
+Status start_servers(CommandRunner& runner, const Places& places, LabState& state, const SaveState& save,
+                     const Tell& tell) {
+  std::string names;
+  for (const auto& server : state.storage->servers) names += (names.empty() ? "" : ", ") + server.name;
+  tell(fmt::format("{} on {}", model::to_string(state.storage->kind), names));
+  return start_storage(runner, places, *state.storage, save);
+}
+
 Status make_machine_files(const Places& places, const Machine& machine) {
   if (auto made = make_directories(places.machine(machine.name), 0700); !made) return made;
   if (machine.firmware == Firmware::bios) return {};
@@ -158,18 +268,15 @@ Result<LabState> plan(CommandRunner& runner, const Places& places, const UpOptio
     if (!forwards) return forward(forwards);
     state.forwarding_was_off = !*forwards || another_found_it_off(places);
   }
-  if (fs::exists(places.namespace_file())) {
-    return fail_with_hint(ErrorCode::already_exists,
-                          fmt::format("there is a network namespace {} that belongs to no lab in {}",
-                                      places.network_namespace(), places.base().native()),
-                          "Choose another --name, or remove it: ip netns delete.");
-  }
+  if (auto free = require_free_namespace(places, places.network_namespace()); !free) return forward(free);
   const auto meminfo = read_file("/proc/meminfo");
   if (!meminfo) return forward(meminfo);
   const auto available = available_memory(*meminfo);
   if (!available) return forward(available);
   if (auto enough = require_memory(machines, *available); !enough) return forward(enough);
   for (const auto& machine : machines) state.machines.push_back({machine, {}});
+  if (auto planned = plan_members(places, options, state); !planned) return forward(planned);
+  if (auto fits = require_room(state.addresses(), machines.size()); !fits) return forward(fits);
   if (machines.empty()) return state;
   if (auto chosen = choose_accelerator(runner, options.accelerator, state); !chosen) return forward(chosen);
   return state;
@@ -183,6 +290,10 @@ Status build(CommandRunner& runner, const Places& places, const UpOptions& optio
   for (const auto& machine : state.machines) {
     if (auto made = make_machine_files(places, machine.machine); !made) return made;
   }
+  if (auto made = make_member_networks(runner, places, state); !made) return made;
+  if (state.storage) {
+    if (auto started = start_servers(runner, places, state, save, tell); !started) return started;
+  }
   if (state.with_manager) {
     tell(fmt::format("manager at https://{}:{}", state.addresses().manager(), kApiPort));
     if (auto written = write_manager_configuration(places, state, options.files); !written) return written;
@@ -191,6 +302,12 @@ Status build(CommandRunner& runner, const Places& places, const UpOptions& optio
   if (state.netboot) {
     tell(options.boot.image.empty() ? "netboot" : fmt::format("netboot, and node image {}", options.boot.image));
     if (auto enabled = enable_netboot(runner, places, state, options.boot); !enabled) return enabled;
+  }
+  if (auto started = start_hosts(runner, places, state, save, tell); !started) return started;
+  if (state.with_manager && (state.storage || !state.hosts.empty())) {
+    tell(state.storage ? fmt::format("pool {} and network lan", model::to_string(state.storage->kind)) : "network lan");
+    auto added = add_pool_and_network(runner, places, state);
+    if (!added) return with_ends_of_hosts(std::move(added), places, state);
   }
   for (auto& machine : state.machines) {
     if (!options.power_on) break;
@@ -208,6 +325,12 @@ Result<LabState> bring_up(CommandRunner& runner, const Places& places, const UpO
   if (auto valid = check_name("lab", places.lab()); !valid) return forward(valid);
   if (!options.subnet.empty()) {
     if (auto valid = parse_lab_subnet(options.subnet); !valid) return forward(valid);
+  }
+  if (options.hosts > kMostHosts) {
+    return fail(ErrorCode::invalid_argument, "a lab has at most {} hosts", kMostHosts);
+  }
+  if (options.hosts > 0 && !options.manager) {
+    return fail(ErrorCode::invalid_argument, "hosts need the manager: leave out --no-manager or --hosts");
   }
   const auto machines = plan_machines(places.lab(), options.machines);
   if (!machines) return forward(machines);

@@ -12,6 +12,7 @@
 #include "lab/lab_manager.h"
 #include "lab/lab_state.h"
 #include "lab/machine.h"
+#include "lab/storage.h"
 
 namespace bridgehead::lab {
 
@@ -19,7 +20,10 @@ enum class AcceleratorWish { automatic, kvm, tcg };
 
 struct UpOptions {
   std::vector<MachineWish> machines;
-  std::string subnet;  // "" = a free one
+  std::string subnet;                  // "" = a free one
+  unsigned hosts = 0;                  // need the manager
+  std::optional<StorageWish> storage;  // becomes a pool where there is a manager
+  unsigned nic_mbit = 200;             // of each host and storage server; 0 = no limit
   Upstream upstream = Upstream::host;
   AcceleratorWish accelerator = AcceleratorWish::automatic;
   bool manager = true;

@@ -18,6 +18,9 @@ struct UpFlags {
   std::string nic = "virtio";
   unsigned nics = 1;
   std::vector<std::string> extra;
+  unsigned hosts = 0;
+  std::string storage;
+  unsigned nic_mbit = UpOptions().nic_mbit;
   std::string subnet;
   std::string upstream = "host";
   std::string accelerator = "auto";
@@ -47,7 +50,8 @@ Result<std::vector<MachineWish>> wishes(const UpFlags& flags) {
     if (!rom) return forward(rom);
     common.rom = *rom;
   }
-  const unsigned alike = flags.machines_given ? flags.machines : (flags.extra.empty() ? 2 : 0);
+  const bool others = !flags.extra.empty() || flags.hosts > 0;
+  const unsigned alike = flags.machines_given ? flags.machines : (others ? 0 : 2);
   std::vector<MachineWish> all(std::min(alike, kMostMachines + 1), common);
   for (const auto& text : flags.extra) {
     auto wish = parse_wish(text, common);
@@ -70,6 +74,8 @@ Result<UpOptions> options_of(const UpFlags& flags) {
   if (!accelerator) return forward(accelerator);
   UpOptions options{.machines = std::move(*machines),
                     .subnet = flags.subnet,
+                    .hosts = flags.hosts,
+                    .nic_mbit = flags.nic_mbit,
                     .upstream = *upstream,
                     .accelerator = *accelerator,
                     .manager = !flags.no_manager,
@@ -77,6 +83,11 @@ Result<UpOptions> options_of(const UpFlags& flags) {
                     .power_on = !flags.off,
                     .boot = {.image = std::filesystem::exists(flags.image) ? absolute(flags.image) : flags.image},
                     .files = {absolute(flags.agent_package), absolute(flags.recipes)}};
+  if (!flags.storage.empty()) {
+    const auto storage = parse_storage(flags.storage);
+    if (!storage) return forward(storage);
+    options.storage = *storage;
+  }
   if (!flags.method.empty()) {
     const auto method = model::parse_enum<model::BootMethod>(flags.method);
     if (!method) return forward(method);
@@ -108,16 +119,24 @@ Status run_up(const CommandContext& context, const UpFlags& flags) {
   const auto name = context.name == "lab1" ? "" : " --name " + context.name;
   fmt::print("{}\n", status_text(status_json(places, *state, "up")));
   if (state->with_manager) fmt::print("Use its manager:  eval \"$(bridgehead-lab env{})\"\n", name);
-  fmt::print("Watch a machine:  bridgehead-lab console MACHINE{}\nRemove it all:    bridgehead-lab down{}\n", name,
-             name);
+  if (!state->machines.empty()) fmt::print("Watch a machine:  bridgehead-lab console MACHINE{}\n", name);
+  if (!state->hosts.empty()) fmt::print("Work on a host:   bridgehead-lab run{} --host host1 -- COMMAND\n", name);
+  fmt::print("Remove it all:    bridgehead-lab down{}\n", name);
   return {};
 }
 
 void add_up(CLI::App& app, CommandContext& context) {
   const auto flags = std::make_shared<UpFlags>();
   auto* up =
-      app.add_subcommand("up", "Make a lab: network, manager, machines without disks that boot over the network");
-  auto* machines = up->add_option("--machines", flags->machines, "How many machines (default: 2)");
+      app.add_subcommand("up", "Make a lab: network, manager, machines that boot over it, hosts, storage servers");
+  auto* machines =
+      up->add_option("--machines", flags->machines, "How many machines without disks (default: 2; with --hosts: 0)");
+  up->add_option("--hosts", flags->hosts, "Hosts in namespaces, each with libvirtd and agent: nodes within seconds");
+  up->add_option("--storage", flags->storage,
+                 "Storage servers, each in a namespace: moosefs:5, cephfs:3 or nfs; added as the pool of that name")
+      ->type_name("KIND[:SERVERS]");
+  up->add_option("--nic-rate", flags->nic_mbit, "Mbit/s of each host's and storage server's NIC; 0 = no limit")
+      ->capture_default_str();
   up->add_option("--memory", flags->memory, "Of each machine")->capture_default_str();
   up->add_option("--cpus", flags->cpus, "Of each machine")->capture_default_str();
   up->add_option("--firmware", flags->firmware, "bios, uefi or uefi-secure (Secure Boot on)")->capture_default_str();
@@ -163,17 +182,20 @@ Status run_status(const CommandContext& context, const std::string& format) {
 }
 
 Status run_list(const CommandContext& context) {
-  fmt::print("{:<11} {:<9} {:<18} {}\n", "LAB", "MACHINES", "SUBNET", "CONDITION");
+  fmt::print("{:<11} {:<9} {:<6} {:<10} {:<18} {}\n", "LAB", "MACHINES", "HOSTS", "STORAGE", "SUBNET", "CONDITION");
   for (const auto& name : list_labs(context.places().base())) {
     const Places places(context.places().base(), name);
     const auto state = load_state(places);
     if (!state) {
-      fmt::print("{:<11} {:<9} {:<18} {}\n", name, "-", "-", is_locked(places) ? "busy" : "no record");
+      fmt::print("{:<11} {:<9} {:<6} {:<10} {:<18} {}\n", name, "-", "-", "-", "-",
+                 is_locked(places) ? "busy" : "no record");
       continue;
     }
-    const auto on = std::count_if(state->machines.begin(), state->machines.end(), is_on);
-    fmt::print("{:<11} {:<9} {:<18} {}\n", name, fmt::format("{}/{} on", on, state->machines.size()),
-               state->subnet.text(), condition(places, *state));
+    const auto on = std::count_if(state->machines.begin(), state->machines.end(),
+                                  [](const LabMachine& machine) { return is_on(machine); });
+    fmt::print("{:<11} {:<9} {:<6} {:<10} {:<18} {}\n", name, fmt::format("{}/{} on", on, state->machines.size()),
+               state->hosts.size(), state->storage ? model::to_string(state->storage->kind) : "-", state->subnet.text(),
+               condition(places, *state));
   }
   return {};
 }
@@ -189,7 +211,7 @@ void add_lab_commands(CLI::App& app, CommandContext& context) {
     };
   });
   const auto format = std::make_shared<std::string>("table");
-  auto* status = app.add_subcommand("status", "A lab and its machines");
+  auto* status = app.add_subcommand("status", "A lab, its machines, hosts and storage");
   status->add_option("-o,--output", *format, "table or json")->capture_default_str();
   status->callback(
       [&context, format] { context.chosen = [&context, format] { return run_status(context, *format); }; });

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::chrono::seconds kManagerStart{60};
 constexpr std::chrono::seconds kManagerStop{15};
+constexpr std::chrono::seconds kHostsPatience{300};
 constexpr std::chrono::hours kImagePatience{1};  // a node image is built from packages, on a slow machine
 
 // JSON's strings are TOML's basic ones.
@@ -40,14 +41,6 @@ bool answers(const std::string& address, std::uint16_t port) {
   if (::inet_pton(AF_INET, address.c_str(), &there.sin_addr) != 1) return false;
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   return fd && ::connect(fd.get(), reinterpret_cast<sockaddr*>(&there), sizeof there) == 0;
-}
-
-std::string last_lines(const std::filesystem::path& log) {
-  auto text = read_file(log).value_or("");
-  while (text.ends_with('\n')) text.pop_back();
-  std::size_t from = text.size();
-  for (int line = 0; line < 5 && from != std::string::npos && from > 0; ++line) from = text.rfind('\n', from - 1);
-  return text.substr(from == std::string::npos ? 0 : from + (from < text.size() ? 1 : 0));
 }
 
 Status wait_until_it_serves(const Places& places, const LabState& state) {
@@ -129,19 +122,50 @@ std::vector<std::vector<std::string>> netboot_commands(const AddressPlan& addres
   return commands;
 }
 
-Status enable_netboot(CommandRunner& runner, const Places& places, const LabState& state, const NetbootWish& wish) {
+Result<CommandOutput> run_bh(CommandRunner& runner, const Places& places, const LabState& state,
+                             const std::vector<std::string>& arguments) {
   const auto bh = find_own_program("bh");
   const auto environment = bh_environment(places, state);
   if (!bh) return forward(bh);
   if (!environment) return forward(environment);
-  return run_in_namespace(places.namespace_file(), [&]() -> Status {
-    for (auto& arguments : netboot_commands(state.addresses(), wish)) {
-      const auto done = runner.run(
-          {.program = bh->native(), .arguments = arguments, .environment = *environment, .timeout = kImagePatience});
-      if (!done) return forward(done);
-    }
+  Result<CommandOutput> output = fail(ErrorCode::internal, "bh wasn't run");
+  const auto entered = run_in_namespace(places.namespace_file(), [&]() -> Status {
+    output = runner.run(
+        {.program = bh->native(), .arguments = arguments, .environment = *environment, .timeout = kImagePatience});
     return {};
   });
+  if (!entered) return forward(entered);
+  return output;
+}
+
+Status enable_netboot(CommandRunner& runner, const Places& places, const LabState& state, const NetbootWish& wish) {
+  for (const auto& arguments : netboot_commands(state.addresses(), wish)) {
+    if (const auto done = run_bh(runner, places, state, arguments); !done) return forward(done);
+  }
+  return {};
+}
+
+std::vector<std::string> pool_command(const Storage& storage) {
+  const std::string kind(model::to_string(storage.kind));
+  const auto source = pool_source(storage);
+  std::vector<std::string> command{"pool", "add", kind, "--driver", kind, "--source", source.source};
+  for (const auto& option : source.options) command.insert(command.end(), {"--option", option});
+  return command;
+}
+
+Status add_pool_and_network(CommandRunner& runner, const Places& places, LabState& state) {
+  std::vector<std::vector<std::string>> commands;
+  if (!state.hosts.empty()) {
+    commands.push_back({"node", "wait", "--count", std::to_string(state.hosts.size()), "--timeout",
+                        std::to_string(kHostsPatience.count())});
+  }
+  if (state.storage) commands.push_back(pool_command(*state.storage));
+  commands.push_back({"network", "create", "lan", "--kind", "bridge", "--bridge", kHostBridge});
+  for (const auto& command : commands) {
+    if (const auto done = run_bh(runner, places, state, command); !done) return forward(done);
+  }
+  if (state.storage) state.pool = model::to_string(state.storage->kind);
+  return {};
 }
 
 }  // namespace bridgehead::lab

@@ -28,6 +28,10 @@ struct ManagerFiles {
 // manager.toml; written once, when the lab is made.
 Status write_manager_configuration(const Places& places, const LabState& state, const ManagerFiles& files);
 
+// `bh` with these arguments, from inside the lab.
+Result<CommandOutput> run_bh(CommandRunner& runner, const Places& places, const LabState& state,
+                             const std::vector<std::string>& arguments);
+
 // Returns when it serves. Runs already: success. Errors carry the last lines of its log.
 Status start_manager(const Places& places, LabState& state, const SaveState& save);
 // In order; killed after 15 s, or at once.
@@ -45,6 +49,10 @@ struct NetbootWish {
 // The `bh` commands for it, in order; the one place that knows them. Machines are approved by themselves and take the
 // newest image.
 std::vector<std::vector<std::string>> netboot_commands(const AddressPlan& addresses, const NetbootWish& wish);
+// The lab's hosts are ready; they share the storage as a pool, named as its kind, and a network `lan` for guests on
+// their bridges. `state` is told of the pool.
+Status add_pool_and_network(CommandRunner& runner, const Places& places, LabState& state);
+std::vector<std::string> pool_command(const Storage& storage);
 Status enable_netboot(CommandRunner& runner, const Places& places, const LabState& state, const NetbootWish& wish);
 
 }  // namespace bridgehead::lab

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -17,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 json to_json(const ProcessId& process) { return {{"pid", process.pid}, {"start_ticks", process.start_ticks}}; }
 
@@ -70,6 +71,41 @@ LabMachine machine_from(const json& value) {
   return entry;
 }
 
+json to_json(const Member& member) {
+  return {{"name", member.name},
+          {"address", member.address},
+          {"namespace_inode", member.namespace_inode},
+          {"process", to_json(member.process)}};
+}
+
+Member member_from(const json& value) {
+  Member member{.name = value.at("name").get<std::string>(),
+                .address = value.at("address").get<std::string>(),
+                .namespace_inode = value.at("namespace_inode").get<std::uint64_t>(),
+                .process = process_from(value.at("process"))};
+  // It names a namespace to be removed.
+  if (!check_name("host", member.name)) throw std::invalid_argument("a host's or server's name");
+  return member;
+}
+
+template <typename T>
+json list_of(const std::vector<T>& values) {
+  json list = json::array();
+  for (const auto& value : values) list.push_back(to_json(value));
+  return list;
+}
+
+json to_json(const Storage& storage) {
+  return {{"kind", model::to_string(storage.kind)}, {"servers", list_of(storage.servers)}};
+}
+
+Storage storage_from(const json& value) {
+  Storage storage{.kind = enum_from<StorageKind>(value.at("kind"))};
+  for (const auto& server : value.at("servers")) storage.servers.push_back(member_from(server));
+  if (storage.servers.empty()) throw std::invalid_argument("storage without servers");
+  return storage;
+}
+
 LabState state_from(const json& value) {
   if (value.at("format").get<int>() != kFormat) throw std::invalid_argument("another version's format");
   LabState state;
@@ -91,6 +127,10 @@ LabState state_from(const json& value) {
   state.manager = process_from(value.at("manager"));
   state.netboot = value.at("netboot").get<bool>();
   for (const auto& machine : value.at("machines")) state.machines.push_back(machine_from(machine));
+  for (const auto& host : value.at("hosts")) state.hosts.push_back(member_from(host));
+  if (!value.at("storage").is_null()) state.storage = storage_from(value.at("storage"));
+  state.nic_mbit = value.at("nic_mbit").get<unsigned>();
+  state.pool = value.at("pool").get<std::string>();
   return state;
 }
 
@@ -120,6 +160,19 @@ bool is_still(const UniqueFd& opened, const std::filesystem::path& path) {
 
 }  // namespace
 
+std::vector<const Member*> LabState::members() const {
+  std::vector<const Member*> all;
+  for (const auto& host : hosts) all.push_back(&host);
+  if (!storage) return all;
+  for (const auto& server : storage->servers) all.push_back(&server);
+  return all;
+}
+
+const Member* LabState::find_host(std::string_view wanted) const {
+  const auto found = std::find_if(hosts.begin(), hosts.end(), [&](const Member& host) { return host.name == wanted; });
+  return found == hosts.end() ? nullptr : &*found;
+}
+
 Result<std::size_t> LabState::find_machine(std::string_view wanted) const {
   std::string names;
   for (std::size_t i = 0; i < machines.size(); ++i) {
@@ -131,8 +184,6 @@ Result<std::size_t> LabState::find_machine(std::string_view wanted) const {
 }
 
 std::string encode(const LabState& state) {
-  json machines = json::array();
-  for (const auto& machine : state.machines) machines.push_back(to_json(machine));
   const json value{{"format", kFormat},
                    {"name", state.name},
                    {"phase", model::to_string(state.phase)},
@@ -148,7 +199,11 @@ std::string encode(const LabState& state) {
                    {"manager_wanted", state.manager_wanted},
                    {"manager", to_json(state.manager)},
                    {"netboot", state.netboot},
-                   {"machines", machines}};
+                   {"machines", list_of(state.machines)},
+                   {"hosts", list_of(state.hosts)},
+                   {"storage", state.storage ? to_json(*state.storage) : json(nullptr)},
+                   {"nic_mbit", state.nic_mbit},
+                   {"pool", state.pool}};
   return value.dump(1) + "\n";
 }
 

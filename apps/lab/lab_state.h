@@ -11,9 +11,11 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "lab/machine.h"
+#include "lab/member.h"
 #include "lab/names.h"
 #include "lab/network.h"
 #include "lab/process.h"
+#include "lab/storage.h"
 #include "lab/subnet.h"
 
 namespace bridgehead::lab {
@@ -42,8 +44,16 @@ struct LabState {
   ProcessId manager;
   bool netboot = false;
   std::vector<LabMachine> machines;
+  std::vector<Member> hosts;
+  std::optional<Storage> storage;
+  unsigned nic_mbit = 0;  // of each host and storage server; 0 = no limit
+  std::string pool;       // that was added for the storage; "" = none
 
-  AddressPlan addresses() const { return {subnet}; }
+  // Hosts, then storage servers: their addresses are in this order.
+  std::vector<const Member*> members() const;
+  AddressPlan addresses() const { return {subnet, static_cast<unsigned>(members().size())}; }
+  const Member* find_host(std::string_view host) const;  // nullptr = there is none
+  Member* find_host(std::string_view host) { return const_cast<Member*>(std::as_const(*this).find_host(host)); }
   // The machine of that name. Errors: not_found, with the names there are.
   Result<std::size_t> find_machine(std::string_view machine) const;
   bool operator==(const LabState&) const = default;

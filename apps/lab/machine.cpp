@@ -47,12 +47,6 @@ std::uint64_t stable_hash(std::string_view text) {
   return hash;
 }
 
-// 52: locally administered, not multicast.
-std::string mac_of(std::string_view lab, unsigned number, unsigned nic) {
-  const auto hash = stable_hash(lab);
-  return fmt::format("52:54:{:02x}:{:02x}:{:02x}:{:02x}", (hash >> 8) & 0xff, hash & 0xff, number & 0xff, nic);
-}
-
 // Version 8 of RFC 9562: made by a rule of our own.
 std::string uuid_of(std::string_view lab, unsigned number) {
   const auto high = stable_hash(fmt::format("bridgehead-lab/{}/{}/high", lab, number));
@@ -105,6 +99,12 @@ void add_nics(Words& words, const Machine& machine) {
 }
 
 }  // namespace
+
+// 52: locally administered, not multicast.
+std::string mac_address(std::string_view lab, unsigned number, unsigned nic) {
+  const auto hash = stable_hash(lab);
+  return fmt::format("52:54:{:02x}:{:02x}:{:02x}:{:02x}", (hash >> 8) & 0xff, hash & 0xff, number & 0xff, nic);
+}
 
 Result<MachineWish> parse_wish(std::string_view text, const MachineWish& defaults) {
   MachineWish wish = defaults;
@@ -170,7 +170,7 @@ Result<Machine> make_machine(std::string_view lab, unsigned number, const Machin
                   .uuid = uuid_of(lab, number),
                   .serial = fmt::format("{}-{}", lab, name)};
   for (unsigned i = 1; i <= wish.nics; ++i) {
-    machine.macs.push_back(mac_of(lab, number, i));
+    machine.macs.push_back(mac_address(lab, number, i));
     machine.taps.push_back(i == 1 ? fmt::format("tap-{}", name) : fmt::format("tap{}-{}", i, name));
   }
   return machine;

@@ -56,6 +56,9 @@ struct MachineWish {
 // `defaults`. Errors: invalid_argument.
 Result<MachineWish> parse_wish(std::string_view text, const MachineWish& defaults);
 
+// A locally administered MAC: the same for a lab's number and NIC on every machine and in every version.
+std::string mac_address(std::string_view lab, unsigned number, unsigned nic);
+
 // Errors: invalid_argument for a wish that no machine can fulfil.
 Result<Machine> make_machine(std::string_view lab, unsigned number, const MachineWish& wish);
 

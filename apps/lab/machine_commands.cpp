@@ -2,6 +2,8 @@
 #include "lab/commands.h"
 #include "lab/console.h"
 #include "lab/host.h"
+#include "lab/host_places.h"
+#include "lab/lab_host.h"
 #include "lab/lab_state.h"
 #include "lab/machine_power.h"
 
@@ -31,12 +33,28 @@ Status act(const Places& places, LabState& state, std::size_t index, const Power
   return switch_on(places, state.accelerator, machine, save);
 }
 
+Status act(const Places& places, LabState& state, Member& host, const PowerFlags& flags) {
+  if (flags.action == "reset" || flags.soft) {
+    return fail(ErrorCode::invalid_argument,
+                "a host can be switched on, off and cycled, not reset or shut down softly");
+  }
+  const SaveState save = [&] { return save_state(places, state); };
+  if (flags.action != "on") {
+    if (auto off = switch_host_off(places, host, save); !off) return off;
+  }
+  return flags.action == "off" ? Status() : switch_host_on(places, host, save);
+}
+
 Status run_power(const CommandContext& context, const PowerFlags& flags) {
   const auto places = context.places();
   if (auto valid = check_name("lab", context.name); !valid) return valid;
   if (flags.action == "status") {
     const auto state = load_state(places);
     if (!state) return forward(state);
+    if (const auto* host = state->find_host(flags.machine)) {
+      fmt::print("{}\n", is_on(*host) ? "on" : "off");
+      return {};
+    }
     const auto index = state->find_machine(flags.machine);
     if (!index) return forward(index);
     fmt::print("{}\n", is_on(state->machines[*index]) ? "on" : "off");
@@ -51,6 +69,7 @@ Status run_power(const CommandContext& context, const PowerFlags& flags) {
     return fail_with_hint(ErrorCode::failed_precondition, fmt::format("lab {} has crashed: {}", context.name, why),
                           "Remove it with bridgehead-lab down, then make it anew.");
   }
+  if (auto* host = state->find_host(flags.machine)) return act(places, *state, *host, flags);
   std::vector<std::size_t> chosen;
   if (flags.machine == "all") {
     for (std::size_t i = 0; i < state->machines.size(); ++i) chosen.push_back(i);
@@ -67,8 +86,8 @@ Status run_power(const CommandContext& context, const PowerFlags& flags) {
 
 void add_power(CLI::App& app, CommandContext& context) {
   const auto flags = std::make_shared<PowerFlags>();
-  auto* power = app.add_subcommand("power", "A machine's power: on, off, cycle, reset, status");
-  power->add_option("machine", flags->machine, "Its name; all (not for status)")->required();
+  auto* power = app.add_subcommand("power", "A machine's or host's power: on, off, cycle, reset, status");
+  power->add_option("machine", flags->machine, "Its name; all: every machine (not for status)")->required();
   power->add_option("action", flags->action, "on, off, cycle (off and on), reset, status")
       ->required()
       ->check(CLI::IsMember({"on", "off", "cycle", "reset", "status"}));
@@ -84,6 +103,20 @@ Status require_machine(const CommandContext& context, const std::string& machine
   if (!state) return forward(state);
   const auto index = state->find_machine(machine);
   return index ? Status() : forward(index);
+}
+
+// Of a machine its serial line, of a host or storage server what its programs said.
+Result<std::filesystem::path> log_of(const CommandContext& context, const std::string& name) {
+  if (auto valid = check_name("lab", context.name); !valid) return forward(valid);
+  const auto places = context.places();
+  const auto state = load_state(places);
+  if (!state) return forward(state);
+  if (state->find_host(name) != nullptr) return places.host(name).native() + kHostDaemonLogs + "/agent.log";
+  for (const auto* member : state->members()) {
+    if (member->name == name) return places.storage() / (name + ".log");
+  }
+  if (const auto index = state->find_machine(name); !index) return forward(index);
+  return places.serial_log(name);
 }
 
 }  // namespace
@@ -107,8 +140,9 @@ void add_machine_commands(CLI::App& app, CommandContext& context) {
     unsigned timeout = 0;
   };
   const auto flags = std::make_shared<LogFlags>();
-  auto* log = app.add_subcommand("log", "What a machine said on its serial line since the lab was made");
-  log->add_option("machine", flags->machine, "Its name")->required();
+  auto* log = app.add_subcommand(
+      "log", "What a machine said on its serial line, a host's agent or a storage server in its log");
+  log->add_option("machine", flags->machine, "Its name, or a host's or storage server's")->required();
   log->add_flag("--last", flags->options.last, "Only since it was last switched on");
   log->add_flag("-f,--follow", flags->options.follow, "Go on as more comes");
   log->add_option("--until", flags->options.until,
@@ -117,8 +151,8 @@ void add_machine_commands(CLI::App& app, CommandContext& context) {
   log->callback([&context, flags] {
     context.chosen = [&context, flags] {
       flags->options.timeout = std::chrono::seconds(flags->timeout);
-      const auto known = require_machine(context, flags->machine);
-      return known ? show_log(context.places().serial_log(flags->machine), flags->options) : known;
+      const auto file = log_of(context, flags->machine);
+      return file ? show_log(*file, flags->options) : forward(file);
     };
   });
 }

@@ -41,8 +41,18 @@ class Places {
   std::filesystem::path qemu_log(std::string_view name) const { return machine(name) / "qemu.log"; }
   std::filesystem::path firmware_variables(std::string_view name) const { return machine(name) / "firmware.vars"; }
 
+  // Of a host, which sees the directories in it in place of this machine's.
+  std::filesystem::path host(std::string_view name) const { return directory() / "hosts" / name; }
+  std::filesystem::path host_log(std::string_view name) const { return host(name) / "log"; }
+  std::filesystem::path storage() const { return directory() / "storage"; }
+
   std::string network_namespace() const { return "bh-" + lab_; }
   std::filesystem::path namespace_file() const { return std::filesystem::path("/run/netns") / network_namespace(); }
+  // Of a host or a storage server.
+  std::string member_namespace(std::string_view name) const { return network_namespace().append("-").append(name); }
+  std::filesystem::path namespace_file_of(std::string_view name) const {
+    return std::filesystem::path("/run/netns") / member_namespace(name);
+  }
   std::string host_link() const { return "bhl-" + lab_; }
   std::string nat_table() const;  // nftables has no dashes in names
 

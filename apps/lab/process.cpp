@@ -25,6 +25,8 @@ UniqueFd hold(const ProcessId& process) {
   return held && identify(process.pid) == process ? std::move(held) : UniqueFd();
 }
 
+void send(const UniqueFd& held, int signal) { ::syscall(SYS_pidfd_send_signal, held.get(), signal, nullptr, 0); }
+
 bool ends_within(const UniqueFd& held, std::chrono::milliseconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   for (;;) {
@@ -46,7 +48,7 @@ struct Pipe {
   }
 };
 
-enum class Stage : int { name_space, sysfs, log, exec };
+enum class Stage : int { name_space, mounts, log, exec };
 
 struct Failure {
   Stage stage;
@@ -56,17 +58,21 @@ struct Failure {
 std::string_view describe(Stage stage) {
   switch (stage) {
     case Stage::name_space: return "enter the lab's network namespace";
-    case Stage::sysfs: return "mount a /sys for the lab";
+    case Stage::mounts: return "mount what it sees";
     case Stage::log: return "open its log";
     case Stage::exec: return "execute it";
   }
   return "start it";
 }
 
-bool mount_own_sysfs() {
+bool mount_own(const Daemon& daemon) {
+  if (!daemon.own_sysfs && daemon.binds.empty()) return true;
   // slave: what is mounted here stays here; what the host mounts later is still seen.
-  return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_SLAVE | MS_REC, nullptr) == 0 &&
-         ::mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0;
+  if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_SLAVE | MS_REC, nullptr) != 0) return false;
+  for (const auto& bind : daemon.binds) {
+    if (::mount(bind.source.c_str(), bind.target.c_str(), nullptr, MS_BIND, nullptr) != 0) return false;
+  }
+  return !daemon.own_sysfs || ::mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0;
 }
 
 // What start_daemon prepares before it forks, so that the new process only makes system calls.
@@ -89,7 +95,7 @@ struct Prepared {
   };
   const auto& daemon = prepared.daemon;
   if (prepared.name_space && ::setns(prepared.name_space.get(), CLONE_NEWNET) != 0) give_up(Stage::name_space);
-  if (daemon.own_sysfs && !mount_own_sysfs()) give_up(Stage::sysfs);
+  if (!mount_own(daemon)) give_up(Stage::mounts);
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   const int log = ::open(daemon.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (nothing < 0 || log < 0 || ::dup2(nothing, 0) < 0 || ::dup2(log, 1) < 0 || ::dup2(log, 2) < 0) give_up(Stage::log);
@@ -155,6 +161,10 @@ std::optional<ProcessId> identify(pid_t pid) {
 
 bool is_running(const ProcessId& process) { return process.pid > 0 && identify(process.pid) == process; }
 
+void send_signal(const ProcessId& process, int signal) {
+  if (const auto held = hold(process)) send(held, signal);
+}
+
 bool wait_for_end(const ProcessId& process, std::chrono::milliseconds patience) {
   const auto held = hold(process);
   return !held || ends_within(held, patience);
@@ -163,12 +173,11 @@ bool wait_for_end(const ProcessId& process, std::chrono::milliseconds patience) 
 Status end_process(const ProcessId& process, int first, std::chrono::milliseconds patience) {
   const auto held = hold(process);
   if (!held) return {};
-  const auto send = [&](int signal) { ::syscall(SYS_pidfd_send_signal, held.get(), signal, nullptr, 0); };
   if (first != 0) {
-    send(first);
+    send(held, first);
     if (ends_within(held, patience)) return {};
   }
-  send(SIGKILL);
+  send(held, SIGKILL);
   if (ends_within(held, std::chrono::seconds(10))) return {};
   return fail(ErrorCode::timeout, "process {} does not end, though it was killed", process.pid);
 }
@@ -205,6 +214,14 @@ Result<ProcessId> start_daemon(const Daemon& daemon, const Recorder& record) {
                       fmt::format("start {}: {}", daemon.command.program, describe(failure.stage)));
   }
   return *process;
+}
+
+std::string last_lines(const std::filesystem::path& log) {
+  auto text = read_file(log).value_or("");
+  while (text.ends_with('\n')) text.pop_back();
+  std::size_t from = text.size();
+  for (int line = 0; line < 5 && from != std::string::npos && from > 0; ++line) from = text.rfind('\n', from - 1);
+  return text.substr(from == std::string::npos ? 0 : from + (from < text.size() ? 1 : 0));
 }
 
 std::string boot_id() {

@@ -28,13 +28,21 @@ bool is_running(const ProcessId& process);
 
 // `first` (0: at once SIGKILL), then, if it doesn't end within `patience`, SIGKILL. Success if it wasn't running.
 Status end_process(const ProcessId& process, int first, std::chrono::milliseconds patience);
+void send_signal(const ProcessId& process, int signal);
 // True if it has ended by then.
 bool wait_for_end(const ProcessId& process, std::chrono::milliseconds patience);
+
+// A directory that a daemon sees in another one's place.
+struct Bind {
+  std::filesystem::path source;
+  std::filesystem::path target;  // must exist
+};
 
 struct Daemon {
   Command command;                          // its timeout and input don't count
   std::filesystem::path network_namespace;  // entered before anything else
   bool own_sysfs = false;     // a /sys that shows this namespace's interfaces, in a mount namespace of its own
+  std::vector<Bind> binds;    // in a mount namespace of its own
   std::filesystem::path log;  // standard output and error are appended to it
 };
 
@@ -44,6 +52,9 @@ using Recorder = std::function<Status(const ProcessId&)>;
 
 // In a session of its own, child of nobody here. Errors: what `record` says, not_found (no such program), errno's.
 Result<ProcessId> start_daemon(const Daemon& daemon, const Recorder& record);
+
+// The end of a log, for an error's message.
+std::string last_lines(const std::filesystem::path& log);
 
 // This boot of the host; pids and start times mean nothing beyond it.
 std::string boot_id();

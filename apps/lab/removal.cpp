@@ -38,6 +38,8 @@ bool namespace_is_ours(const Places& places, const LabState& state) {
 // By what was recorded; then whoever else lives in the namespace: what the manager had started, what `run` started.
 void end_processes(const Places& places, const LabState& state, FirstError& errors) {
   for (const auto& machine : state.machines) errors.note(end_process(machine.process, 0, {}));
+  // Guests first, then what they have their disks on.
+  for (const auto* member : state.members()) errors.note(end_member(places, *member));
   errors.note(end_process(state.manager, SIGTERM, kManagerPatience));
   if (!namespace_is_ours(places, state)) return;
   // Several times: one of them may have started another meanwhile.
@@ -62,12 +64,21 @@ bool exists(CommandRunner& runner, const Command& removal) {
   return fs::exists(fs::path("/run/netns") / removal.arguments.back());
 }
 
+void remove_if_there(CommandRunner& runner, const Command& command, FirstError& errors) {
+  if (!exists(runner, command)) return;
+  const auto removed = runner.run(command);
+  if (!removed && exists(runner, command)) errors.note(forward(removed));
+}
+
 void remove_links(CommandRunner& runner, const Places& places, const LabState& state, FirstError& errors) {
+  for (const auto* member : state.members()) {
+    if (!namespace_is_its_own(places, *member)) continue;
+    remove_if_there(runner, {.program = "ip", .arguments = {"netns", "delete", places.member_namespace(member->name)}},
+                    errors);
+  }
   for (const auto& command : remove_network(places, state.upstream)) {
     if (command.arguments.front() == "netns" && !namespace_is_ours(places, state)) continue;
-    if (!exists(runner, command)) continue;
-    const auto removed = runner.run(command);
-    if (!removed && exists(runner, command)) errors.note(forward(removed));
+    remove_if_there(runner, command, errors);
   }
   if (state.forwarding_was_off && !another_found_it_off(places)) errors.note(set_host_forwarding(false));
 }

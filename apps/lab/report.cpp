@@ -1,5 +1,6 @@
 #include "lab/report.h"
 
+#include "lab/host_places.h"
 #include "lab/lab_manager.h"
 #include "lab/machine_power.h"
 
@@ -12,6 +13,53 @@ std::string condition(const Places& places, const LabState& state) {
   const auto why = why_crashed(state, look_around(places, state));
   return why.empty() ? "up" : "crashed: " + why;
 }
+
+namespace {
+
+json member_json(const Member& member) {
+  const bool on = is_running(member.process);
+  return {{"name", member.name},
+          {"address", member.address},
+          {"power", on ? "on" : "off"},
+          {"pid", on ? json(member.process.pid) : json(nullptr)}};
+}
+
+json storage_json(const Places& places, const LabState& state) {
+  const auto source = pool_source(*state.storage);
+  json servers = json::array();
+  for (const auto& server : state.storage->servers) {
+    servers.push_back(member_json(server));
+    servers.back()["log"] = (places.storage() / (server.name + ".log")).native();
+  }
+  json value{{"kind", model::to_string(state.storage->kind)},
+             {"source", source.source},
+             {"options", source.options},
+             {"pool", state.pool},
+             {"servers", servers}};
+  // For clients on this machine: the options' path is that of the lab's hosts.
+  if (state.storage->kind == StorageKind::cephfs) value["ceph_config"] = ceph_config(places).native();
+  return value;
+}
+
+std::string storage_line(const json& storage) {
+  std::string options;
+  for (const auto& option : storage["options"]) options += ", " + option.get<std::string>();
+  const auto pool = storage["pool"].get<std::string>();
+  return fmt::format("storage    {} at {}{}, {}\n", storage["kind"].get<std::string>(),
+                     storage["source"].get<std::string>(), options, pool.empty() ? "no pool" : "pool " + pool);
+}
+
+void add_members(std::string& text, std::string_view title, const json& members, unsigned mbit) {
+  if (members.empty()) return;
+  text += fmt::format("\n{:<11} {:<5} {:<16} {}\n", title, "POWER", "ADDRESS", "NIC");
+  for (const auto& member : members) {
+    text +=
+        fmt::format("{:<11} {:<5} {:<16} {}\n", member["name"].get<std::string>(), member["power"].get<std::string>(),
+                    member["address"].get<std::string>(), mbit == 0 ? "no limit" : fmt::format("{} Mbit/s", mbit));
+  }
+}
+
+}  // namespace
 
 json status_json(const Places& places, const LabState& state, const std::string& condition) {
   json machines = json::array();
@@ -35,6 +83,13 @@ json status_json(const Places& places, const LabState& state, const std::string&
                         {"console", places.serial_socket(machine.name).native()},
                         {"qmp", places.qmp_socket(machine.name).native()}});
   }
+  json hosts = json::array();
+  for (const auto& host : state.hosts) {
+    hosts.push_back(member_json(host));
+    hosts.back()["log"] = places.host_log(host.name).native();
+    hosts.back()["agent_log"] = places.host(host.name).native() + kHostDaemonLogs + "/agent.log";
+    hosts.back()["libvirt_log"] = places.host(host.name).native() + kHostDaemonLogs + "/libvirtd.log";
+  }
   json manager = nullptr;
   if (state.with_manager) {
     const bool running = is_running(state.manager);
@@ -54,7 +109,10 @@ json status_json(const Places& places, const LabState& state, const std::string&
           {"why_emulated", state.why_emulated},
           {"netboot", state.netboot},
           {"manager", manager},
-          {"machines", machines}};
+          {"machines", machines},
+          {"hosts", hosts},
+          {"nic_mbit", state.nic_mbit},
+          {"storage", state.storage ? storage_json(places, state) : json(nullptr)}};
 }
 
 std::string status_text(const json& status) {
@@ -68,6 +126,10 @@ std::string status_text(const json& status) {
                         : fmt::format("{} ({})", manager["server"].get<std::string>(),
                                       manager["running"].get<bool>() ? "running" : "stopped"),
       status["accelerator"].get<std::string>(), status["directory"].get<std::string>());
+  if (!status["storage"].is_null()) text += storage_line(status["storage"]);
+  const auto mbit = status["nic_mbit"].get<unsigned>();
+  add_members(text, "HOST", status["hosts"], mbit);
+  if (!status["storage"].is_null()) add_members(text, "SERVER", status["storage"]["servers"], mbit);
   if (status["machines"].empty()) return text;
   text += fmt::format("\n{:<11} {:<5} {:<12} {:<8} {:<18} {:<9} {}\n", "MACHINE", "POWER", "FIRMWARE", "NIC ROM", "MAC",
                       "MEMORY", "CPUS");

@@ -62,6 +62,16 @@ Result<Subnet> parse_lab_subnet(std::string_view text) {
   return subnet;
 }
 
+Status require_room(const AddressPlan& addresses, std::size_t machines) {
+  constexpr std::size_t others = 10 + 5;  // before the first member; the link to the host and the broadcast address
+  const auto wanted = addresses.members + machines + others;
+  if (wanted <= addresses.subnet.size()) return {};
+  return fail_with_hint(
+      ErrorCode::invalid_argument,
+      fmt::format("{} has {} addresses, and {} are needed", addresses.subnet.text(), addresses.subnet.size(), wanted),
+      "Name a larger one with --subnet, such as 10.80.0.0/22.");
+}
+
 Result<std::vector<Route>> parse_routes(std::string_view text) {
   std::vector<Route> routes;
   const auto parsed = nlohmann::json::parse(text, nullptr, false);

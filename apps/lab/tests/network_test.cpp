@@ -6,7 +6,10 @@
 #include "base/file.h"
 #include "lab/host.h"
 #include "lab/lab_manager.h"
+#include "lab/member.h"
 #include "lab/report.h"
+#include "lab/storage.h"
+#include "lab/storage_start.h"
 #include "lab/subnet.h"
 
 namespace bridgehead::lab {
@@ -94,6 +97,55 @@ TEST(Network, UpstreamIsRoutedAndOnlyAsFarAsAsked) {
                                       "ip netns delete bh-lab-a"}));
 }
 
+TEST(Members, HostsHaveABridgeAndServersDoNot) {
+  const Places places("/l", "lab1");
+  const AddressPlan plan{subnet("10.77.0.0/24"), 2};
+  const Member member{.name = "host1", .address = plan.member(0)};
+  const auto host = lines(make_member(places, plan, member, MemberKind::host, 200, "52:54:00:00:00:02"));
+  EXPECT_EQ(host.front(), "ip netns add bh-lab1-host1");
+  EXPECT_THAT(host, Contains("ip -n bh-lab1 link add to-host1 type veth peer name eth0 netns bh-lab1-host1"));
+  EXPECT_THAT(host, Contains("ip -n bh-lab1-host1 link set eth0 master br0 up"));
+  EXPECT_THAT(host, Contains("ip -n bh-lab1-host1 address add 10.77.0.10/24 broadcast + dev br0"));
+  // What comes in is limited at the port's other end.
+  EXPECT_THAT(host, Contains(HasSubstr("tc -n bh-lab1 qdisc add dev to-host1 root tbf rate 200mbit")));
+  EXPECT_THAT(host, Contains(HasSubstr("tc -n bh-lab1-host1 qdisc add dev eth0 root tbf rate 200mbit")));
+  const auto server = lines(make_member(places, plan, member, MemberKind::server, 0, ""));
+  EXPECT_THAT(server, Contains(HasSubstr("address add 10.77.0.10/24 broadcast + dev eth0")));
+  EXPECT_THAT(server, Not(Contains(HasSubstr("br0"))));
+  EXPECT_THAT(server, Not(Contains(HasSubstr("tc "))));
+}
+
+TEST(Members, HaveAddressesThatDhcpDoesNotGive) {
+  const AddressPlan plan{subnet("10.77.0.0/27"), 9};
+  EXPECT_EQ(plan.member(0), "10.77.0.10");
+  EXPECT_EQ(plan.member(8), "10.77.0.18");
+  EXPECT_EQ(plan.range_first(), "10.77.0.19");
+  EXPECT_TRUE(require_room(plan, 8));
+  EXPECT_FALSE(require_room(plan, 9));
+}
+
+TEST(StorageWishes, AreKindAndNumber) {
+  const auto five = parse_storage("moosefs:5");
+  ASSERT_TRUE(five);
+  EXPECT_EQ(server_names(*five),
+            (std::vector<std::string>{"master", "chunk1", "chunk2", "chunk3", "chunk4", "chunk5"}));
+  EXPECT_EQ(server_names(*parse_storage("cephfs")), (std::vector<std::string>{"monitor", "osd1", "osd2", "osd3"}));
+  EXPECT_EQ(server_names(*parse_storage("nfs")), (std::vector<std::string>{"nfs"}));
+  for (const auto* bad : {"", "lustre:3", "moosefs:", "moosefs:0", "moosefs:21", "moosefs:3x", "nfs:2"}) {
+    EXPECT_FALSE(parse_storage(bad)) << bad;
+  }
+}
+
+TEST(StorageWishes, BecomePools) {
+  const auto command = [](StorageKind kind) {
+    return fmt::format("{}", fmt::join(pool_command({kind, {{.name = "a", .address = "10.77.0.13"}}}), " "));
+  };
+  EXPECT_EQ(command(StorageKind::moosefs), "pool add moosefs --driver moosefs --source 10.77.0.13");
+  EXPECT_EQ(command(StorageKind::nfs), "pool add nfs --driver nfs --source 10.77.0.13:/vm");
+  EXPECT_EQ(command(StorageKind::cephfs),
+            "pool add cephfs --driver cephfs --source 10.77.0.13 --option config=/etc/ceph/ceph.conf");
+}
+
 TEST(Network, NamesOfInterfacesFit) {
   const std::string longest = "abcdefghij";
   ASSERT_TRUE(check_name("lab", longest));
@@ -152,6 +204,21 @@ TEST(Host, SocketsNeedShortPaths) {
 }
 
 TEST(Report, ExportsSurviveAShell) { EXPECT_EQ(exports({{"BH_TOKEN", "a'b $c"}}), "export BH_TOKEN='a'\\''b $c'\n"); }
+
+TEST(MooseFs, IsReadyOnceEachChunkServerHasToldItsSpace) {
+  const std::vector<Member> servers{{.name = "chunk1", .address = "10.77.0.11"},
+                                    {.name = "chunk2", .address = "10.77.0.12"}};
+  const auto listed = [](std::string_view address, std::string_view total) {
+    return fmt::format("chunk servers:\t{}\t9422\t1\t-\t3.0.117\t0\tmaintenance_off\t3\t0\t{}\t-\t0\t0\t0\n", address,
+                       total);
+  };
+  EXPECT_FALSE(have_told_space("", servers));
+  EXPECT_FALSE(have_told_space("\n", servers));
+  EXPECT_FALSE(have_told_space(listed("10.77.0.11", "1000"), servers));
+  EXPECT_FALSE(have_told_space(listed("10.77.0.11", "1000") + listed("10.77.0.12", "0"), servers));
+  EXPECT_FALSE(have_told_space(listed("10.77.0.11", "1000") + listed("10.77.0.120", "1000"), servers));
+  EXPECT_TRUE(have_told_space(listed("10.77.0.11", "1000") + listed("10.77.0.12", "1000"), servers));
+}
 
 }  // namespace
 }  // namespace bridgehead::lab
