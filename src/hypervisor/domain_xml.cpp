@@ -150,10 +150,8 @@ void set_target(xml_node disk, const GuestDisk& config, const Pinned* pinned, st
   set(target, "bus", "virtio");
 }
 
-xml_node add_disk(xml_node devices, const GuestDisk& config, const Pinned* pinned, std::set<std::string>& taken) {
-  auto disk = devices.append_child("disk");
-  set(disk, "type", "file");
-  set(disk, "device", "disk");
+// What its bytes are and where; first among the disk's elements.
+void add_file(xml_node disk, const GuestDisk& config) {
   auto driver = disk.append_child("driver");
   set(driver, "name", "qemu");
   set(driver, "type", std::string(model::to_string(config.format)));
@@ -173,6 +171,13 @@ xml_node add_disk(xml_node devices, const GuestDisk& config, const Pinned* pinne
   } else if (config.format == model::ImageFormat::raw) {
     disk.append_child("backingStore");
   }
+}
+
+xml_node add_disk(xml_node devices, const GuestDisk& config, const Pinned* pinned, std::set<std::string>& taken) {
+  auto disk = devices.append_child("disk");
+  set(disk, "type", "file");
+  set(disk, "device", "disk");
+  add_file(disk, config);
   set_target(disk, config, pinned, taken);
   child(disk, "serial", config.name);
   set(disk.append_child("alias"), "name", "ua-" + config.name);
@@ -323,6 +328,21 @@ std::string domain_xml(const GuestConfig& config, const Pinned& pinned, const Gu
   add_lifecycle(domain);
   add_devices(domain, config, pinned);
   return print(domain);
+}
+
+Result<std::string> with_disk_file(const std::string& domain, const GuestDisk& disk) {
+  pugi::xml_document document;
+  if (!document.load_string(domain.c_str())) {
+    return fail(ErrorCode::data_corrupt, "the domain's definition is not XML");
+  }
+  const auto alias = "ua-" + disk.name;
+  for (auto node : document.child("domain").child("devices").children("disk")) {
+    if (alias != node.child("alias").attribute("name").value()) continue;
+    for (const char* part : {"driver", "source", "backingStore"}) node.remove_child(part);
+    add_file(node, disk);
+    return print(document.first_child());
+  }
+  return fail(ErrorCode::not_found, "the guest has no disk '{}'", disk.name);
 }
 
 std::string disk_xml(const GuestDisk& disk, const std::set<std::string>& taken) {

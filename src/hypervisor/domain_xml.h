@@ -46,6 +46,9 @@ struct Pinned {
 
 std::string domain_xml(const GuestConfig& config, const Pinned& pinned, const GuestMetadata& metadata);
 
+// The same domain with `disk` in another file; everything else stays. not_found: it has no such disk.
+Result<std::string> with_disk_file(const std::string& domain, const GuestDisk& disk);
+
 // One device alone, for hot-plug. `taken`: target names in use.
 std::string disk_xml(const GuestDisk& disk, const std::set<std::string>& taken);
 std::string nic_xml(const GuestNic& nic);

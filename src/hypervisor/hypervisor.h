@@ -115,6 +115,13 @@ struct MigrationRoute {
 // fails after the change-over the guest's memory is lost: it has crashed.
 enum class MigrationMode { pre_copy, post_copy };
 
+// What a guest has a disk in now: while it runs what QEMU writes to, otherwise what its definition says.
+struct DiskInUse {
+  bool runs = false;
+  GuestDisk disk;                    // its size isn't told
+  std::filesystem::path copying_to;  // where a copy of it is on its way; "" = nowhere
+};
+
 enum class GuestEventKind { state_changed, removed, agent_changed };
 struct GuestEvent {
   model::VmId id;
@@ -150,6 +157,24 @@ class Hypervisor {
   // still meanwhile; unsupported for it: post_copy.
   virtual Status migrate(const model::VmId& id, const MigrationRoute& route, MigrationMode mode,
                          const ProgressSink& progress, std::stop_token stop) = 0;
+
+  // Nothing: the guest, or that disk of it, isn't here.
+  virtual Result<std::optional<DiskInUse>> disk_in_use(const model::VmId& id, const std::string& name) = 0;
+  // Copies a running (or paused) guest's disk into `to`, a file that is there, of the disk's size and blank, and lets
+  // the guest go on in it. Once both have the same content, and every write reaches both, `in_step` is called; only if
+  // it succeeds the guest goes over. Goes on with a copy to the same file that is on its way already. Any failure
+  // leaves the guest in one of the two files: ask disk_in_use. cancelled: `stop` was asked for; the copy goes on by
+  // itself, to be taken up again or ended.
+  virtual Status move_disk(const model::VmId& id, const GuestDisk& to, const std::function<Status()>& in_step,
+                           const ProgressSink& progress, std::stop_token stop) = 0;
+  // Brings all of its golden image into a running guest's overlay, which then needs it no longer. Goes on with one that
+  // is on its way; cancelled as in move_disk.
+  virtual Status flatten_disk(const model::VmId& id, const std::string& name, const ProgressSink& progress,
+                              std::stop_token stop) = 0;
+  // Ends whatever move_disk or flatten_disk has left on its way; the disk stays where it is.
+  virtual Status end_disk_job(const model::VmId& id, const std::string& name) = 0;
+  // The definition of a guest that doesn't run names another file for that disk.
+  virtual Status use_file(const model::VmId& id, const GuestDisk& disk) = 0;
 
   virtual Status create_snapshot(const model::VmId& id, const std::string& name) = 0;  // with memory if it runs
   virtual Status rollback_snapshot(const model::VmId& id, const std::string& name) = 0;

@@ -106,6 +106,18 @@ Command export_command(const std::filesystem::path& source, model::ImageFormat f
                  virtual_size);
 }
 
+Command compare_command(const std::filesystem::path& one, model::ImageFormat format, const std::filesystem::path& other,
+                        model::ImageFormat other_format, Bytes virtual_size) {
+  auto command =
+      limited({"compare", "-q", node_of(one, format, false), node_of(other, other_format, false)}, virtual_size);
+  command.success_codes = {0, 1};
+  return command;
+}
+
+Command flatten_command(const std::filesystem::path& disk, Bytes virtual_size) {
+  return limited({"rebase", "-q", "-f", "qcow2", "-F", "raw", "-b", "", disk.native()}, virtual_size);
+}
+
 Status convert_image(CommandRunner& runner, const Command& command, const std::filesystem::path& target, Bytes limit,
                      const ProgressSink& progress, std::stop_token stop) {
   Watcher watcher(target, limit, progress, stop);

@@ -271,14 +271,6 @@ Status DirectoryPool::check_mounted() const {
                         "Mount it again; what the agents mount themselves they mount anew.");
 }
 
-// What a call has found, or not found, is only worth something if the file system was there: before, as check_attached
-// says, and after.
-template <typename T>
-Result<T> DirectoryPool::if_still_mounted(Result<T> result) const {
-  if (auto mounted = check_mounted(); !mounted) return forward(mounted);
-  return result;
-}
-
 model::PoolAbilities DirectoryPool::abilities() const {
   const std::lock_guard lock(mutex_);
   return attached_ ? attached_->abilities : model::PoolAbilities{};
@@ -413,6 +405,10 @@ Status DirectoryPool::remove_files(const model::Image& image) const {
   ::unlink(layout_.staging(image.id.str(), "disk").c_str());
   for (const auto format : {model::ImageFormat::raw, model::ImageFormat::qcow2}) {
     if (auto removed = remove_file(layout_.disk_file(image.id, format)); !removed) return removed;
+  }
+  // Last: a file without it would count as whole.
+  for (const auto& mark : {layout_.incomplete_mark(image.id), layout_.copied_mark(image.id)}) {
+    if (auto removed = remove_file(mark); !removed) return removed;
   }
   return sync_directory(layout_.disks());
 }

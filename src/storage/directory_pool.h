@@ -34,6 +34,14 @@ class DirectoryPool final : public ImagePool {
                                     std::stop_token stop) override;
   Result<StoredImage> create_disk(const model::Image& disk, const model::Image* golden, Bytes size) override;
   Result<StoredImage> grow_disk(const model::Image& disk, Bytes size) override;
+  Result<StoredImage> copy_disk(const DiskCopy& copy, const ProgressSink& progress, std::stop_token stop) override;
+  Result<StoredImage> begin_copy(const model::OperationId& operation, const model::Image& disk,
+                                 model::ImageFormat format, Bytes size) override;
+  Status end_copy(const model::Image& disk) override;
+  Status reopen_copy(const model::Image& disk) override;
+  Result<std::optional<model::OperationId>> copied_by(const model::Image& disk) const override;
+  Result<StoredImage> flatten_disk(const model::Image& disk, const ProgressSink& progress,
+                                   std::stop_token stop) override;
   Result<StoredImage> inspect(const model::Image& image) const override;
   Status remove(const model::Image& image) override;
   Status export_image(const model::Image& image, model::ImageFormat format,
@@ -57,15 +65,23 @@ class DirectoryPool final : public ImagePool {
   std::shared_ptr<const LayoutControl> layouts() const;
   Status check_attached() const;
   Status check_mounted() const;
+  // What a call has found, or not found, is only worth something if the file system was there: before, as
+  // check_attached says, and after.
   template <typename T>
-  Result<T> if_still_mounted(Result<T> result) const;
+  Result<T> if_still_mounted(Result<T> result) const {
+    if (auto mounted = check_mounted(); !mounted) return forward(mounted);
+    return result;
+  }
   model::PoolAbilities abilities() const;
   Result<StoredImage> make_disk(const model::Image& disk, const model::Image* golden, Bytes size);
   Result<StoredImage> enlarge_disk(const model::Image& disk, Bytes size);
   Status make_clone(const std::filesystem::path& staging, const StoredImage& golden, const LayoutNeed& need,
                     model::ImageFormat& format);
+  Status rename_mark(const std::filesystem::path& from, const std::filesystem::path& to) const;
   Status publish_disk(const std::filesystem::path& staging, const std::filesystem::path& path) const;
   Status remove_files(const model::Image& image) const;
+  Status write_copy(const DiskCopy& copy, const std::filesystem::path& staging, const ProgressSink& progress,
+                    const std::stop_token& stop) const;
   Status refuse_if_backing(const model::Image& golden) const;
 
   const model::Pool pool_;

@@ -27,6 +27,12 @@ Status finish_raw(int fd, Bytes size) {
 
 Bytes whole_blocks(Bytes size) { return Bytes((size.count() + 4095) / 4096 * 4096); }
 
+Status finish_disk(int file) {
+  if (::fchmod(file, kDiskMode) != 0) return fail_errno(errno, "set the disk's mode");
+  if (::fsync(file) != 0) return fail_space(errno, "sync the disk");
+  return {};
+}
+
 Status write_blank_disk(int file, Bytes size) { return finish_raw(file, size); }
 
 Status finish_copied_disk(const std::filesystem::path& path, Bytes size) {
@@ -53,12 +59,16 @@ Status write_overlay_disk(int file, const std::string& backing_name, Bytes size)
   auto bytes = qcow2_overlay(backing_name, size);
   if (!bytes) return forward(bytes);
   if (auto written = write_all(file, *bytes, "write the disk"); !written) return written;
-  if (::fchmod(file, kDiskMode) != 0) return fail_errno(errno, "set the disk's mode");
-  if (::fsync(file) != 0) return fail_space(errno, "sync the disk");
-  return {};
+  return finish_disk(file);
 }
 
 Result<StoredImage> find_disk(const PoolLayout& layout, const model::ImageId& id) {
+  struct stat status {};
+  const auto mark = layout.incomplete_mark(id);
+  if (::stat(mark.c_str(), &status) == 0) {
+    return fail(ErrorCode::not_found, "disk {} is not in this pool: only a part of a copy is", id);
+  }
+  if (errno != ENOENT) return fail_errno(errno, fmt::format("look for {}", mark.native()));
   auto raw = stored_file(layout.disk_file(id, model::ImageFormat::raw), model::ImageFormat::raw);
   if (raw || raw.error().code != ErrorCode::not_found) return raw;
   auto overlay = stored_file(layout.disk_file(id, model::ImageFormat::qcow2), model::ImageFormat::qcow2);

@@ -14,7 +14,9 @@ Bytes whole_blocks(Bytes size);
 
 // Into a new, empty file.
 Status write_blank_disk(int file, Bytes size);
-Status write_overlay_disk(int file, const std::string& backing_name, Bytes size);
+Status write_overlay_disk(int file, const std::string& backing_name, Bytes size);  // "" = blank
+// One with all its content: its mode, and synced.
+Status finish_disk(int file);
 // A copy of a golden image that the file system made becomes a disk.
 Status finish_copied_disk(const std::filesystem::path& path, Bytes size);
 // False where the file system can't share blocks; then nothing is left.

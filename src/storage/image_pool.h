@@ -7,6 +7,8 @@
 //   bridgehead-pool.json       whose pool this is: {"pool": "<id>"}; another pool's directory is refused
 //   golden/<image id>.raw      read-only (0444)
 //   disks/<image id>.{raw,qcow2}
+//   disks/<image id>.incomplete   beside a disk that QEMU is still copying into; that disk counts as not there.
+//                                 Holds the id of the copy's operation; its name ends in .copied when it is whole
 //   leases/<vm id>.json        {"vm","node","token"}: the fencing stamp, beside the disks
 //   tmp/<operation id>.*       being made; removed after any crash. Shared pools: tmp/<node>/..., each node its own
 #pragma once
@@ -58,6 +60,15 @@ struct LeaseStamp {
   std::uint64_t token = 0;
 };
 
+// A disk that comes from another pool, in a file of this node that nobody writes meanwhile.
+struct DiskCopy {
+  model::OperationId operation;
+  model::Image disk;
+  std::filesystem::path source;  // may have a golden image under it
+  model::ImageFormat format = model::ImageFormat::raw;
+  Bytes size;
+};
+
 class ImagePool {
  public:
   virtual ~ImagePool() = default;
@@ -83,6 +94,22 @@ class ImagePool {
   virtual Result<StoredImage> create_disk(const model::Image& disk, const model::Image* golden, Bytes size) = 0;
   // Grows an offline disk; smaller is refused with invalid_argument. (A running guest's disk grows through QEMU.)
   virtual Result<StoredImage> grow_disk(const model::Image& disk, Bytes size) = 0;
+  // A whole copy under the same id: the content of its golden image, if it has one, is in it. Its format stays, its
+  // holes are kept, what was written is compared with the source. Published when it is complete; one that is there is
+  // replaced. Errors as import_golden's; failed_precondition when a guest has the source open.
+  virtual Result<StoredImage> copy_disk(const DiskCopy& copy, const ProgressSink& progress, std::stop_token stop) = 0;
+  // The place for a copy that QEMU makes while the guest runs: blank, under its final name, not seen by inspect until
+  // end_copy. What an earlier attempt left is replaced.
+  virtual Result<StoredImage> begin_copy(const model::OperationId& operation, const model::Image& disk,
+                                         model::ImageFormat format, Bytes size) = 0;
+  // Durable when it returns; again is success. not_found: no copy was begun, or it was removed.
+  virtual Status end_copy(const model::Image& disk) = 0;
+  virtual Status reopen_copy(const model::Image& disk) = 0;  // undoes end_copy; where there is none it is success
+  // Whose copy the disk is, where it is whole; nothing where it was made otherwise, or isn't there.
+  virtual Result<std::optional<model::OperationId>> copied_by(const model::Image& disk) const = 0;
+  // An offline disk becomes independent of its golden image, in its place. Cut off at any time it is as good as before.
+  virtual Result<StoredImage> flatten_disk(const model::Image& disk, const ProgressSink& progress,
+                                           std::stop_token stop) = 0;
   virtual Result<StoredImage> inspect(const model::Image& image) const = 0;  // not_found when it isn't published
   virtual Status remove(const model::Image& image) = 0;                      // missing is success
 

@@ -24,6 +24,8 @@ class PoolLayout {
 
   std::filesystem::path golden_file(const model::ImageId& id) const { return golden() / (id.str() + ".raw"); }
   std::filesystem::path disk_file(const model::ImageId& id, model::ImageFormat format) const;
+  std::filesystem::path incomplete_mark(const model::ImageId& id) const { return disks() / (id.str() + ".incomplete"); }
+  std::filesystem::path copied_mark(const model::ImageId& id) const { return disks() / (id.str() + ".copied"); }
   std::filesystem::path lease_file(const model::VmId& vm) const { return leases() / (vm.str() + ".json"); }
   // How an overlay in disks/ names its golden image: relative, because a pool's directory may differ between nodes.
   static std::string backing_name(const std::filesystem::path& golden) {

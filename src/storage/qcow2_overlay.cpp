@@ -17,8 +17,8 @@ constexpr std::string_view kBackingFormat = "raw";
 }  // namespace
 
 Result<std::string> qcow2_overlay(const std::string& name, Bytes virtual_size) {
-  if (name.empty() || name.size() > kLongestName) {
-    return fail(ErrorCode::invalid_argument, "'{}' can't be a backing file: its name must have 1 to {} bytes", name,
+  if (name.size() > kLongestName) {
+    return fail(ErrorCode::invalid_argument, "'{}' can't be a backing file: its name may have {} bytes", name,
                 kLongestName);
   }
   if (virtual_size > kLargestVirtualSize) {
@@ -35,8 +35,10 @@ Result<std::string> qcow2_overlay(const std::string& name, Bytes virtual_size) {
   const std::size_t name_at = kOverlayHeaderLength + extension_length + 8;
   write_be<std::uint32_t>(bytes, 0, kQcow2Magic);
   write_be<std::uint32_t>(bytes, 4, 3);
-  write_be<std::uint64_t>(bytes, 8, name_at);
-  write_be<std::uint32_t>(bytes, 16, static_cast<std::uint32_t>(name.size()));
+  if (!name.empty()) {
+    write_be<std::uint64_t>(bytes, 8, name_at);
+    write_be<std::uint32_t>(bytes, 16, static_cast<std::uint32_t>(name.size()));
+  }
   write_be<std::uint32_t>(bytes, 20, kClusterBits);
   write_be<std::uint64_t>(bytes, 24, virtual_size.count());
   write_be<std::uint32_t>(bytes, 36, static_cast<std::uint32_t>(l1_entries));
@@ -45,10 +47,12 @@ Result<std::string> qcow2_overlay(const std::string& name, Bytes virtual_size) {
   write_be<std::uint32_t>(bytes, 56, 1);
   write_be<std::uint32_t>(bytes, 96, 4);  // reference counts of 16 bits
   write_be<std::uint32_t>(bytes, 100, kOverlayHeaderLength);
-  write_be<std::uint32_t>(bytes, kOverlayHeaderLength, kBackingFormatExtension);
-  write_be<std::uint32_t>(bytes, kOverlayHeaderLength + 4, kBackingFormat.size());
-  file.replace(kOverlayHeaderLength + 8, kBackingFormat.size(), kBackingFormat);
-  file.replace(name_at, name.size(), name);
+  if (!name.empty()) {
+    write_be<std::uint32_t>(bytes, kOverlayHeaderLength, kBackingFormatExtension);
+    write_be<std::uint32_t>(bytes, kOverlayHeaderLength + 4, kBackingFormat.size());
+    file.replace(kOverlayHeaderLength + 8, kBackingFormat.size(), kBackingFormat);
+    file.replace(name_at, name.size(), name);
+  }
 
   write_be<std::uint64_t>(bytes, kCluster, 2 * kCluster);
   for (std::uint64_t used = 0; used < 3 + l1_clusters; ++used) {

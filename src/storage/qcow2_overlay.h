@@ -10,7 +10,7 @@
 namespace bridgehead::storage {
 
 // The bytes of a version 3 file with clusters of 64 KiB whose backing file is the raw image `backing` (absolute,
-// or relative to the overlay's directory).
+// or relative to the overlay's directory); "" = none: a blank disk.
 // Errors: invalid_argument (name longer than the 1,023 bytes that the format allows, absurd size).
 Result<std::string> qcow2_overlay(const std::string& backing, Bytes virtual_size);
 

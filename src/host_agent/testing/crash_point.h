@@ -141,6 +141,27 @@ class CrashingPool final : public storage::ImagePool {
   Result<StoredImage> grow_disk(const model::Image& disk, Bytes size) override {
     return point_->around("grow_disk", [&] { return inner_->grow_disk(disk, size); });
   }
+  Result<StoredImage> copy_disk(const storage::DiskCopy& copy, const ProgressSink& progress,
+                                std::stop_token stop) override {
+    return point_->around("copy_disk", [&] { return inner_->copy_disk(copy, progress, stop); });
+  }
+  Result<StoredImage> begin_copy(const model::OperationId& operation, const model::Image& disk,
+                                 model::ImageFormat format, Bytes size) override {
+    return point_->around("begin_copy", [&] { return inner_->begin_copy(operation, disk, format, size); });
+  }
+  Status reopen_copy(const model::Image& disk) override {
+    return point_->around("reopen_copy", [&] { return inner_->reopen_copy(disk); });
+  }
+  Result<std::optional<model::OperationId>> copied_by(const model::Image& disk) const override {
+    return point_->look([&] { return inner_->copied_by(disk); });
+  }
+  Status end_copy(const model::Image& disk) override {
+    return point_->around("end_copy", [&] { return inner_->end_copy(disk); });
+  }
+  Result<StoredImage> flatten_disk(const model::Image& disk, const ProgressSink& progress,
+                                   std::stop_token stop) override {
+    return point_->around("flatten_disk file", [&] { return inner_->flatten_disk(disk, progress, stop); });
+  }
   Result<StoredImage> inspect(const model::Image& image) const override {
     return point_->look([&] { return inner_->inspect(image); });
   }
@@ -214,6 +235,23 @@ class CrashingHypervisor final : public hypervisor::Hypervisor {
   }
   Status remove(const model::VmId& id) override {
     return point_.around("remove domain", [&] { return inner_.remove(id); });
+  }
+  Result<std::optional<hypervisor::DiskInUse>> disk_in_use(const model::VmId& id, const std::string& name) override {
+    return point_.look([&] { return inner_.disk_in_use(id, name); });
+  }
+  Status move_disk(const model::VmId& id, const hypervisor::GuestDisk& to, const std::function<Status()>& in_step,
+                   const ProgressSink& progress, std::stop_token stop) override {
+    return point_.around("move_disk", [&] { return inner_.move_disk(id, to, in_step, progress, stop); });
+  }
+  Status flatten_disk(const model::VmId& id, const std::string& name, const ProgressSink& progress,
+                      std::stop_token stop) override {
+    return point_.around("flatten_disk", [&] { return inner_.flatten_disk(id, name, progress, stop); });
+  }
+  Status end_disk_job(const model::VmId& id, const std::string& name) override {
+    return point_.around("end_disk_job", [&] { return inner_.end_disk_job(id, name); });
+  }
+  Status use_file(const model::VmId& id, const hypervisor::GuestDisk& disk) override {
+    return point_.around("use_file", [&] { return inner_.use_file(id, disk); });
   }
   Status create_snapshot(const model::VmId& id, const std::string& name) override {
     return point_.around("create_snapshot", [&] { return inner_.create_snapshot(id, name); });

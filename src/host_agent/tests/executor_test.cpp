@@ -200,34 +200,13 @@ TEST(Pools, AHungPoolIsGivenUpOnAndOthersGoOn) {
     }
   };
   const auto gate = std::make_shared<Gate>();
-  class HungPool final : public storage::ImagePool {
+  class HungPool final : public FakePool {
    public:
-    explicit HungPool(std::shared_ptr<Gate> held) : gate_(std::move(held)) {}
+    HungPool(const model::Pool& pool, std::shared_ptr<Gate> held) : FakePool(pool), gate_(std::move(held)) {}
     model::PoolOnNode attach() override {
       gate_->wait();
-      return {.ready = true};
+      return FakePool::attach();
     }
-    Status detach() override { return {}; }
-    Result<model::PoolOnNode> status() const override { return model::PoolOnNode{.ready = true}; }
-    Result<storage::StoredImage> import_golden(const storage::ImportRequest&, const ProgressSink&,
-                                               std::stop_token) override {
-      return storage::StoredImage{};
-    }
-    Result<storage::StoredImage> create_disk(const model::Image&, const model::Image*, Bytes) override {
-      return storage::StoredImage{};
-    }
-    Result<storage::StoredImage> grow_disk(const model::Image&, Bytes) override { return storage::StoredImage{}; }
-    Result<storage::StoredImage> inspect(const model::Image&) const override { return storage::StoredImage{}; }
-    Status remove(const model::Image&) override { return {}; }
-    Status export_image(const model::Image&, model::ImageFormat, const std::function<bool(std::string_view)>&,
-                        const ProgressSink&, std::stop_token) const override {
-      return {};
-    }
-    Result<model::PoolSurvey> survey(const std::vector<model::Image>&) const override { return model::PoolSurvey{}; }
-    Status stamp_lease(const storage::LeaseStamp&) override { return {}; }
-    Result<std::optional<storage::LeaseStamp>> read_lease(const model::VmId&) const override { return std::nullopt; }
-    Status remove_lease(const model::VmId&) override { return {}; }
-    Status collect_garbage(const std::function<bool(const model::OperationId&)>&) override { return {}; }
 
    private:
     std::shared_ptr<Gate> gate_;
@@ -237,7 +216,7 @@ TEST(Pools, AHungPoolIsGivenUpOnAndOthersGoOn) {
   const model::Pool fine{.id = make_id<model::PoolId>(random), .name = "fine", .path = "/fine"};
   PoolRegistry pools(
       [&](const model::Pool& pool) -> Result<std::unique_ptr<storage::ImagePool>> {
-        if (pool.id == hung.id) return std::make_unique<HungPool>(gate);
+        if (pool.id == hung.id) return std::make_unique<HungPool>(pool, gate);
         return std::make_unique<FakePool>(pool);
       },
       [](const model::OperationId&) { return false; }, {.attach = std::chrono::milliseconds(50)});

@@ -9,6 +9,7 @@
 #include "hypervisor/libvirt/addresses.h"
 #include "hypervisor/libvirt/connection.h"
 #include "hypervisor/libvirt/console_stream.h"
+#include "hypervisor/libvirt/disk_jobs.h"
 #include "hypervisor/libvirt/domains.h"
 #include "hypervisor/libvirt/live_changes.h"
 #include "hypervisor/libvirt/migration.h"
@@ -164,6 +165,41 @@ class LibvirtHypervisor final : public Hypervisor {
       if (!found) return forward(found);
       if (auto running = require_running(*found); !running) return running;
       return hypervisor::migrate(*found, route, mode, ask, progress, stop);
+    });
+  }
+
+  Result<std::optional<DiskInUse>> disk_in_use(const model::VmId& id, const std::string& name) override {
+    return slow_.call([&](virConnectPtr connection) -> Result<std::optional<DiskInUse>> {
+      const auto found = find_domain(connection, id);
+      if (!found) return forward(found);
+      return *found ? hypervisor::disk_in_use(*found, name) : std::optional<DiskInUse>();
+    });
+  }
+  Status move_disk(const model::VmId& id, const GuestDisk& to, const std::function<Status()>& in_step,
+                   const ProgressSink& progress, std::stop_token stop) override {
+    return with_domain(moves_, id, [&](const FoundDomain& found) -> Status {
+      if (auto running = require_running(found); !running) return running;
+      return hypervisor::move_disk(found, to, in_step, progress, stop);
+    });
+  }
+  Status flatten_disk(const model::VmId& id, const std::string& name, const ProgressSink& progress,
+                      std::stop_token stop) override {
+    return with_domain(moves_, id, [&](const FoundDomain& found) -> Status {
+      if (auto running = require_running(found); !running) return running;
+      return hypervisor::flatten_disk(found, name, progress, stop);
+    });
+  }
+  Status end_disk_job(const model::VmId& id, const std::string& name) override {
+    return with_domain(moves_, id, [&](const FoundDomain& found) { return hypervisor::end_disk_job(found, name); });
+  }
+  Status use_file(const model::VmId& id, const GuestDisk& disk) override {
+    return slow_.call([&](virConnectPtr connection) -> Status {
+      const auto found = require_domain(connection, id);
+      if (!found) return forward(found);
+      if (still_runs(*found)) {
+        return fail(ErrorCode::failed_precondition, "the guest runs; its disk can't be exchanged under it");
+      }
+      return hypervisor::use_file(connection, *found, disk);
     });
   }
 

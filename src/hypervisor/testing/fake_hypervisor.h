@@ -116,6 +116,18 @@ class FakeHypervisor final : public Hypervisor {
     const auto found = guests_.find(id);
     return found != guests_.end() && found->second.autostart;
   }
+  // A copy (or a flattening) that has begun waits, while held, until it is cancelled or let go.
+  void hold_disk_jobs(bool hold) {
+    const std::lock_guard lock(mutex_);
+    hold_jobs_ = hold;
+    jobs_changed_.notify_all();
+  }
+  // The file that a copy of the disk is on its way to; "" = none.
+  std::filesystem::path copying_to(const model::VmId& id, const std::string& disk) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = copies_.find({id, disk});
+    return found == copies_.end() ? std::filesystem::path() : found->second;
+  }
   std::map<model::NetworkId, model::Network> networks() const {
     const std::lock_guard lock(mutex_);
     return networks_;
@@ -253,6 +265,83 @@ class FakeHypervisor final : public Hypervisor {
     return {};
   }
 
+  Result<std::optional<DiskInUse>> disk_in_use(const model::VmId& id, const std::string& name) override {
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("disk_in_use", id.str()); !entered) return forward(entered);
+    const auto* disk = find_disk(id, name);
+    if (disk == nullptr) return std::optional<DiskInUse>();
+    const auto copy = copies_.find({id, name});
+    const auto state = guests_.at(id).info.state;
+    return std::optional(DiskInUse{.runs = state == GuestState::running || state == GuestState::paused,
+                                   .disk = *disk,
+                                   .copying_to = copy == copies_.end() ? std::filesystem::path() : copy->second});
+  }
+
+  // As QEMU does it: the copy outlives who began it; a failure named "pivot" comes after everything was ready for it.
+  Status move_disk(const model::VmId& id, const GuestDisk& to, const std::function<Status()>& in_step,
+                   const ProgressSink& progress, std::stop_token stop) override {
+    {
+      std::unique_lock lock(mutex_);
+      if (auto entered = enter("move_disk", id.str()); !entered) return entered;
+      if (auto running = require_running(id); !running) return running;
+      if (find_disk(id, to.name) == nullptr) return fail(ErrorCode::not_found, "no disk '{}'", to.name);
+      if (find_disk(id, to.name)->path == to.path) return {};
+      copies_[{id, to.name}] = to.path;
+      jobs_changed_.notify_all();
+      jobs_changed_.wait(lock, stop, [this] { return !hold_jobs_; });
+      if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+      if (auto copied = enter("copy", id.str()); !copied) {
+        if (copied.error().code != ErrorCode::unavailable) copies_.erase({id, to.name});
+        return copied;
+      }
+    }
+    progress({.phase = "copy", .done = 1, .total = 1});
+    if (auto agreed = in_step(); !agreed) return agreed;
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("pivot", id.str()); !entered) return entered;
+    auto& disk = *find_disk(id, to.name);
+    const bool direct_io = disk.direct_io;  // as it was opened
+    disk = to;
+    disk.direct_io = direct_io;
+    copies_.erase({id, to.name});
+    // "answer": the guest has gone over, but nobody hears of it.
+    return enter("answer", id.str());
+  }
+
+  Status flatten_disk(const model::VmId& id, const std::string& name, const ProgressSink& progress,
+                      std::stop_token stop) override {
+    std::unique_lock lock(mutex_);
+    if (auto entered = enter("flatten_disk", id.str()); !entered) return entered;
+    if (auto running = require_running(id); !running) return running;
+    auto* disk = find_disk(id, name);
+    if (disk == nullptr) return fail(ErrorCode::not_found, "no disk '{}'", name);
+    jobs_changed_.wait(lock, stop, [this] { return !hold_jobs_; });
+    if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+    progress({.phase = "flatten", .done = 1, .total = 1});
+    disk->backing.clear();
+    return {};
+  }
+
+  Status end_disk_job(const model::VmId& id, const std::string& name) override {
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("end_disk_job", id.str()); !entered) return entered;
+    copies_.erase({id, name});
+    return {};
+  }
+
+  Status use_file(const model::VmId& id, const GuestDisk& disk) override {
+    const std::lock_guard lock(mutex_);
+    if (auto entered = enter("use_file", id.str()); !entered) return entered;
+    auto* known = find_disk(id, disk.name);
+    if (known == nullptr) return fail(ErrorCode::not_found, "no disk '{}'", disk.name);
+    const auto state = guests_.at(id).info.state;
+    if (state == GuestState::running || state == GuestState::paused) {
+      return fail(ErrorCode::failed_precondition, "the guest runs");
+    }
+    *known = disk;
+    return {};
+  }
+
   Status create_snapshot(const model::VmId& id, const std::string& name) override {
     return change("create_snapshot", id, [&](Guest& guest) -> Status {
       if (find_snapshot(guest, name) != guest.info.snapshots.end()) return {};
@@ -342,6 +431,15 @@ class FakeHypervisor final : public Hypervisor {
     guest.info.restart_required = false;
   }
 
+  // With mutex_ held.
+  GuestDisk* find_disk(const model::VmId& id, const std::string& name) {
+    const auto guest = guests_.find(id);
+    if (guest == guests_.end()) return nullptr;
+    auto& disks = guest->second.config.disks;
+    const auto found = std::find_if(disks.begin(), disks.end(), [&](const auto& disk) { return disk.name == name; });
+    return found == disks.end() ? nullptr : &*found;
+  }
+
   static std::vector<model::Snapshot>::iterator find_snapshot(Guest& guest, const std::string& name) {
     return std::find_if(guest.info.snapshots.begin(), guest.info.snapshots.end(),
                         [&](const model::Snapshot& snapshot) { return snapshot.name == name; });
@@ -401,6 +499,9 @@ class FakeHypervisor final : public Hypervisor {
   std::map<std::string, std::deque<Error>> failures_;
   std::optional<Error> unavailable_;
   bool live_changes_ = true;
+  bool hold_jobs_ = false;
+  std::condition_variable_any jobs_changed_;
+  std::map<std::pair<model::VmId, std::string>, std::filesystem::path> copies_;
   std::vector<std::string> calls_;
   std::vector<UniqueFd> vnc_ends_;
   std::function<void(const GuestEvent&)> handler_;

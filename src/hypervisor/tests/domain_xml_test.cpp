@@ -151,6 +151,26 @@ TEST(DomainXml, NewDisksTakeFreeNames) {
   EXPECT_NE(disk_xml(overlay("disk9"), all).find("dev=\"vdaa\""), std::string::npos);
 }
 
+TEST(DomainXml, ADiskInAnotherFileIsAllThatChanges) {
+  auto config = small();
+  config.disks.push_back(overlay("disk1"));
+  const auto before = domain_xml(config, fresh(), metadata());
+  config.disks[1] = {.name = "disk1",
+                     .path = "/fast/disks/b.raw",
+                     .format = model::ImageFormat::raw,
+                     .size = 4_GiB,
+                     .direct_io = true};
+  const auto changed = with_disk_file(before, config.disks[1]);
+  ASSERT_TRUE(changed) << changed.error().describe();
+  auto expected = parse_domain(domain_xml(config, fresh(), metadata()));
+  auto got = parse_domain(*changed);
+  ASSERT_TRUE(expected && got);
+  EXPECT_EQ(got->config, expected->config);
+  EXPECT_EQ(got->pinned.targets, expected->pinned.targets);
+  EXPECT_EQ(got->metadata, expected->metadata);
+  EXPECT_EQ(with_disk_file(before, {.name = "disk7"}).error().code, ErrorCode::not_found);
+}
+
 TEST(DomainXml, ForeignDomainsAreRefused) {
   EXPECT_FALSE(parse_domain("<domain type='kvm'><name>x</name></domain>"));
   EXPECT_FALSE(parse_domain("not xml <"));

@@ -16,7 +16,7 @@
 
 namespace bridgehead::storage::testing {
 
-class FakePool final : public ImagePool {
+class FakePool : public ImagePool {
  public:
   explicit FakePool(model::Pool pool, Bytes total = 100_GiB) : pool_(std::move(pool)), total_(total) {}
 
@@ -37,6 +37,19 @@ class FakePool final : public ImagePool {
   void set_import_size(Bytes size) {
     const std::lock_guard lock(mutex_);
     import_size_ = size;
+  }
+  // Abilities that the next attach finds.
+  void set_punch_hole(bool possible) {
+    const std::lock_guard lock(mutex_);
+    punch_hole_ = possible;
+  }
+  void set_direct_io(bool possible) {
+    const std::lock_guard lock(mutex_);
+    direct_io_ = possible;
+  }
+  void set_available(Bytes available) {
+    const std::lock_guard lock(mutex_);
+    available_ = available;
   }
   // While held, import_golden reports half of its progress and waits.
   void hold_imports(bool hold) {
@@ -109,13 +122,7 @@ class FakePool final : public ImagePool {
       size = std::max(size, parent->second.virtual_size);
       if (clone_method_ == model::CloneMethod::overlay) format = model::ImageFormat::qcow2;
     }
-    const char* suffix = format == model::ImageFormat::raw ? ".raw" : ".qcow2";
-    const StoredImage image{.path = root() / "disks" / (disk.id.str() + suffix),
-                            .format = format,
-                            .virtual_size = size,
-                            .allocated = Bytes(256 << 10)};
-    images_[disk.id] = image;
-    return image;
+    return images_[disk.id] = disk_image(disk, format, size);
   }
 
   Result<StoredImage> grow_disk(const model::Image& disk, Bytes size) override {
@@ -128,10 +135,65 @@ class FakePool final : public ImagePool {
     return found->second;
   }
 
+  Result<StoredImage> copy_disk(const DiskCopy& copy, const ProgressSink& progress, std::stop_token stop) override {
+    std::unique_lock lock(mutex_);
+    if (auto error = note("copy_disk " + copy.disk.id.str())) return fail(*error);
+    released_.wait(lock, stop, [this] { return !hold_; });
+    if (stop.stop_requested()) return fail(ErrorCode::cancelled, "the copy was cancelled");
+    const auto image = disk_image(copy.disk, copy.format, copy.size);
+    images_[copy.disk.id] = image;
+    incomplete_.erase(copy.disk.id);
+    lock.unlock();
+    if (progress) progress({.phase = "copy", .done = copy.size.count(), .total = copy.size.count()});
+    return image;
+  }
+
+  Result<StoredImage> begin_copy(const model::OperationId& operation, const model::Image& disk,
+                                 model::ImageFormat format, Bytes size) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note("begin_copy " + disk.id.str())) return fail(*error);
+    copies_.erase(disk.id);
+    incomplete_[disk.id] = operation;
+    return images_[disk.id] = disk_image(disk, format, size);
+  }
+
+  Status end_copy(const model::Image& disk) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note("end_copy " + disk.id.str())) return fail(*error);
+    if (copies_.contains(disk.id)) return {};
+    auto mark = incomplete_.extract(disk.id);
+    if (!mark) return fail(ErrorCode::not_found, "no copy of disk {} is here", disk.id);
+    copies_.insert(std::move(mark));
+    return {};
+  }
+
+  Status reopen_copy(const model::Image& disk) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note("reopen_copy " + disk.id.str())) return fail(*error);
+    if (auto mark = copies_.extract(disk.id)) incomplete_.insert(std::move(mark));
+    return {};
+  }
+
+  Result<std::optional<model::OperationId>> copied_by(const model::Image& disk) const override {
+    const std::lock_guard lock(mutex_);
+    const auto found = copies_.find(disk.id);
+    return found == copies_.end() ? std::nullopt : std::optional(found->second);
+  }
+
+  Result<StoredImage> flatten_disk(const model::Image& disk, const ProgressSink&, std::stop_token stop) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note("flatten_disk " + disk.id.str())) return fail(*error);
+    if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+    const auto found = images_.find(disk.id);
+    if (found == images_.end()) return fail(ErrorCode::not_found, "disk {} is not here", disk.id);
+    return found->second;
+  }
+
   Result<StoredImage> inspect(const model::Image& image) const override {
     const std::lock_guard lock(mutex_);
     const auto found = images_.find(image.id);
-    if (found == images_.end()) return fail(ErrorCode::not_found, "image {} is not here", image.id);
+    if (found == images_.end() || incomplete_.contains(image.id))
+      return fail(ErrorCode::not_found, "image {} is not here", image.id);
     return found->second;
   }
 
@@ -139,6 +201,8 @@ class FakePool final : public ImagePool {
     const std::lock_guard lock(mutex_);
     if (auto error = note("remove " + image.id.str())) return fail(*error);
     images_.erase(image.id);
+    incomplete_.erase(image.id);
+    copies_.erase(image.id);
     return {};
   }
 
@@ -200,15 +264,23 @@ class FakePool final : public ImagePool {
  private:
   std::filesystem::path root() const { return pool_.path; }
 
+  StoredImage disk_image(const model::Image& disk, model::ImageFormat format, Bytes size) const {
+    const char* suffix = format == model::ImageFormat::raw ? ".raw" : ".qcow2";
+    return {.path = root() / "disks" / (disk.id.str() + suffix),
+            .format = format,
+            .virtual_size = size,
+            .allocated = Bytes(256 << 10)};
+  }
+
   model::PoolOnNode state() const {
     std::uint64_t used = 0;
     for (const auto& [id, image] : images_) used += image.allocated.count();
     return {.ready = true,
             .total = total_,
-            .available = Bytes(total_.count() - std::min(used, total_.count())),
-            .abilities = {.direct_io = true,
+            .available = available_.value_or(Bytes(total_.count() - std::min(used, total_.count()))),
+            .abilities = {.direct_io = direct_io_,
                           .reflink = clone_method_ == model::CloneMethod::reflink,
-                          .punch_hole = true,
+                          .punch_hole = punch_hole_,
                           .preallocate = true,
                           .locks = true,
                           .seek_holes = true,
@@ -234,10 +306,15 @@ class FakePool final : public ImagePool {
   mutable std::mutex mutex_;
   std::condition_variable_any released_;
   bool attached_ = false;
+  bool punch_hole_ = true;
+  bool direct_io_ = true;
   bool hold_ = false;
+  std::optional<Bytes> available_;
   model::CloneMethod clone_method_ = model::CloneMethod::overlay;
   Bytes import_size_ = 2_GiB;
   std::map<model::ImageId, StoredImage> images_;
+  std::map<model::ImageId, model::OperationId> incomplete_;
+  std::map<model::ImageId, model::OperationId> copies_;
   std::map<model::VmId, std::optional<LeaseStamp>> leases_;
   std::vector<std::string> calls_;
   std::deque<std::pair<std::string, Error>> failures_;

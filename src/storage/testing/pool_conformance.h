@@ -10,10 +10,12 @@
 #include <gtest/gtest.h>
 
 #include <latch>
+#include <sstream>
 #include <thread>
 
 #include "storage/pool_check.h"
 #include "storage/pool_layout.h"
+#include "storage/testing/holding_qemu.h"
 #include "storage/testing/test_images.h"
 
 namespace bridgehead::storage::testing {
@@ -95,6 +97,19 @@ class PoolConformance : public ::testing::TestWithParam<PoolUnderTest> {
     run_tool("qemu-img", {"convert", "-f", disk.format == model::ImageFormat::raw ? "raw" : "qcow2", "-O", "raw",
                           disk.path.native(), flat.native()});
     return content_of(flat);
+  }
+
+  // The file and all that are under it, as QEMU sees them.
+  static std::vector<std::string> chain_of(const std::filesystem::path& path) {
+    SystemCommandRunner runner;
+    const auto told = runner.run({.program = "qemu-img", .arguments = {"info", "--backing-chain", path.native()}});
+    EXPECT_TRUE(told) << (told ? "" : told.error().describe());
+    std::vector<std::string> chain;
+    std::istringstream lines(told ? told->out : "");
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("image: ")) chain.push_back(line.substr(7));
+    }
+    return chain;
   }
 
   SeededRandom random_{7};
@@ -284,6 +299,140 @@ TEST_P(PoolConformance, ExportsGiveTheContentBack) {
       pool_->export_image(disk, model::ImageFormat::raw, [](std::string_view) { return false; }, {}, {}).error().code,
       ErrorCode::cancelled);
   EXPECT_TRUE(files_in(tmp()).empty());
+}
+
+TEST_P(PoolConformance, ADiskFromElsewhereIsCopiedWholeInItsFormat) {
+  const auto golden = imported_golden();
+  auto disk = image(model::ImageRole::disk);
+  const auto clone = pool_->create_disk(disk, &golden, 32_MiB);
+  ASSERT_TRUE(clone);
+  const auto content = disk_as_raw(*clone);
+  disk.id = make_id<model::ImageId>(random_);
+  const DiskCopy copy{.operation = make_id<model::OperationId>(random_),
+                      .disk = disk,
+                      .source = clone->path,
+                      .format = clone->format,
+                      .size = clone->virtual_size};
+  std::vector<Progress> seen;
+  const auto stored = pool_->copy_disk(copy, [&](const Progress& progress) { seen.push_back(progress); }, {});
+  ASSERT_TRUE(stored) << stored.error().describe();
+  EXPECT_EQ(stored->format, clone->format);
+  EXPECT_EQ(stored->virtual_size, 32_MiB);
+  expect_at_most(stored->allocated, 16_MiB);
+  EXPECT_FALSE(seen.empty());
+  EXPECT_TRUE(files_in(tmp()).empty());
+  ASSERT_TRUE(pool_->copy_disk(copy, {}, {})) << "again";
+  ASSERT_TRUE(
+      pool_->remove(model::Image{.id = model::ImageId(clone->path.stem().native()), .role = model::ImageRole::disk}));
+  ASSERT_TRUE(pool_->remove(golden)) << "the copy needs no golden image";
+  EXPECT_TRUE(disk_as_raw(*pool_->inspect(disk)) == content);
+  const auto gone = pool_->copy_disk(copy, {}, {});
+  ASSERT_FALSE(gone) << "its source is gone";
+  EXPECT_EQ(gone.error().code, ErrorCode::not_found) << gone.error().describe();
+  EXPECT_TRUE(files_in(tmp()).empty());
+}
+
+TEST_P(PoolConformance, ACopyThatIsCancelledOrOfADiskInUseLeavesNothing) {
+  const auto source = pool_->create_disk(image(model::ImageRole::disk), nullptr, 8_MiB);
+  ASSERT_TRUE(source);
+  const DiskCopy copy{.operation = make_id<model::OperationId>(random_),
+                      .disk = image(model::ImageRole::disk),
+                      .source = source->path,
+                      .size = 8_MiB};
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(pool_->copy_disk(copy, {}, stop.get_token()).error().code, ErrorCode::cancelled);
+  {
+    HoldingQemu guest(*source);
+    EXPECT_EQ(pool_->copy_disk(copy, {}, {}).error().code, ErrorCode::failed_precondition);
+    guest.end();
+  }
+  EXPECT_EQ(pool_->inspect(copy.disk).error().code, ErrorCode::not_found);
+  EXPECT_TRUE(files_in(tmp()).empty());
+  EXPECT_EQ(files_in(root() / "disks").size(), 1U);
+}
+
+TEST_P(PoolConformance, WhatQemuCopiesIntoIsSeenWhenItIsWhole) {
+  for (const auto format : {model::ImageFormat::raw, model::ImageFormat::qcow2}) {
+    const auto disk = image(model::ImageRole::disk);
+    const auto operation = make_id<model::OperationId>(random_);
+    ASSERT_TRUE(pool_->begin_copy(operation, disk, format, 16_MiB));
+    const auto place = pool_->begin_copy(operation, disk, format, 32_MiB);
+    ASSERT_TRUE(place) << place.error().describe();
+    EXPECT_EQ(place->path.parent_path(), root() / "disks");
+    EXPECT_EQ(pool_->inspect(disk).error().code, ErrorCode::not_found);
+    run_tool("qemu-io", {"-f", format == model::ImageFormat::raw ? "raw" : "qcow2", "-c", "write -P 7 1M 1M",
+                         place->path.native()});
+    EXPECT_FALSE(pool_->copied_by(disk)->has_value());
+    ASSERT_TRUE(pool_->end_copy(disk));
+    ASSERT_TRUE(pool_->end_copy(disk)) << "again";
+    EXPECT_EQ(pool_->copied_by(disk)->value_or(model::OperationId()), operation);
+    ASSERT_TRUE(pool_->reopen_copy(disk));
+    ASSERT_TRUE(pool_->reopen_copy(disk)) << "again";
+    EXPECT_FALSE(pool_->copied_by(disk)->has_value());
+    EXPECT_EQ(pool_->inspect(disk).error().code, ErrorCode::not_found);
+    ASSERT_TRUE(pool_->end_copy(disk));
+    const auto stored = pool_->inspect(disk);
+    ASSERT_TRUE(stored) << stored.error().describe();
+    EXPECT_EQ(stored->path, place->path);
+    EXPECT_EQ(stored->format, format);
+    EXPECT_EQ(stored->virtual_size, 32_MiB);
+    const auto content = disk_as_raw(*stored);
+    EXPECT_EQ(content.substr(0, 1 << 20), std::string(1 << 20, '\0'));
+    EXPECT_EQ(content.substr(1 << 20, 1 << 20), std::string(1 << 20, '\7'));
+    ASSERT_TRUE(pool_->begin_copy(operation, disk, format, 16_MiB)) << "anew";
+    EXPECT_FALSE(pool_->copied_by(disk)->has_value());
+    ASSERT_TRUE(pool_->remove(disk));
+    EXPECT_TRUE(files_in(root() / "disks").empty());
+    EXPECT_EQ(pool_->end_copy(disk).error().code, ErrorCode::not_found) << "nothing to go over to";
+    EXPECT_TRUE(pool_->reopen_copy(disk)) << "nothing is whole";
+  }
+}
+
+TEST_P(PoolConformance, AFlattenedDiskNeedsNoGoldenImage) {
+  const auto golden = imported_golden();
+  const auto disk = image(model::ImageRole::disk);
+  const auto clone = pool_->create_disk(disk, &golden, 32_MiB);
+  ASSERT_TRUE(clone);
+  const auto content = disk_as_raw(*clone);
+  std::stop_source stop;
+  stop.request_stop();
+  if (clone->format == model::ImageFormat::qcow2) {
+    EXPECT_EQ(pool_->flatten_disk(disk, {}, stop.get_token()).error().code, ErrorCode::cancelled);
+    HoldingQemu guest(*clone);
+    EXPECT_FALSE(pool_->flatten_disk(disk, {}, {})) << "a guest has it open";
+    guest.end();
+    EXPECT_FALSE(pool_->remove(golden)) << "still needed";
+  }
+  const auto flat = pool_->flatten_disk(disk, {}, {});
+  ASSERT_TRUE(flat) << flat.error().describe();
+  EXPECT_EQ(flat->path, clone->path);
+  EXPECT_TRUE(pool_->flatten_disk(disk, {}, {})) << "again";
+  const auto removed = pool_->remove(golden);
+  ASSERT_TRUE(removed) << removed.error().describe();
+  EXPECT_TRUE(disk_as_raw(*pool_->inspect(disk)) == content);
+}
+
+// A disk and at most its golden image, never more: only golden images are cloned from, and they are raw.
+TEST_P(PoolConformance, ChainsAreNeverLongerThanTwo) {
+  const auto golden = imported_golden();
+  auto disk = image(model::ImageRole::disk);
+  const auto first = pool_->create_disk(disk, &golden, 32_MiB);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(pool_->create_disk(image(model::ImageRole::disk), &disk, 32_MiB).error().code, ErrorCode::not_found)
+      << "a disk can't be cloned from";
+  const DiskCopy copy{.operation = make_id<model::OperationId>(random_),
+                      .disk = image(model::ImageRole::disk),
+                      .source = first->path,
+                      .format = first->format,
+                      .size = first->virtual_size};
+  ASSERT_TRUE(pool_->copy_disk(copy, {}, {}));
+  for (const auto& file : files_in(root() / "disks")) {
+    const auto path = root() / "disks" / file;
+    EXPECT_LE(chain_of(path).size(), path == first->path ? 2U : 1U) << path;
+  }
+  // An import of an image with a file under it is refused, so a golden image never has one.
+  EXPECT_EQ(chain_of(root() / "golden" / (golden.id.str() + ".raw")).size(), 1U);
 }
 
 TEST_P(PoolConformance, LeaseTokensOnlyGrow) {
