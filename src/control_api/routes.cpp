@@ -53,6 +53,8 @@ std::vector<Route> make_routes() {
       answer(Method::post, "/api/v1/images", operator_, import_image, dry),
       answer(Method::get, "/api/v1/images/{image}", viewer, get_image),
       answer(Method::delete_, "/api/v1/images/{image}", operator_, delete_image_by_name, dry),
+      answer(Method::post, "/api/v1/images/{image}/migrate", operator_, migrate_image_by_name, dry),
+      answer(Method::post, "/api/v1/images/{image}/flatten", operator_, flatten_image_by_name, dry),
       // A disk's bytes hold whatever its guest keeps secret: reading them is more than viewing.
       stream(Method::get, "/api/v1/images/{image}/export", operator_, export_image, {"format"}),
       stream(Method::get, "/api/v1/images/{image}/layout", viewer, get_image_layout),

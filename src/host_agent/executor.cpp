@@ -26,7 +26,7 @@ void Executor::recover() {
     log::info(messages::assignment_resumed, "operation {}: {}", assignment.operation, model::kind_of(assignment.body));
     auto job = std::make_shared<Job>();
     job->lane = lane_of(assignment.body);
-    job->import = std::holds_alternative<model::ImportImage>(assignment.body);
+    job->slow = takes_long(assignment.body);
     job->assignment = std::move(assignment);
     job->resumed = true;
     enqueue(std::move(job));
@@ -59,7 +59,7 @@ void Executor::assign(const model::Assignment& assignment) {
   log::info(messages::assignment_received, "operation {}: {}", operation, model::kind_of(assignment.body));
   auto job = std::make_shared<Job>();
   job->lane = lane_of(assignment.body);
-  job->import = std::holds_alternative<model::ImportImage>(assignment.body);
+  job->slow = takes_long(assignment.body);
   job->assignment = assignment;
   enqueue(std::move(job));
 }
@@ -81,7 +81,7 @@ void Executor::enqueue(JobPtr job) {
 }
 
 void Executor::start_locked(const JobPtr& job) {
-  auto& pool = job->import ? *import_workers_ : *workers_;
+  auto& pool = job->slow ? *import_workers_ : *workers_;
   pool.submit([this, job] { run_job(job); });
 }
 
@@ -109,7 +109,12 @@ void Executor::run_assignment(const JobPtr& job) {
                         const std::lock_guard lock(job->gate);
                         if (job->open) note_progress(job, progress);
                       },
-                  .resumed = job->resumed};
+                  .resumed = job->resumed,
+                  .leaving =
+                      [this] {
+                        const std::lock_guard lock(mutex_);
+                        return stopping_;
+                      }};
   auto outcome = run_(*job->assignment, task);
   {
     const std::lock_guard lock(job->gate);

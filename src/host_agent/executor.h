@@ -1,8 +1,8 @@
 // Executor: takes the manager's assignments to their end. Journal first, then one lane per guest (image, pool,
-// network): one at a time in the order they came, different lanes side by side on a fixed number of workers; imports,
-// which take long, on workers of their own. A finished one is answered from the journal until it is acknowledged.
-// Thread-safe. assign, cancel and acknowledge write the journal at most and never wait for work. Whatever fails is
-// reported to the manager as the assignment's end.
+// network): one at a time in the order they came, different lanes side by side on a fixed number of workers; what
+// copies whole images, which takes long, on workers of its own. A finished one is answered from the journal until it is
+// acknowledged. Thread-safe. assign, cancel and acknowledge write the journal at most and never wait for work. Whatever
+// fails is reported to the manager as the assignment's end.
 //
 // stop() ends what can be interrupted without recording an end, so that the next run of the agent takes it up again.
 #pragma once
@@ -26,7 +26,7 @@ namespace bridgehead::host_agent {
 
 struct ExecutorOptions {
   std::size_t workers = 8;
-  std::size_t import_workers = 2;
+  std::size_t import_workers = 2;                    // for what copies whole images
   std::chrono::milliseconds progress_interval{200};  // at most one progress report per assignment in this time
 };
 
@@ -61,7 +61,7 @@ class Executor {
  private:
   struct Job {
     std::string lane;
-    bool import = false;
+    bool slow = false;
     std::optional<model::Assignment> assignment;  // nothing = own work
     std::function<void()> work;
     bool resumed = false;

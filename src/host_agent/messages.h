@@ -51,6 +51,12 @@ inline constexpr log::Message secrets_not_written{
     "A secret file can't be written, and why. The node isn't ready meanwhile; it is tried again every minute."};
 inline constexpr log::Message migration_refused{
     "MIGRATION_REFUSED", "A connection for a migrating guest was not let through, and why; its migration fails then."};
+inline constexpr log::Message disk_copy_left{"DISK_COPY_LEFT",
+                                             "A disk was moved to another pool, or that was given up, and its file in "
+                                             "the pool where it isn't any more could not "
+                                             "be removed, or its lease stamp, and why. Nothing uses it: remove it by "
+                                             "hand, or let it be; it is replaced when the "
+                                             "disk comes back there."};
 inline constexpr log::Message tunnel_failed{"TUNNEL_FAILED",
                                             "A console, VNC, upload or download could not be carried, and why."};
 

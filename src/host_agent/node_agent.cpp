@@ -281,8 +281,10 @@ void NodeAgent::start() {
   // Pools that are known work without the manager.
   all.use(remembered(*all.journal));
   all.housekeeper.start();
-  all.watcher.start();
+  // Before the first look: a guest that is started again after the node's reboot waits behind work on it, which may be
+  // about which file its disk is.
   all.executor.recover();
+  all.watcher.start();
   log::info(messages::agent_started, "version {}, node {}", all.config.version, all.services.node);
   // The first report should tell the truth; but a hypervisor that hangs must not keep the node from reporting at all.
   all.housekeeper.wait_for_facts(all.config.first_look);

@@ -88,6 +88,30 @@ struct SettleVm {
   bool operator==(const SettleVm&) const = default;
 };
 
+// Brings a disk into another pool, while its guest runs or not. Ends with the disk in `to` and nowhere else, or where
+// it was. An error `unavailable` alone leaves open which.
+struct MoveDisk {
+  VmId vm;  // its guest; empty = a detached disk
+  std::uint64_t lease = 0;
+  std::string disk;  // its name in the guest
+  Image image;
+  Pool from;
+  Pool to;
+  bool others_stay = false;   // the guest has further disks in `from`
+  bool others_there = false;  // ... or in `to`
+  bool operator==(const MoveDisk&) const = default;
+};
+
+// Makes a disk independent of its golden image, in its place, while its guest runs or not.
+struct FlattenDisk {
+  VmId vm;
+  std::uint64_t lease = 0;
+  std::string disk;
+  Image image;
+  Pool pool;
+  bool operator==(const FlattenDisk&) const = default;
+};
+
 struct ImportImage {
   Image image;
   Pool pool;
@@ -120,8 +144,9 @@ struct RemoveNetwork {
   bool operator==(const RemoveNetwork&) const = default;
 };
 
-using AssignmentBody = std::variant<EnsureVm, RemoveVm, RebootVm, SnapshotVm, AcceptVm, MigrateVm, SettleVm,
-                                    ImportImage, RemoveImage, EnsurePool, RemovePool, EnsureNetwork, RemoveNetwork>;
+using AssignmentBody =
+    std::variant<EnsureVm, RemoveVm, RebootVm, SnapshotVm, AcceptVm, MigrateVm, SettleVm, MoveDisk, FlattenDisk,
+                 ImportImage, RemoveImage, EnsurePool, RemovePool, EnsureNetwork, RemoveNetwork>;
 
 struct Assignment {
   OperationId operation;  // an agent does each operation at most once to its end and remembers how it ended

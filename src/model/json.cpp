@@ -177,6 +177,8 @@ BRIDGEHEAD_FIELDS(MigrationGate, addresses, port)
 BRIDGEHEAD_FIELDS(AcceptVm, guest, source)
 BRIDGEHEAD_FIELDS(MigrateVm, vm, lease, target, gate, post_copy)
 BRIDGEHEAD_FIELDS(SettleVm, vm)
+BRIDGEHEAD_FIELDS(MoveDisk, vm, lease, disk, image, from, to, others_stay, others_there)
+BRIDGEHEAD_FIELDS(FlattenDisk, vm, lease, disk, image, pool)
 BRIDGEHEAD_FIELDS(ImportImage, image, pool, source, source_image, source_pool)
 BRIDGEHEAD_FIELDS(RemoveImage, image, pool)
 BRIDGEHEAD_FIELDS(EnsurePool, pool)
@@ -219,6 +221,14 @@ struct BodyKind<MigrateVm> {
 template <>
 struct BodyKind<SettleVm> {
   static constexpr std::string_view name = "settle_vm";
+};
+template <>
+struct BodyKind<MoveDisk> {
+  static constexpr std::string_view name = "move_disk";
+};
+template <>
+struct BodyKind<FlattenDisk> {
+  static constexpr std::string_view name = "flatten_disk";
 };
 template <>
 struct BodyKind<ImportImage> {

@@ -56,6 +56,10 @@ inline constexpr char vm_snapshot_create[] = "vm.snapshot.create";  // parameter
 inline constexpr char vm_snapshot_rollback[] = "vm.snapshot.rollback";
 inline constexpr char vm_snapshot_delete[] = "vm.snapshot.delete";
 inline constexpr char image_import[] = "image.import";  // parameters: {"source": ImageSource}
+// On the disk's VM, which they are serialised with; on the image where it is detached. Parameters: {"image": id,
+// "disk": its name in the VM}; image_migrate also {"from", "to": pool ids}.
+inline constexpr char image_migrate[] = "image.migrate";
+inline constexpr char image_flatten[] = "image.flatten";
 inline constexpr char image_delete[] = "image.delete";
 inline constexpr char pool_add[] = "pool.add";
 inline constexpr char pool_remove[] = "pool.remove";

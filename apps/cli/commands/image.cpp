@@ -101,6 +101,41 @@ void add_import(CLI::App& image, Context& context) {
   on_chosen(*command, context, [&context, options](ApiClient& api) { return import_image(context, api, *options); });
 }
 
+void add_migrate(CLI::App& image, Context& context) {
+  struct Options {
+    std::string name, pool;
+    ChangeFlags flags;
+  };
+  const auto options = std::make_shared<Options>();
+  auto* command =
+      image.add_subcommand("migrate", "Bring a guest's disk into another pool, while the guest runs or not");
+  command->add_option("image", options->name, "Name or id of the disk: bh image list")->required();
+  command->add_option("--pool", options->pool, "Into which pool")->required();
+  add_change_flags(*command, options->flags);
+  on_chosen(*command, context, [&context, options](ApiClient& api) -> Status {
+    const auto path = fmt::format("/images/{}/migrate{}", path_segment(options->name), options->flags.query());
+    const auto answer = api.post(path, {{"pool", options->pool}});
+    return answer ? context.follow(*answer, options->flags.wait) : forward(answer);
+  });
+}
+
+void add_flatten(CLI::App& image, Context& context) {
+  struct Options {
+    std::string name;
+    ChangeFlags flags;
+  };
+  const auto options = std::make_shared<Options>();
+  auto* command = image.add_subcommand(
+      "flatten", "Make a guest's disk independent of its golden image, while the guest runs or not");
+  command->add_option("image", options->name, "Name or id of the disk: bh image list")->required();
+  add_change_flags(*command, options->flags);
+  on_chosen(*command, context, [&context, options](ApiClient& api) -> Status {
+    const auto answer =
+        api.post(fmt::format("/images/{}/flatten{}", path_segment(options->name), options->flags.query()));
+    return answer ? context.follow(*answer, options->flags.wait) : forward(answer);
+  });
+}
+
 void add_export(CLI::App& image, Context& context) {
   struct Options {
     std::string name, file, format = "qcow2";
@@ -195,6 +230,8 @@ void add_image_commands(CLI::App& root, Context& context) {
   add_list(image, context, words);
   add_show(image, context, words);
   add_import(image, context);
+  add_migrate(image, context);
+  add_flatten(image, context);
   add_export(image, context);
   add_layout(image, context);
   add_delete(image, context, words, "delete", "Delete images that nothing uses", "");

@@ -36,6 +36,13 @@ Result<ImportImage> read_import_image(std::string_view body) {
   });
 }
 
+Result<std::string> read_migrate_image(std::string_view body) {
+  return read_body<std::string>(body, [](ObjectReader& reader, std::string& pool) {
+    reader.text("pool", pool);
+    reader.require("pool");
+  });
+}
+
 Result<AddPool> read_add_pool(std::string_view body) {
   return read_body<AddPool>(body, [](ObjectReader& reader, AddPool& request) {
     reader.text("name", request.name);

@@ -24,6 +24,7 @@ Result<reconcile::DiskRequest> read_add_disk(std::string_view body);
 Result<reconcile::NicRequest> read_add_nic(std::string_view body);
 Result<std::string> read_snapshot_name(std::string_view body);
 Result<reconcile::ImportImage> read_import_image(std::string_view body);
+Result<std::string> read_migrate_image(std::string_view body);  // the pool
 Result<reconcile::AddPool> read_add_pool(std::string_view body);
 Result<reconcile::CreateNetwork> read_create_network(std::string_view body);
 Result<reconcile::UpdateNode> read_update_node(std::string_view body, const pki::SecretBox* secrets);

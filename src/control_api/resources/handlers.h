@@ -46,6 +46,8 @@ BRIDGEHEAD_ANSWER(list_images);
 BRIDGEHEAD_ANSWER(import_image);
 BRIDGEHEAD_ANSWER(get_image);
 BRIDGEHEAD_ANSWER(delete_image_by_name);
+BRIDGEHEAD_ANSWER(migrate_image_by_name);
+BRIDGEHEAD_ANSWER(flatten_image_by_name);
 // image_transfer.cpp
 BRIDGEHEAD_STREAM(export_image);
 BRIDGEHEAD_STREAM(put_upload);

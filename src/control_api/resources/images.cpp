@@ -3,8 +3,22 @@
 #include "control_api/resources/answers.h"
 #include "control_api/resources/handlers.h"
 #include "model/enum_names.h"
+#include "reconcile/commands/disks.h"
 
 namespace bridgehead::control_api {
+namespace {
+
+Result<http::Response> change_image(
+    Services& services, const Call& call,
+    const std::function<Result<reconcile::Accepted<model::Image>>(const reconcile::Caller&)>& command) {
+  const auto caller = caller_of(call);
+  if (!caller) return forward(caller);
+  const auto accepted = command(*caller);
+  if (!accepted) return forward(accepted);
+  return accepted_answer(*caller, "image", view_of(accepted->object, services.inventory()), accepted->operation);
+}
+
+}  // namespace
 
 Result<http::Response> list_images(Services& services, const Call& call) {
   const auto& inventory = services.inventory();
@@ -56,11 +70,23 @@ Result<http::Response> get_image(Services& services, const Call& call) {
 }
 
 Result<http::Response> delete_image_by_name(Services& services, const Call& call) {
-  const auto caller = caller_of(call);
-  if (!caller) return forward(caller);
-  const auto accepted = reconcile::delete_image(services.commander, *caller, call.parameters[0]);
-  if (!accepted) return forward(accepted);
-  return accepted_answer(*caller, "image", view_of(accepted->object, services.inventory()), accepted->operation);
+  return change_image(services, call, [&](const auto& caller) {
+    return reconcile::delete_image(services.commander, caller, call.parameters[0]);
+  });
+}
+
+Result<http::Response> migrate_image_by_name(Services& services, const Call& call) {
+  const auto pool = read_migrate_image(call.body);
+  if (!pool) return forward(pool);
+  return change_image(services, call, [&](const auto& caller) {
+    return reconcile::migrate_image(services.commander, caller, call.parameters[0], *pool);
+  });
+}
+
+Result<http::Response> flatten_image_by_name(Services& services, const Call& call) {
+  return change_image(services, call, [&](const auto& caller) {
+    return reconcile::flatten_image(services.commander, caller, call.parameters[0]);
+  });
 }
 
 }  // namespace bridgehead::control_api

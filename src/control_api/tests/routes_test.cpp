@@ -226,6 +226,21 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   EXPECT_EQ(import["operation"]["parameters"]["source"]["location"], "https://***@x.test/i");
   EXPECT_EQ(expect(200, "GET", "/images/debian-12/export?format=raw").body, "Debian GNU/Linux 12\nlogin: ");
   expect(409, "DELETE", "/images/debian-12");
+  make_vm("disks", true);
+  expect(409, "POST", "/images/disks-disk0/migrate", {{"pool", "local"}});
+  expect(404, "POST", "/images/disks-disk0/migrate", {{"pool", "nowhere"}});
+  auto fast = pool;
+  fast.id = make_id<model::PoolId>(random);
+  fast.name = "fast";
+  fast.nodes[node.id] = {.ready = true, .available = 1_TiB};
+  commit([&](state::Edit& edit) { edit.create(fast); });
+  EXPECT_EQ(expect(200, "POST", "/images/disks-disk0/migrate?dry_run=true", {{"pool", "fast"}}).json()["dry_run"],
+            true);
+  const auto flat = expect(202, "POST", "/images/disks-disk0/flatten").json();
+  EXPECT_EQ(flat["operation"]["target"], flat["image"]["vm"]);
+  expect(409, "POST", "/images/disks-disk0/migrate", {{"pool", "fast"}});
+  finish_operation(flat["operation"]["id"], model::OperationState::succeeded);
+  expect(202, "POST", "/images/disks-disk0/migrate", {{"pool", "fast"}});
   finish_operation(import["operation"]["id"], model::OperationState::failed);
   expect(202, "DELETE", "/images/fresh");
   const model::PoolSurvey survey{

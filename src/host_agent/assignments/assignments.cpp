@@ -8,6 +8,12 @@ struct Overloaded : Visitors... {
   using Visitors::operator()...;
 };
 
+std::string lane_of(const model::ImageId& image) { return "image/" + image.str(); }
+// A disk's work goes in its guest's lane: nothing else happens to the guest meanwhile.
+std::string lane_of(const model::VmId& vm, const model::ImageId& disk) {
+  return vm.empty() ? lane_of(disk) : host_agent::lane_of(vm);
+}
+
 }  // namespace
 
 Assignments::Assignments(NodeServices& services)
@@ -18,6 +24,8 @@ Assignments::Assignments(NodeServices& services)
       accept_vm_(services),
       migrate_vm_(services),
       settle_vm_(services),
+      move_disk_(services),
+      flatten_disk_(services),
       import_image_(services),
       remove_image_(services),
       ensure_pool_(services),
@@ -34,6 +42,8 @@ Outcome Assignments::run(const model::Assignment& assignment, const Task& task) 
                         [&](const model::AcceptVm& work) { return accept_vm_.run(work, task); },
                         [&](const model::MigrateVm& work) { return migrate_vm_.run(work, task); },
                         [&](const model::SettleVm& work) { return settle_vm_.run(work, task); },
+                        [&](const model::MoveDisk& work) { return move_disk_.run(work, task); },
+                        [&](const model::FlattenDisk& work) { return flatten_disk_.run(work, task); },
                         [&](const model::ImportImage& work) { return import_image_.run(work, task); },
                         [&](const model::RemoveImage& work) { return remove_image_.run(work, task); },
                         [&](const model::EnsurePool& work) { return ensure_pool_.run(work, task); },
@@ -57,14 +67,21 @@ std::string lane_of(const model::AssignmentBody& body) {
                         [](const model::AcceptVm& work) { return lane_of(work.guest.vm.id); },
                         [](const model::MigrateVm& work) { return lane_of(work.vm); },
                         [](const model::SettleVm& work) { return lane_of(work.vm); },
-                        [](const model::ImportImage& work) { return "image/" + work.image.id.str(); },
-                        [](const model::RemoveImage& work) { return "image/" + work.image.id.str(); },
+                        [](const model::MoveDisk& work) { return lane_of(work.vm, work.image.id); },
+                        [](const model::FlattenDisk& work) { return lane_of(work.vm, work.image.id); },
+                        [](const model::ImportImage& work) { return lane_of(work.image.id); },
+                        [](const model::RemoveImage& work) { return lane_of(work.image.id); },
                         [](const model::EnsurePool& work) { return lane_of(work.pool.id); },
                         [](const model::RemovePool& work) { return lane_of(work.pool.id); },
                         [](const model::EnsureNetwork& work) { return lane_of(work.network.id); },
                         [](const model::RemoveNetwork& work) { return lane_of(work.network.id); },
                     },
                     body);
+}
+
+bool takes_long(const model::AssignmentBody& body) {
+  return std::holds_alternative<model::ImportImage>(body) || std::holds_alternative<model::MoveDisk>(body) ||
+         std::holds_alternative<model::FlattenDisk>(body);
 }
 
 model::VmId guest_of(const model::AssignmentBody& body) {
@@ -76,6 +93,8 @@ model::VmId guest_of(const model::AssignmentBody& body) {
                         [](const model::AcceptVm& work) { return work.guest.vm.id; },
                         [](const model::MigrateVm& work) { return work.vm; },
                         [](const model::SettleVm& work) { return work.vm; },
+                        [](const model::MoveDisk& work) { return work.vm; },
+                        [](const model::FlattenDisk& work) { return work.vm; },
                         [](const auto&) { return model::VmId(); },
                     },
                     body);

@@ -7,8 +7,10 @@
 #include "host_agent/assignments/ensure_network.h"
 #include "host_agent/assignments/ensure_pool.h"
 #include "host_agent/assignments/ensure_vm.h"
+#include "host_agent/assignments/flatten_disk.h"
 #include "host_agent/assignments/import_image.h"
 #include "host_agent/assignments/migrate_vm.h"
+#include "host_agent/assignments/move_disk.h"
 #include "host_agent/assignments/reboot_vm.h"
 #include "host_agent/assignments/remove_image.h"
 #include "host_agent/assignments/remove_network.h"
@@ -32,6 +34,8 @@ class Assignments {
   AcceptVmHandler accept_vm_;
   MigrateVmHandler migrate_vm_;
   SettleVmHandler settle_vm_;
+  MoveDiskHandler move_disk_;
+  FlattenDiskHandler flatten_disk_;
   ImportImageHandler import_image_;
   RemoveImageHandler remove_image_;
   EnsurePoolHandler ensure_pool_;
@@ -45,6 +49,8 @@ std::string lane_of(const model::AssignmentBody& body);
 std::string lane_of(const model::VmId& vm);
 std::string lane_of(const model::PoolId& pool);
 std::string lane_of(const model::NetworkId& network);
+// Whole images are copied: hours, not seconds.
+bool takes_long(const model::AssignmentBody& body);
 // The guest it is about; empty for images, pools, networks.
 model::VmId guest_of(const model::AssignmentBody& body);
 

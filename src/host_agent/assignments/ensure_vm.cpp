@@ -87,6 +87,13 @@ Result<EnsureVmHandler::Plan> EnsureVmHandler::check(const model::EnsureVm& work
   auto disks = GuestDisks::look(services_, work);
   if (!disks) return forward(disks);
   plan.disks = std::move(*disks);
+  for (const auto& missing : plan.disks.missing()) {
+    // A clone or a blank disk in its place would look like the disk, without what the guest wrote.
+    if (missing.state != model::ImageState::ready) continue;
+    return fail_with_hint(ErrorCode::failed_precondition,
+                          fmt::format("disk {} is gone from its pool; it isn't made anew", missing.name),
+                          "Bring its file back from a backup, or remove the disk from the guest.");
+  }
   if (auto reserved = reserve_memory(work, plan); !reserved) return forward(reserved);
   if (vm.lease > 0) {
     if (auto held = check_lease(vm.id, vm.lease, plan.disks.pools()); !held) return forward(held);

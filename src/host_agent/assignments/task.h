@@ -29,6 +29,8 @@ struct Task {
   std::stop_token stop;   // cancelled by the user, or the agent stops
   ProgressSink progress;  // never empty
   bool resumed = false;   // an earlier run of the agent had begun it
+  // The agent stops, nobody cancelled: what goes on without it may be left so, for its next run.
+  std::function<bool()> leaving = [] { return false; };
 };
 
 struct Outcome {

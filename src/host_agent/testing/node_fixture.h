@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <list>
 #include <thread>
 
 #include "base/file.h"
@@ -106,6 +107,17 @@ struct Host {
     EXPECT_FALSE(pool->read_lease(work.vm.id)->has_value());
     EXPECT_FALSE(std::filesystem::exists(GuestFiles(directory.path()).directory(work.vm.id)));
   }
+  // A second pool, for disks that move.
+  const model::Pool& add_pool(const std::string& name) {
+    const auto& record =
+        pool_records.emplace_back(model::Pool{.id = id<model::PoolId>(), .name = name, .path = "/" + name});
+    pools[record.id] = std::make_shared<FakePool>(record);
+    return record;
+  }
+  std::shared_ptr<FakePool> pool_of(const model::PoolId& of) const {
+    const auto found = pools.find(of);
+    return found == pools.end() ? pool : found->second;
+  }
   GuestState state(const model::VmId& vm) { return hypervisor.get(vm)->state; }
 
   SeededRandom random{1};
@@ -113,6 +125,8 @@ struct Host {
   FakeHypervisor hypervisor;
   model::Pool pool_record;
   std::shared_ptr<FakePool> pool;
+  std::map<model::PoolId, std::shared_ptr<FakePool>> pools;  // besides that one
+  std::list<model::Pool> pool_records;
   model::Network network;
   model::Image golden;
   std::unique_ptr<state::StateStore> store = state::make_memory_store();
@@ -155,8 +169,8 @@ class Node {
         events_(hypervisor_),
         files_(host.directory.path()),
         pools_(
-            [this](const model::Pool&) -> Result<std::unique_ptr<storage::ImagePool>> {
-              return std::make_unique<CrashingPool>(host_.pool, point_);
+            [this](const model::Pool& record) -> Result<std::unique_ptr<storage::ImagePool>> {
+              return std::make_unique<CrashingPool>(host_.pool_of(record.id), point_);
             },
             [this](const model::OperationId& id) { return journal_->is_unfinished(id); }),
         gates_(host.migration),

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "model/json.h"
+#include "reconcile/commands/disks.h"
 #include "reconcile/commands/parts.h"
 #include "reconcile/commands/validate.h"
 #include "reconcile/desired.h"
@@ -134,6 +135,7 @@ Result<Accepted<model::Image>> fill_delete(Draft& draft, const std::string& refe
     if (operation.kind == model::operation_kind::image_delete) {
       return Accepted<model::Image>{.object = image, .operation = operation};
     }
+    if (auto rests = check_disk_rests(draft.inventory, image); !rests) return forward(rests);
     return fail_with_hint(ErrorCode::failed_precondition, fmt::format("image '{}' is still being imported", image.name),
                           fmt::format("Cancel the import instead: bh operation cancel {}", operation.id));
   }

@@ -74,14 +74,34 @@ std::set<model::PoolId> pools_of(const Candidate& at) {
   return pools;
 }
 
+// What to do about disks that other nodes can't reach.
+std::string way_out(const Candidate& at, const model::PoolId& local) {
+  std::string shared = "POOL";
+  for (const auto& pool : at.inventory.all<model::Pool>()) {
+    const auto& nodes = pool->value.nodes;
+    const auto ready_on = [&](const model::Node& node) {
+      const auto there = nodes.find(node.id);
+      return there != nodes.end() && there->second.ready;
+    };
+    if (!model::is_shared(pool->value.driver) || pool->value.deleting) continue;
+    if (ready_on(at.source) && ready_on(at.target)) shared = pool->value.name;
+  }
+  std::string commands;
+  for (const auto& disk : at.vm.spec.disks) {
+    const auto image = at.inventory.find<model::Image>(disk.image);
+    if (!image || image->value.pool != local) continue;
+    commands += fmt::format("{}bh image migrate {} --pool {}", commands.empty() ? "" : "; ", image->value.name, shared);
+  }
+  return fmt::format("Bring its disks into a shared pool first, while it runs: {}", commands);
+}
+
 MigrationCheck check_pools(const Candidate& at) {
   for (const auto& id : pools_of(at)) {
     const auto record = at.inventory.find<model::Pool>(id);
     if (!record) return failed("pools", fmt::format("pool {} is gone", id), "Look at its disks: bh image list.");
     const auto& pool = record->value;
     if (!model::is_shared(pool.driver)) {
-      return failed("pools", fmt::format("pool '{}' is local to its node", pool.name),
-                    "Only disks in a shared pool can be reached from another node.");
+      return failed("pools", fmt::format("pool '{}' is local to its node", pool.name), way_out(at, pool.id));
     }
     for (const auto* node : {&at.source, &at.target}) {
       const auto there = pool.nodes.find(node->id);

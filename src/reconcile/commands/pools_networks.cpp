@@ -82,6 +82,14 @@ Result<Accepted<model::Pool>> fill_remove_pool(Draft& draft, const std::string& 
                                       names, images > 10 ? " and more" : ""),
                           "Delete the guests and images in it first.");
   }
+  for (const auto& open : draft.inventory.open_operations()) {
+    const auto& operation = open->value;
+    if (operation.kind != model::operation_kind::image_migrate || operation.parameters.value("to", "") != pool.id.str())
+      continue;
+    return fail_with_hint(ErrorCode::failed_precondition,
+                          fmt::format("a disk of '{}' is on its way into pool '{}'", operation.target_name, pool.name),
+                          fmt::format("Wait for it, or: bh operation cancel {}", operation.id));
+  }
   pool.deleting = true;
   draft.edit.update(*record, pool);
   auto operation = draft.operation(model::operation_kind::pool_remove, "pool", pool.id.str(), pool.name, 0);

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "reconcile/commands/disks.h"
 #include "reconcile/commands/parts.h"
 #include "reconcile/commands/validate.h"
 #include "reconcile/commands/vm_common.h"
@@ -74,6 +75,7 @@ Result<model::DiskSpec> attach(Draft& draft, const model::Vm& vm, const state::R
   if (image.state != model::ImageState::ready) {
     return fail(ErrorCode::failed_precondition, "image: disk '{}' isn't ready", image.name);
   }
+  if (auto rests = check_disk_rests(draft.inventory, image); !rests) return forward(rests);
   if (!image.node.empty() && image.node != vm.node) {
     return fail(ErrorCode::failed_precondition, "image: disk '{}' is on another node than the VM", image.name);
   }
@@ -165,6 +167,9 @@ Result<Accepted<model::Vm>> remove_disk(Commander& commander, const Caller& call
         std::find_if(vm.spec.disks.begin(), vm.spec.disks.end(), [&](const auto& d) { return d.name == name; });
     if (disk == vm.spec.disks.end()) {
       return fail(ErrorCode::not_found, "VM '{}' has no disk '{}'", vm.name, validate::shown(name));
+    }
+    if (const auto image = draft.inventory.find<model::Image>(disk->image)) {
+      if (auto rests = check_disk_rests(draft.inventory, image->value); !rests) return forward(rests);
     }
     if (!vm.status.snapshots.empty()) {
       return fail_with_hint(ErrorCode::failed_precondition,

@@ -15,7 +15,7 @@ Start end_well() { return {.what = Start::What::end}; }
 Start end_with(Error error) { return {.what = Start::What::end, .error = std::move(error)}; }
 
 const Logic* logic_of(std::string_view kind) {
-  static constexpr std::array<const Logic*, 19> all = {&vm_create,
+  static constexpr std::array<const Logic*, 21> all = {&vm_create,
                                                        &vm_delete,
                                                        &vm_update,
                                                        &vm_start,
@@ -29,6 +29,8 @@ const Logic* logic_of(std::string_view kind) {
                                                        &vm_snapshot_rollback,
                                                        &vm_snapshot_delete,
                                                        &image_import,
+                                                       &image_migrate,
+                                                       &image_flatten,
                                                        &image_delete,
                                                        &pool_add,
                                                        &pool_remove,

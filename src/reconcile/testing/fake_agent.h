@@ -83,7 +83,11 @@ class FakeAgent {
     }
     if (ready.empty()) return;
     auto& entry = *ready[pick % ready.size()];
-    if (entry.cancel) return cancelled(entry);
+    const bool over = has_gone_over(entry);
+    if (entry.cancel && !over) return cancelled(entry);
+    if (fails && over) {  // the node can't say where it is now
+      return finish(entry, model::AssignmentState::failed, Error{ErrorCode::unavailable, "libvirtd is away", {}});
+    }
     if (fails) {
       return finish(entry, model::AssignmentState::failed,
                     Error{ErrorCode::io_error, "the simulated host had a bad day", {}});
@@ -141,6 +145,9 @@ class FakeAgent {
           } else if constexpr (requires { b.guest; }) {
             return b.guest.vm.id.str();
           } else if constexpr (requires { b.vm; }) {
+            if constexpr (requires { b.image; }) {
+              if (b.vm.empty()) return b.image.id.str();
+            }
             return b.vm.str();
           } else if constexpr (requires { b.image; }) {
             return b.image.id.str();
@@ -279,6 +286,31 @@ class FakeAgent {
     const bool here = guests.contains(settle.vm);
     succeed(entry);
     entry.end->guest_is_here = said.back().report.guest_is_here = here;
+  }
+  // Whether a disk that moves is in its new pool: then its work has no other end.
+  bool has_gone_over(const Entry& entry) const {
+    const auto* move = std::get_if<model::MoveDisk>(&entry.assignment.body);
+    return move != nullptr && place(move->to).contains(move->image.id);
+  }
+  std::set<model::ImageId>& place(const model::Pool& pool) { return is_shared(pool.driver) ? *shared : disks; }
+  const std::set<model::ImageId>& place(const model::Pool& pool) const {
+    return is_shared(pool.driver) ? *shared : disks;
+  }
+  // A copy for some steps; then, at once, it is there and not here.
+  void step(Entry& entry, const model::MoveDisk& move) {
+    if (!has_gone_over(entry)) {
+      if (entry.step < 3) return;
+      if (place(move.from).erase(move.image.id) == 0) return refuse(entry, "the disk isn't here");
+      place(move.to).insert(move.image.id);
+      return;
+    }
+    auto image = move.image;
+    image.pool = move.to.id;
+    succeed(entry, {image});
+  }
+  void step(Entry& entry, const model::FlattenDisk& flatten) {
+    if (entry.step < 2) return;
+    succeed(entry, {flatten.image});
   }
   void step(Entry& entry, const model::ImportImage& import) {
     if (entry.step < 3) return;

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "reconcile/commands/disks.h"
 #include "reconcile/commands/migration.h"
 #include "reconcile/testing/simulation.h"
 
@@ -61,10 +62,15 @@ class Driver {
     return vms.empty() ? "none" : vms[sim_.choose(vms.size())]->value.name;
   }
 
+  std::string any_image() {
+    const auto images = sim_.inventory().all<model::Image>();
+    return images.empty() ? "none" : images[sim_.choose(images.size())]->value.name;
+  }
+
   void command() {
     auto& commander = sim_.commander();
     const auto caller = sim_.caller();
-    switch (sim_.choose(19)) {
+    switch (sim_.choose(22)) {
       case 0:
       case 1:
       case 2:
@@ -85,6 +91,9 @@ class Driver {
         break;
       case 17:
       case 18: (void)migrate_vm(commander, caller, any_vm(), {}); break;
+      case 19:
+      case 20: (void)migrate_image(commander, caller, any_image(), sim_.chance(0.5) ? "shared" : "local"); break;
+      case 21: (void)flatten_image(commander, caller, any_image()); break;
       case 3: (void)delete_vm(commander, caller, any_vm(), sim_.chance(0.1)); break;
       case 4: (void)power_vm(commander, caller, any_vm(), {.action = PowerAction::start}); break;
       case 5:
@@ -276,6 +285,22 @@ TEST(Simulation, EveryStepOfEveryOperationCanBeTheLast) {
          return cancel_operation(s.commander(), s.caller(), asked->operation.id.str()).has_value();
        },
        2},
+      {"migrate disk",
+       [](Simulation& s) { return migrate_image(s.commander(), s.caller(), "old-disk0", "shared").has_value(); }},
+      {"migrate disk and cancel",
+       [](Simulation& s) {
+         const auto asked = migrate_image(s.commander(), s.caller(), "mobile-disk0", "local");
+         if (!asked) return false;
+         for (int i = 0; i < 4; ++i) s.pass();
+         return cancel_operation(s.commander(), s.caller(), asked->operation.id.str()).has_value();
+       }},
+      {"migrate disk and delete",
+       [](Simulation& s) {
+         if (!migrate_image(s.commander(), s.caller(), "old-disk0", "shared")) return false;
+         s.pass();
+         return delete_vm(s.commander(), s.caller(), "old", false).has_value();
+       }},
+      {"flatten", [](Simulation& s) { return flatten_image(s.commander(), s.caller(), "old-disk0").has_value(); }},
       {"network", [](Simulation& s) { return create_network(s.commander(), s.caller(), {.name = "n2"}).has_value(); }},
   };
   for (const auto& scenario : scenarios) {
