@@ -143,7 +143,7 @@ Result<std::string> Boot::make_root(const BootPlan& plan) {
   journal_.say(concat("the root is mounted, ", mounted, " s after the kernel's start"));
   manager_.report("root", concat("mounted ", mounted, " s after the kernel's start"));
   if (auto done = lay_bundle(plan, context); !done) return fail(done.error());
-  if (auto done = write_handover(plan, *uplink_, line_); !done) return fail(done.error());
+  if (auto done = write_handover(plan, *uplink_, line_, holdings_); !done) return fail(done.error());
   make_mount_points();
   manager_.report("handover", concat(*init, ", ", uptime(), " s after the kernel's start"));
   return init;

@@ -78,7 +78,8 @@ Status lay_bundle(const BootPlan& plan, RootContext& context) {
   return tree->unpack(*archive);
 }
 
-std::vector<HandoverFile> handover_files(const BootPlan& plan, const Uplink& uplink, const CommandLine& line) {
+std::vector<HandoverFile> handover_files(const BootPlan& plan, const Uplink& uplink, const CommandLine& line,
+                                         const RootHoldings& root) {
   std::string names = uplink.interface;
   std::string keyfile = concat("interface-name:", uplink.interface);
   for (const auto& name : uplink.below) {
@@ -92,7 +93,7 @@ std::vector<HandoverFile> handover_files(const BootPlan& plan, const Uplink& upl
                       "\naddress=", uplink.lease.address.text(), "\n");
   if (uplink.lease.gateway) plan_text += concat("gateway=", uplink.lease.gateway->text(), "\n");
   if (uplink.fallback) plan_text += concat("fallback=", uplink.fallback->describe(), "\n");
-  return {
+  std::vector<HandoverFile> files{
       {"/run/systemd/network/00-bridgehead.network",
        concat(why, "[Match]\nName=", names, "\n\n[Link]\nUnmanaged=yes\nRequiredForOnline=no\n")},
       // Else udev would give the NIC another name, and the bridge another address, under the running root.
@@ -101,10 +102,17 @@ std::vector<HandoverFile> handover_files(const BootPlan& plan, const Uplink& upl
       {"/run/NetworkManager/conf.d/bridgehead.conf", concat(why, "[keyfile]\nunmanaged-devices+=", keyfile, "\n")},
       {"/run/bridgehead/boot", plan_text, 0600},
   };
+  if (root.nbd_connected) {
+    // Else udev looks at both its ends for file systems, RAIDs and partitions: a megabyte that each boot would fetch.
+    files.push_back(
+        {"/run/udev/rules.d/00-bridgehead.rules",
+         concat(why, "KERNEL==\"nbd", root.nbd_index, "\", ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}=\"1\"\n")});
+  }
+  return files;
 }
 
-Status write_handover(const BootPlan& plan, const Uplink& uplink, const CommandLine& line) {
-  for (const auto& file : handover_files(plan, uplink, line)) {
+Status write_handover(const BootPlan& plan, const Uplink& uplink, const CommandLine& line, const RootHoldings& root) {
+  for (const auto& file : handover_files(plan, uplink, line, root)) {
     if (auto written = write_file(file.path, file.content, file.mode); !written) return written;
   }
   auto tree = RootTree::open(new_root);

@@ -24,10 +24,12 @@ struct HandoverFile {
   std::string content;
   mode_t mode = 0644;
 };
-// Below /run: what keeps network services away from the uplink, and the plan for the agent. Pure.
-std::vector<HandoverFile> handover_files(const BootPlan& plan, const Uplink& uplink, const CommandLine& line);
+// Below /run: what keeps network services away from the uplink and udev from the root's device, and the plan for the
+// agent. Pure.
+std::vector<HandoverFile> handover_files(const BootPlan& plan, const Uplink& uplink, const CommandLine& line,
+                                         const RootHoldings& root);
 // Those, and what belongs into the root itself (/etc/hostname, /etc/resolv.conf).
-Status write_handover(const BootPlan& plan, const Uplink& uplink, const CommandLine& line);
+Status write_handover(const BootPlan& plan, const Uplink& uplink, const CommandLine& line, const RootHoldings& root);
 
 // The root's init: the command line's, or the first of the usual ones.
 Result<std::string> find_init(const std::string& wanted);

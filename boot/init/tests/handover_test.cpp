@@ -12,7 +12,7 @@ TEST(Handover, KeepsNetworkServicesAwayFromWhatCarriesTheRoot) {
   BootPlan plan{.text = "root=nbd\njoin=t"};
   Uplink uplink{.interface = "br0", .below = {"eth0", "bond0"}, .mac = *Mac::parse("52:54:00:12:34:56")};
   uplink.lease = {.address = *HostAddress::parse("10.0.0.7/24"), .gateway = Ipv4::parse("10.0.0.1")};
-  const auto files = handover_files(plan, uplink, CommandLine{.server = "http://10.0.0.1:7480"});
+  const auto files = handover_files(plan, uplink, CommandLine{.server = "http://10.0.0.1:7480"}, {});
   ASSERT_EQ(files.size(), 4U);
   EXPECT_NE(files[0].content.find("[Match]\nName=br0 eth0 bond0\n\n[Link]\nUnmanaged=yes\n"), std::string::npos);
   EXPECT_NE(files[1].content.find("OriginalName=br0 eth0 bond0\n"), std::string::npos);
@@ -23,6 +23,14 @@ TEST(Handover, KeepsNetworkServicesAwayFromWhatCarriesTheRoot) {
   EXPECT_EQ(files[3].content,
             "root=nbd\njoin=t\nserver=http://10.0.0.1:7480\nmac=52:54:00:12:34:56\ninterface=br0\naddress=10.0.0.7/24\n"
             "gateway=10.0.0.1\n");
+}
+
+TEST(Handover, UdevIsNotToReadTheRootsDevice) {
+  const auto files = handover_files({}, {}, {}, {.nbd_connected = true, .nbd_index = 3});
+  ASSERT_EQ(files.size(), 5U);
+  EXPECT_EQ(files[4].path, "/run/udev/rules.d/00-bridgehead.rules");
+  EXPECT_NE(files[4].content.find("KERNEL==\"nbd3\", ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}=\"1\"\n"),
+            std::string::npos);
 }
 
 TEST(Netlink, MessagesHoldNestedAttributes) {
