@@ -14,14 +14,14 @@ Description=Bridgehead: joins the cluster by the token of this boot
 Documentation=man:bh(1)
 ConditionPathExists=/run/bridgehead/boot
 After=network.target
+# The agent's unit looks for its identity once; each attempt to join asks for it anew.
+Wants=bridgehead-agent.service
 Before=bridgehead-agent.service
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/bin/bridgehead-agent join-boot
-# The agent's unit looks for its identity once; after a join at the second attempt it has to look again.
-ExecStartPost=/usr/bin/systemctl start --no-block bridgehead-agent.service
 Restart=on-failure
 RestartSec=5
 
