@@ -18,6 +18,7 @@
 #include "host_agent/manager/join.h"
 #include "host_agent/messages.h"
 #include "host_agent/node_agent.h"
+#include "hypervisor/kvm_run.h"
 #include "hypervisor/libvirt/libvirt_hypervisor.h"
 #include "service_manager.h"
 #include "state/sqlite_store.h"
@@ -101,7 +102,8 @@ Status run_agent(const Config& config) {
                         {.hypervisor = *hypervisor,
                          .open_pool = [host = storage::PoolHost{config.state_dir / "pools", (*identity)->node.str()}](
                                           const model::Pool& pool) { return storage::open_pool(pool, host); },
-                         .kvm_trial = [&commands] { return hypervisor::try_kvm(commands); },
+                         .kvm = {.run = [] { return hypervisor::try_kvm_without_qemu(); },
+                                 .with_qemu = [&commands] { return hypervisor::try_kvm(commands); }},
                          .store = **store,
                          .clock = clock,
                          .random = random},

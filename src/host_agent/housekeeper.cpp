@@ -48,6 +48,11 @@ bool Housekeeper::wait_for_facts(std::chrono::milliseconds timeout) {
   return collected_.wait_for(lock, timeout, [this] { return have_facts_; });
 }
 
+bool Housekeeper::wait_for_all_facts(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  return collected_.wait_for(lock, timeout, [this] { return have_all_facts_; });
+}
+
 model::NodeFacts Housekeeper::facts() const {
   const std::lock_guard lock(mutex_);
   return facts_;
@@ -66,13 +71,14 @@ void Housekeeper::work() {
 }
 
 void Housekeeper::round() {
-  auto facts = duties_.collect_facts();
+  auto [facts, all] = duties_.collect_facts();
   bool changed = false;
   {
     const std::lock_guard lock(mutex_);
     changed = !have_facts_ || facts != facts_;
     facts_ = std::move(facts);
     have_facts_ = true;
+    have_all_facts_ = have_all_facts_ || all;
     collected_.notify_all();
   }
   pools_.mend();

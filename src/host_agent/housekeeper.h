@@ -19,7 +19,7 @@ namespace bridgehead::host_agent {
 class Housekeeper {
  public:
   struct Duties {
-    std::function<model::NodeFacts()> collect_facts;
+    std::function<CollectedFacts()> collect_facts;
     std::function<void()> leftovers;  // undoes again what could not be undone
     std::function<void()> changed;    // facts or pools differ from what was last told
   };
@@ -38,8 +38,10 @@ class Housekeeper {
   void stop();
   // Does its duties soon instead of at the next interval.
   void poke();
-  // Waits until the facts were collected once; false at the timeout.
+  // Waits until the facts were collected once, or once in full; false at the timeout.
   bool wait_for_facts(std::chrono::milliseconds timeout);
+  bool wait_for_all_facts(std::chrono::milliseconds timeout);
+  // Until then guests can't run here, as far as anybody knows.
   model::NodeFacts facts() const;
 
  private:
@@ -57,8 +59,9 @@ class Housekeeper {
   bool stopping_ = false;
   bool poked_ = false;
   bool have_facts_ = false;
+  bool have_all_facts_ = false;
   std::chrono::steady_clock::time_point last_round_{};
-  model::NodeFacts facts_;
+  model::NodeFacts facts_{.hypervisor_message = "the agent is still finding out"};
   std::map<model::PoolId, model::PoolOnNode> told_pools_;
   std::thread thread_;
   std::thread pool_watch_;

@@ -48,7 +48,7 @@ struct NodeAgent::State {
         assignments(services),
         session(identity, IdentityFile(config.state_dir), parts.clock, parts.random, session_handlers(),
                 config.session),
-        facts(parts.hypervisor, parts.kvm_trial,
+        facts(parts.hypervisor, parts.kvm,
               {.root = config.host_root, .state_dir = config.state_dir, .agent_version = config.version}),
         watcher(parts.hypervisor, events, *journal, parts.clock,
                 {.changed = [this](const model::ObservedVm& seen) { session.send(seen); },
@@ -66,7 +66,7 @@ struct NodeAgent::State {
             [this](const model::AssignmentReport& report) { session.send(report); },
             [this](const model::VmId& vm) { watcher.look(vm); }, config.executor),
         housekeeper(pools,
-                    {.collect_facts = [this] { return facts.collect(); },
+                    {.collect_facts = [this] { return facts.collect(look); },
                      .leftovers = [this] { undo_leftovers(); },
                      .changed = [this] { session.send_report(); }},
                     {.round = config.housekeeping}),
@@ -80,6 +80,7 @@ struct NodeAgent::State {
   HostCapacity capacity();
   Result<Identity> present_identity() const;
   model::NodeReport report();
+  void want_all_facts();
   void on_welcome(const WelcomeMessage& welcome);
   void on_hypervisor(const std::vector<hypervisor::GuestInfo>& infos);
   void use(const Remembered& what);
@@ -104,6 +105,7 @@ struct NodeAgent::State {
   Assignments assignments;
   Session session;
   FactsCollector facts;
+  std::atomic<FactsCollector::Look> look = FactsCollector::Look::first;
   GuestWatcher watcher;
   Executor executor;
   Housekeeper housekeeper;
@@ -121,9 +123,11 @@ SessionHandlers NodeAgent::State::session_handlers() {
           .secrets = [this](SecretSet set) { take_secrets(std::move(set)); }};
 }
 
-// On a worker, which may wait: without the trial's answer a guest would get the slow CPU for good.
+// On a worker, which may wait: without the trial's answer a guest would get the slow CPU for good, or one that can't
+// run.
 HostCapacity NodeAgent::State::capacity() {
-  housekeeper.wait_for_facts(std::chrono::seconds(60));
+  want_all_facts();
+  housekeeper.wait_for_all_facts(std::chrono::seconds(60));
   const auto known = housekeeper.facts();
   return {.cpus = known.cpus,
           .memory_available = read_host_load(config.host_root).memory_available,
@@ -148,7 +152,13 @@ model::NodeReport NodeAgent::State::report() {
           .answers_pings = true};
 }
 
+// Once the manager knows of the node, or a guest is about to run.
+void NodeAgent::State::want_all_facts() {
+  if (look.exchange(FactsCollector::Look::whole) == FactsCollector::Look::first) housekeeper.poke();
+}
+
 void NodeAgent::State::on_welcome(const WelcomeMessage& welcome) {
+  want_all_facts();
   const auto& wanted = welcome.pools;
   for (const auto& [id, status] : pools.statuses()) {
     if (std::none_of(wanted.begin(), wanted.end(), [&](const auto& pool) { return pool.id == id; })) pools.remove(id);

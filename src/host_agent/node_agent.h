@@ -12,12 +12,12 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "host_agent/executor.h"
+#include "host_agent/facts/node_facts.h"
 #include "host_agent/guest_watcher.h"
 #include "host_agent/manager/session.h"
 #include "host_agent/migration/gates.h"
 #include "host_agent/pools.h"
 #include "hypervisor/hypervisor.h"
-#include "hypervisor/kvm_trial.h"
 #include "state/state_store.h"
 
 namespace bridgehead::host_agent {
@@ -42,7 +42,7 @@ struct NodeAgentConfig {
 struct NodeAgentParts {
   hypervisor::Hypervisor& hypervisor;
   PoolRegistry::Opener open_pool;
-  std::function<hypervisor::KvmTrialResult()> kvm_trial;
+  KvmTrials kvm;
   state::StateStore& store;
   const Clock& clock;
   RandomSource& random;

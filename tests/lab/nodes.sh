@@ -34,6 +34,7 @@ check_node() {
   check "$machine: br0 has the NIC's MAC" is "$machine" '.facts.interfaces[] | select(.name == "br0") | .mac' \
     "$(mac_of "$machine")"
   check "$machine: the NIC is br0's port" is "$machine" '[.facts.interfaces[] | select(.bridge == "br0")] | length' 1
-  check "$machine: guests can run there" is "$machine" '.facts.libvirt_version != "" and .facts.hypervisor_message == ""' true
+  check "$machine: guests can run there" eventually 120 is "$machine" \
+    '.facts.libvirt_version != "" and .facts.hypervisor_message == ""' true
   check "$machine: it answers at its address" inside busybox ping -c 3 "$address"
 }

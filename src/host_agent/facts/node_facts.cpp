@@ -25,14 +25,25 @@ std::string room_message(const std::filesystem::path& directory) {
 
 }  // namespace
 
-FactsCollector::FactsCollector(hypervisor::Hypervisor& hypervisor,
-                               std::function<hypervisor::KvmTrialResult()> kvm_trial, Options options)
-    : hypervisor_(hypervisor), kvm_trial_(std::move(kvm_trial)), options_(std::move(options)) {}
+FactsCollector::FactsCollector(hypervisor::Hypervisor& hypervisor, KvmTrials kvm, Options options)
+    : hypervisor_(hypervisor), kvm_(std::move(kvm)), options_(std::move(options)) {}
 
-model::NodeFacts FactsCollector::collect() {
+CollectedFacts FactsCollector::collect(Look look) {
   auto facts = read_host_facts(options_.root);
   facts.interfaces = read_interfaces(options_.root, system_addresses());
   facts.agent_version = options_.agent_version;
+  const bool all = look == Look::whole || known(trial_key()) || !kvm_.run();
+  if (!all) {
+    facts.virtualization = model::Virtualization::kvm;
+    if (const auto answer = hypervisor_.list(); !answer) facts.hypervisor_message = answer.error().describe();
+  } else {
+    ask_hypervisor(facts);
+  }
+  if (facts.hypervisor_message.empty()) facts.hypervisor_message = room_message(options_.state_dir);
+  return {std::move(facts), all};
+}
+
+void FactsCollector::ask_hypervisor(model::NodeFacts& facts) {
   const auto trial = virtualization();
   facts.virtualization = trial.virtualization;
   facts.virtualization_message = trial.message;
@@ -43,26 +54,35 @@ model::NodeFacts FactsCollector::collect() {
   } else {
     facts.hypervisor_message = info.error().describe();
   }
-  if (facts.hypervisor_message.empty()) facts.hypervisor_message = room_message(options_.state_dir);
-  return facts;
 }
 
-hypervisor::KvmTrialResult FactsCollector::virtualization() {
+std::string FactsCollector::trial_key() const {
   // A module that is loaded later makes the device appear, which asks for a new trial without a reboot.
   std::error_code error;
   const bool device = std::filesystem::exists(options_.root / "dev/kvm", error);
-  const auto key = read_boot_id(options_.root) + (device ? "+kvm" : "-kvm");
+  return read_boot_id(options_.root) + (device ? "+kvm" : "-kvm");
+}
+
+std::optional<hypervisor::KvmTrialResult> FactsCollector::known(const std::string& key) {
   if (key == known_key_) return known_;
   auto result = cached(key);
-  if (!result) {
-    result = kvm_trial_();
-    // "none" (no QEMU) is put right by installing something: try again next time.
-    if (result->virtualization == model::Virtualization::none) return *result;
-    keep(key, *result);
+  if (result) {
+    known_key_ = key;
+    known_ = *result;
   }
+  return result;
+}
+
+hypervisor::KvmTrialResult FactsCollector::virtualization() {
+  const auto key = trial_key();
+  if (const auto result = known(key)) return *result;
+  auto result = kvm_.with_qemu();
+  // "none" (no QEMU) is put right by installing something: try again next time.
+  if (result.virtualization == model::Virtualization::none) return result;
+  keep(key, result);
   known_key_ = key;
-  known_ = *result;
-  return known_;
+  known_ = result;
+  return result;
 }
 
 std::optional<hypervisor::KvmTrialResult> FactsCollector::cached(const std::string& key) const {

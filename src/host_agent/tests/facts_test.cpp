@@ -11,6 +11,8 @@
 namespace bridgehead::host_agent {
 namespace {
 
+using Look = FactsCollector::Look;
+
 namespace fs = std::filesystem;
 
 class Facts : public ::testing::Test {
@@ -153,34 +155,67 @@ TEST_F(Facts, KvmIsTriedOncePerBootAndKept) {
     return hypervisor::KvmTrialResult{model::Virtualization::tcg, "no /dev/kvm"};
   };
   const FactsCollector::Options options{.root = root(), .state_dir = root(), .agent_version = "1.2.3"};
+  const KvmTrials kvm{.run = [] { return Status(fail(ErrorCode::not_found, "no /dev/kvm")); }, .with_qemu = trial};
   {
-    FactsCollector collector(hypervisor, trial, options);
-    const auto facts = collector.collect();
+    FactsCollector collector(hypervisor, kvm, options);
+    const auto [facts, all] = collector.collect(Look::first);
+    EXPECT_TRUE(all) << "what doesn't run on KVM is for QEMU to tell";
     EXPECT_EQ(facts.virtualization, model::Virtualization::tcg);
     EXPECT_EQ(facts.virtualization_message, "no /dev/kvm");
     EXPECT_EQ(facts.libvirt_version, "9.0.0");
     EXPECT_EQ(facts.hypervisor_message, "");
     EXPECT_EQ(facts.agent_version, "1.2.3");
-    EXPECT_EQ(collector.collect().virtualization, model::Virtualization::tcg);
+    EXPECT_EQ(collector.collect(Look::whole).facts.virtualization, model::Virtualization::tcg);
   }
-  EXPECT_EQ(FactsCollector(hypervisor, trial, options).collect().virtualization_message, "no /dev/kvm");
+  EXPECT_EQ(FactsCollector(hypervisor, kvm, options).collect(Look::whole).facts.virtualization_message, "no /dev/kvm");
   EXPECT_EQ(trials, 1);  // the second agent took it from the file
   write("proc/sys/kernel/random/boot_id", "boot-2\n");
-  FactsCollector(hypervisor, trial, options).collect();
+  FactsCollector(hypervisor, kvm, options).collect(Look::whole);
   EXPECT_EQ(trials, 2);
   write("dev/kvm", "");  // the module was loaded: worth another try
-  FactsCollector(hypervisor, trial, options).collect();
+  FactsCollector(hypervisor, kvm, options).collect(Look::whole);
   EXPECT_EQ(trials, 3);
 }
 
 TEST_F(Facts, WithoutAHypervisorTheReasonIsReported) {
   hypervisor::testing::FakeHypervisor hypervisor;
   hypervisor.set_unavailable(Error{ErrorCode::unavailable, "libvirtd does not answer", "Install libvirt-daemon."});
-  FactsCollector collector(hypervisor, [] { return hypervisor::KvmTrialResult{}; },
+  FactsCollector collector(hypervisor,
+                           {.run = [] { return Status(); }, .with_qemu = [] { return hypervisor::KvmTrialResult{}; }},
                            {.root = root(), .state_dir = root()});
-  const auto facts = collector.collect();
-  EXPECT_EQ(facts.hypervisor_message, "libvirtd does not answer. Install libvirt-daemon.");
-  EXPECT_EQ(facts.libvirt_version, "");
+  for (const auto look : {Look::first, Look::whole}) {
+    const auto facts = collector.collect(look).facts;
+    EXPECT_EQ(facts.hypervisor_message, "libvirtd does not answer. Install libvirt-daemon.");
+    EXPECT_EQ(facts.libvirt_version, "");
+  }
+}
+
+TEST_F(Facts, TheFirstLookDoesWithoutQemuWhereKvmRuns) {
+  write("proc/sys/kernel/random/boot_id", "boot-1\n");
+  hypervisor::testing::FakeHypervisor hypervisor;
+  int trials = 0;
+  const KvmTrials kvm{.run = [] { return Status(); },
+                      .with_qemu =
+                          [&] {
+                            ++trials;
+                            return hypervisor::KvmTrialResult{model::Virtualization::tcg, "no such CPU"};
+                          }};
+  const FactsCollector::Options options{.root = root(), .state_dir = root()};
+  FactsCollector collector(hypervisor, kvm, options);
+  const auto [facts, all] = collector.collect(Look::first);
+  EXPECT_FALSE(all);
+  EXPECT_EQ(facts.virtualization, model::Virtualization::kvm);
+  EXPECT_EQ(facts.hypervisor_message, "");
+  EXPECT_EQ(facts.hypervisor_version, "");
+  EXPECT_EQ(trials, 0);
+  const auto whole = collector.collect(Look::whole);
+  EXPECT_TRUE(whole.all);
+  EXPECT_EQ(whole.facts.virtualization, model::Virtualization::tcg) << "what QEMU says counts";
+  EXPECT_NE(whole.facts.hypervisor_version, "");
+  EXPECT_EQ(collector.collect(Look::first).facts, whole.facts);
+  EXPECT_EQ(FactsCollector(hypervisor, kvm, options).collect(Look::first).facts, whole.facts)
+      << "after a restart of the agent";
+  EXPECT_EQ(trials, 1);
 }
 
 }  // namespace

@@ -152,16 +152,14 @@ class AgentTest : public JoinTest {
     config.session.longest_wait = std::chrono::milliseconds(50);
     config.tasks = host_.timings;
     config.housekeeping = std::chrono::milliseconds(50);
+    config.first_look = first_look_;
     auto agent =
         NodeAgent::create(config,
                           {.hypervisor = host_.hypervisor,
                            .open_pool = [this](const model::Pool&) -> Result<std::unique_ptr<storage::ImagePool>> {
                              return std::make_unique<CrashingPool>(host_.pool, never_);
                            },
-                           .kvm_trial =
-                               [] {
-                                 return hypervisor::KvmTrialResult{model::Virtualization::tcg, ""};
-                               },
+                           .kvm = kvm_,
                            .store = *host_.store,
                            .clock = clock_,
                            .random = random_},
@@ -196,6 +194,12 @@ class AgentTest : public JoinTest {
 
   TemporaryDirectory files_root_ = std::move(*TemporaryDirectory::create());
   Host host_;
+  KvmTrials kvm_{.run = [] { return Status(fail(ErrorCode::not_found, "no /dev/kvm")); },
+                 .with_qemu =
+                     [] {
+                       return hypervisor::KvmTrialResult{model::Virtualization::tcg, ""};
+                     }};
+  std::chrono::milliseconds first_look_ = std::chrono::seconds(20);
   SeededRandom random_{9};
   std::shared_ptr<CrashPoint> never_ = std::make_shared<CrashPoint>(0);
 };
@@ -220,6 +224,46 @@ TEST_F(AgentTest, TheFirstMessageIsTheWholeReportThenHeartbeats) {
       const auto later = model::decode<model::NodeReport>(m.report());
       const auto pool = later->pools.find(host_.pool_record.id);
       return pool != later->pools.end() && pool->second.ready;
+    });
+  }));
+}
+
+TEST_F(AgentTest, QemuIsAskedOnceTheManagerKnowsOfANodeWithKvm) {
+  const auto told_of_node = [&] { return !manager_.received.empty(); };
+  kvm_ = {.run = [] { return Status(); },
+          .with_qemu =
+              [&] {
+                EXPECT_TRUE(manager_.wait(told_of_node)) << "the trial held up the first report";
+                return hypervisor::KvmTrialResult{model::Virtualization::tcg, "no such CPU"};
+              }};
+  const auto agent = start();
+  ASSERT_TRUE(manager_.wait(told_of_node));
+  const auto first = model::decode<model::NodeReport>(manager_.received[0].report());
+  EXPECT_EQ(first->facts.virtualization, model::Virtualization::kvm);
+  EXPECT_EQ(first->facts.hypervisor_message, "");
+  EXPECT_TRUE(manager_.wait([&] {
+    return std::any_of(manager_.received.begin(), manager_.received.end(), [](const auto& message) {
+      if (!message.has_report()) return false;
+      const auto facts = model::decode<model::NodeReport>(message.report())->facts;
+      return facts.virtualization == model::Virtualization::tcg && facts.virtualization_message == "no such CPU";
+    });
+  })) << "what QEMU says counts";
+}
+
+TEST_F(AgentTest, UntilAnythingIsKnownOfANodeGuestsCannotRunThere) {
+  const auto told_of_node = [&] { return !manager_.received.empty(); };
+  first_look_ = std::chrono::milliseconds(10);
+  kvm_.with_qemu = [&] {
+    EXPECT_TRUE(manager_.wait(told_of_node));
+    return hypervisor::KvmTrialResult{model::Virtualization::tcg, ""};
+  };
+  const auto agent = start();
+  ASSERT_TRUE(manager_.wait(told_of_node));
+  EXPECT_NE(model::decode<model::NodeReport>(manager_.received[0].report())->facts.hypervisor_message, "");
+  EXPECT_TRUE(manager_.wait([&] {
+    return std::any_of(manager_.received.begin(), manager_.received.end(), [](const auto& message) {
+      return message.has_report() &&
+             model::decode<model::NodeReport>(message.report())->facts.hypervisor_message.empty();
     });
   }));
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/testing/fake_command_runner.h"
+#include "hypervisor/kvm_run.h"
 
 namespace bridgehead::hypervisor {
 namespace {
@@ -56,6 +57,30 @@ TEST(KvmTrial, PayloadReachesItsEndUnderEmulation) {
   SystemCommandRunner commands;
   const auto result = try_kvm(commands, {.device = "/nonexistent/kvm", .timeout = std::chrono::seconds(60)});
   EXPECT_EQ(result.virtualization, Virtualization::tcg) << result.message;
+}
+
+// No program of the machine's is QEMU here, but "true" is one.
+TEST(KvmWithoutQemu, WhatIsNotThereOrIsNotKvmIsRefused) {
+  const auto code = [](const KvmTrialOptions& options) { return try_kvm_without_qemu(options).error().code; };
+  EXPECT_EQ(code({.qemu = "true", .device = "/nonexistent/kvm"}), ErrorCode::not_found);
+  EXPECT_EQ(code({.qemu = "true", .device = "/dev/null"}), ErrorCode::unsupported);
+  const auto no_qemu = try_kvm_without_qemu({.qemu = "no-such-qemu", .device = "/dev/null"});
+  EXPECT_EQ(no_qemu.error().code, ErrorCode::not_found);
+  EXPECT_NE(no_qemu.error().message.find("no-such-qemu"), std::string::npos) << no_qemu.error().message;
+}
+
+// Without QEMU between, KVM gives the same answer.
+TEST(KvmWithoutQemu, AgreesWithQemu) {
+  SystemCommandRunner commands;
+  const KvmTrialOptions options{.timeout = std::chrono::seconds(60)};
+  const auto direct = try_kvm_without_qemu(options);
+  // It was the guest that failed, not the way it was made.
+  if (!direct) {
+    EXPECT_NE(direct.error().code, ErrorCode::invalid_argument) << direct.error().message;
+  }
+  const auto with_qemu = try_kvm(commands, options);
+  EXPECT_EQ(direct.has_value(), with_qemu.virtualization == Virtualization::kvm)
+      << (direct ? "" : direct.error().message) << " / " << with_qemu.message;
 }
 
 }  // namespace

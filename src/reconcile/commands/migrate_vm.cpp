@@ -188,6 +188,10 @@ MigrationCheck check_versions(const Candidate& at) {
   const auto& from = at.source.facts.hypervisor_version;
   const auto& to = at.target.facts.hypervisor_version;
   if (!(numbers(to) < numbers(from))) return passed("versions");
+  if (to.empty()) {
+    return failed("versions", fmt::format("QEMU's version on node '{}' isn't known yet", at.target.name),
+                  "A node tells it some seconds after it is ready: try again.");
+  }
   return failed("versions",
                 fmt::format("QEMU on node '{}' is {}, older than {} on '{}'", at.target.name, to, from, at.source.name),
                 "Bring the node to the newer version first.");
