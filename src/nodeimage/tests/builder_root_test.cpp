@@ -25,7 +25,7 @@ constexpr std::string_view kRecipe = R"TOML(
 name = "tiny"
 role = "compute"
 variant = "essential"
-packages = ["passwd", "systemd", "vendor-client"]
+packages = ["kmod", "passwd", "systemd", "vendor-client"]
 exclude = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/lib/udev/hwdb.d/*"]
 keep = ["/usr/share/doc/bash/copyright"]
 enable = ["serial-getty@ttyS0.service"]
@@ -39,6 +39,9 @@ content = "the kernel"
 path = "/usr/bin/bridgehead-agent"
 mode = "0755"
 content = "the agent"
+[[file]]
+path = "/usr/lib/modules/6.1.0-test/kernel/some.ko"
+content = "a module"
 [[hook]]
 name = "look-around"
 script = """#!/bin/sh
@@ -104,6 +107,10 @@ void expect_tree(const fs::path& root) {
   EXPECT_THAT(slurp(root / "etc/apt/keyrings/recipe-1.asc"), HasSubstr("BEGIN PGP PUBLIC KEY BLOCK"));
   EXPECT_FALSE(fs::exists(root / "etc/hostname"));
   EXPECT_FALSE(fs::exists(root / "root/.bridgehead-hook"));
+  const auto module = root / "usr/lib/modules/6.1.0-test/kernel/some.ko";
+  EXPECT_FALSE(fs::exists(module));
+  EXPECT_THAT(slurp(module.native() + ".zst"), ::testing::StartsWith("\x28\xb5\x2f\xfd"));
+  EXPECT_THAT(slurp(root / "usr/lib/modules/6.1.0-test/modules.dep"), HasSubstr("kernel/some.ko.zst:"));
 }
 
 TEST_F(Builder, BuildsPublishesAndBuildsAgainFromTheCache) {
