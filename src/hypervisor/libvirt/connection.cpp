@@ -94,6 +94,7 @@ Result<Connection::Shared> Connection::open() {
     if (connection_ && ::virConnectIsAlive(connection_.get()) == 1) return connection_;
     if (connection_) closing_.push_back(std::move(connection_));
     connection_.reset();
+    wake_.notify_all();  // should it fail now: libvirt's close callback finds it lost already, and wakes nobody
     const auto opened = ::virConnectOpen(uri_.c_str());
     if (opened == nullptr) {
       auto failed = fail_libvirt("reach libvirtd, which runs the guests");
