@@ -133,8 +133,8 @@ void BootLoop::admit(UniqueFd socket, const std::string& address) {
                      ? shared_.traffic.enter(address, shared_.options.connections_per_address)
                      : nullptr;
   if (!traffic) {
+    say_refused();  // first: whoever is refused finds itself counted
     [[maybe_unused]] const auto sent = ::send(socket.get(), kBusy.data(), kBusy.size(), MSG_NOSIGNAL);
-    say_refused();
     return;
   }
   const int on = 1;
