@@ -8,6 +8,7 @@
 // guest is then counts, not what was heard: it is on the source when the gate was never opened or the source says that
 // the guest runs there. Otherwise the target is asked, and for as long as it is in the cluster nothing is done without
 // its answer: it may have the guest.
+#include "model/enum_names.h"
 #include "model/json.h"
 #include "reconcile/operations/records.h"
 
@@ -90,6 +91,13 @@ void arrive(const View& view, Changes& changes, const model::Operation& operatio
                 fmt::format("VM '{}' moved from node '{}' to node '{}'", vm.name, node_name(view, source_of(operation)),
                             node_name(view, vm.node)),
                 operation.created_by);
+  // Its end on the source may have been heard, and the target's first word of it comes after this.
+  if (vm.status.phase == model::VmPhase::stopped && vm.spec.power != model::PowerState::stopped) {
+    const auto status = with_phase(vm.status, phase_of(vm.spec.power), {}, view.now);
+    changes.set_status(vm.id, status);
+    changes.event("vm.phase", "vm", vm.id.str(), vm.name,
+                  fmt::format("VM '{}' is {}", vm.name, model::to_string(status.phase)), "manager");
+  }
   renew(view, vm, "migrated", changes);
 }
 

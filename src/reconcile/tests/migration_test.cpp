@@ -200,6 +200,23 @@ TEST_F(Migrations, AGuestThatWasShutDownFromInsideOnItsWayIsLeftSo) {
   EXPECT_EQ(source->guests.at(vm().id).power, model::PowerState::stopped);
 }
 
+TEST_F(Migrations, AGuestThatHasMovedIsNotTakenForStopped) {
+  const auto operation = migrate();
+  exchange(*target);
+  sim.pass();
+  carry(*source);
+  // libvirt tells that it has ended on the source before the migration's own end is told.
+  source->change_power(vm().id, model::PowerState::stopped);
+  hear(*source);
+  EXPECT_EQ(vm().status.phase, model::VmPhase::stopped);
+  source->guests.at(vm().id).power = model::PowerState::running;
+  exchange(*source, 3);
+  EXPECT_EQ(now(operation).state, model::OperationState::succeeded);
+  EXPECT_EQ(vm().status.phase, model::VmPhase::running) << "before the target has said a word";
+  EXPECT_TRUE(migrate_vm(sim.commander(), sim.caller(), "web", {.to = name_of(*source)})) << "it can move on at once";
+  expect_settled_on(*source);
+}
+
 TEST_F(Migrations, AForcedStopDoesNotWaitForIt) {
   const auto operation = migrate();
   exchange(*target);
