@@ -93,7 +93,7 @@ class LibvirtHypervisor final : public Hypervisor {
 
   Status request_shutdown(const model::VmId& id) override {
     return with_domain(id, [&](const FoundDomain& found) -> Status {
-      if (::virDomainIsActive(found.domain.get()) != 1) return {};
+      if (!still_runs(found) || goes_down(found)) return {};
       auto sent = check(::virDomainShutdownFlags(found.domain.get(), VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN),
                         "ask the guest to shut down");
       // Its agent is asked as well: some guests ignore the button. A guest that is going down doesn't answer any more.
@@ -101,7 +101,7 @@ class LibvirtHypervisor final : public Hypervisor {
         const CString answer(::virDomainQemuAgentCommand(found.domain.get(), R"({"execute":"guest-shutdown"})",
                                                          static_cast<int>(options_.agent_timeout.count()), 0));
       }
-      return still_runs(found) ? sent : Status{};
+      return still_runs(found) && !goes_down(found) ? sent : Status{};
     });
   }
 
@@ -287,6 +287,11 @@ class LibvirtHypervisor final : public Hypervisor {
   }
 
   static bool still_runs(const FoundDomain& found) { return ::virDomainIsActive(found.domain.get()) == 1; }
+  // It has shut down, and libvirt is about to end its QEMU: whoever asks it once more is told that it doesn't run.
+  static bool goes_down(const FoundDomain& found) {
+    int state = 0;
+    return ::virDomainGetState(found.domain.get(), &state, nullptr, 0) == 0 && state == VIR_DOMAIN_SHUTDOWN;
+  }
 
   static Status require_running(const FoundDomain& found) {
     const int active = ::virDomainIsActive(found.domain.get());
