@@ -39,7 +39,8 @@ CollectedFacts FactsCollector::collect(Look look) {
   } else {
     ask_hypervisor(facts);
   }
-  if (facts.hypervisor_message.empty()) facts.hypervisor_message = room_message(options_.state_dir);
+  // Before whatever else: libvirt and QEMU fail by it in ways that tell nobody why.
+  if (auto full = room_message(options_.state_dir); !full.empty()) facts.hypervisor_message = std::move(full);
   return {std::move(facts), all};
 }
 
