@@ -47,6 +47,16 @@ Start start(const View& view, Changes&, model::Operation& operation) {
   if (vm.spec.power == model::PowerState::stopped) {
     return end_with({ErrorCode::failed_precondition, "the VM was stopped before its turn came", {}});
   }
+  // A disk may have moved since it was asked for.
+  for (const auto& disk : vm.spec.disks) {
+    const auto image = view.inventory.find<model::Image>(disk.image);
+    const auto pool = image ? view.inventory.find<model::Pool>(image->value.pool) : nullptr;
+    if (!pool || model::is_shared(pool->value.driver)) continue;
+    return end_with({ErrorCode::failed_precondition,
+                     fmt::format("disk '{}' has moved to pool '{}', which is local to its node", image->value.name,
+                                 pool->value.name),
+                     "Bring it into a shared pool first: bh image migrate."});
+  }
   for (const auto& node : occupies(operation)) {
     if (view.agents.connected(node)) continue;
     const auto absence = absence_of(view, node);

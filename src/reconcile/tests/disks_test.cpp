@@ -182,6 +182,24 @@ TEST_F(Disks, ADetachedDiskMovesAndIsNotPluggedInMeanwhile) {
   EXPECT_EQ(sim.check(), "");
 }
 
+TEST_F(Disks, AGuestWhoseDiskBecomesLocalBeforeItsTurnStays) {
+  for (const auto* disk : {"db-disk0", "db-disk1"}) {
+    ASSERT_TRUE(migrate_image(commander(), caller(), disk, "demo"));
+    ASSERT_TRUE(sim.settle());
+  }
+  const auto before = vm();
+  ASSERT_TRUE(migrate_image(commander(), caller(), "db-disk0", "local"));
+  const auto asked = migrate_vm(commander(), caller(), "db", {});
+  ASSERT_TRUE(asked) << asked.error().describe();
+  ASSERT_TRUE(sim.settle());
+  EXPECT_EQ(sim.check(), "");
+  const auto operation = sim.inventory().find<model::Operation>(asked->operation.id)->value;
+  ASSERT_EQ(operation.state, model::OperationState::failed);
+  EXPECT_THAT(operation.error->describe(), HasSubstr("has moved to pool 'local'"));
+  EXPECT_EQ(vm().node, before.node);
+  EXPECT_EQ(image().pool, pool("local").id);
+}
+
 TEST_F(Disks, AGuestInALocalPoolIsToldHowItCouldMove) {
   const auto refused = migrate_vm(commander(), caller(), "db", {});
   ASSERT_FALSE(refused);
