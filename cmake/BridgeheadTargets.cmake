@@ -86,6 +86,11 @@ function(bridgehead_program name)
   _bridgehead_common(${name})
 endfunction()
 
+# tools/check gives ctest two places a CPU. A test takes both of one, as what computes should; what mostly waits (for
+# agents to come back, for leases to end, for slow NICs) takes one, so that it runs beside another.
+set(BRIDGEHEAD_COMPUTES PROCESSORS 2)
+set(BRIDGEHEAD_WAITS PROCESSORS 1)
+
 # bridgehead_test(<name> SOURCES ... PRIVATE <libs> [LABEL quick|root] [TIMEOUT seconds])
 # `quick`: rootless, part of `tools/check --quick`. `root`: needs root, makes its own namespaces.
 function(bridgehead_test name)
@@ -103,5 +108,5 @@ function(bridgehead_test name)
   endif()
   # One ctest entry per program: a process start per case would cost more than the cases.
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT} ${BRIDGEHEAD_COMPUTES})
 endfunction()

@@ -1,6 +1,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "cli/commands/bench.h"
 #include "cli/commands/commands.h"
 #include "cli/context.h"
 #include "cli/version.h"
@@ -67,16 +68,22 @@ int main(int argc, char** argv) {
   cli::add_netboot_commands(app, context);
   cli::add_node_image_commands(app, context);
   cli::add_profile_commands(app, context);
+  cli::add_plan_commands(app, context);
+  cli::add_rule_commands(app, context);
+  cli::add_policy_commands(app, context);
+  cli::add_bench_commands(app, context);
   cli::add_operation_commands(app, context);
   cli::add_event_commands(app, context);
   cli::add_token_commands(app, context);
   cli::add_lab_command(app, context);
+  cli::add_sim_command(app, context);
   cli::add_reference_commands(app, context);
 
   try {
-    if (argc > 1 && std::string_view(argv[1]) == "lab") {
+    const std::string_view first = argc > 1 ? argv[1] : "";
+    if (first == "lab" || first == "sim") {
       // As typed: its words and flags are another program's, even where they look like ours.
-      context.chosen = [argc, argv] { return cli::run_lab({argv + 2, argv + argc}); };
+      context.chosen = [=] { return (first == "lab" ? cli::run_lab : cli::run_sim)({argv + 2, argv + argc}); };
     } else {
       app.parse(argc, argv);
     }

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::chrono::seconds kBeforeAnother{1};
 constexpr std::chrono::seconds kJoinPatience{90};
+constexpr int kJoinAttempts = 10;
 
 Status bind(const fs::path& place, const char* target) {
   const auto source = place.native() + target;
@@ -39,7 +40,8 @@ Status make_mounts(const fs::path& place) {
       return fail_errno(errno, fmt::format("mount {}", where));
     }
   }
-  // Its place is below one of those that are covered: that one comes last.
+  // Their places are below one of those that are covered: that one comes last.
+  if (auto done = bind(place, kHostNames); !done) return done;
   if (fs::exists(place.native() + kHostCeph)) {
     if (auto done = bind(place, kHostCeph); !done) return done;
   }
@@ -94,7 +96,13 @@ Status run_services(const std::string& agent) {
   std::array services{Service("libvirtd", {}, logs / "libvirtd.log"),
                       Service(agent, {"--config", kHostAgentConfig}, logs / "agent.log")};
   if (auto started = services[0].start(); !started) return started;
-  if (auto joined = join(agent); !joined) return joined;
+  // The manager may be busy with others; a join that was done is found done.
+  auto joined = join(agent);
+  for (int attempt = 1; !joined && attempt < kJoinAttempts; ++attempt) {
+    ::sleep(static_cast<unsigned>(kBeforeAnother.count()));
+    joined = join(agent);
+  }
+  if (!joined) return joined;
   if (auto started = services[1].start(); !started) return started;
   for (;;) {
     const pid_t ended = ::waitpid(-1, nullptr, 0);

@@ -32,6 +32,12 @@ Status copy_contents(CommandRunner& runner, const fs::path& from, const fs::path
 Status write_libvirt_configuration(CommandRunner& runner, const fs::path& place) {
   const auto directory = place / "etc/libvirt";
   if (auto copied = copy_contents(runner, "/etc/libvirt", directory); !copied) return copied;
+  // Guests, networks and secrets are the machine's own: a host would start them a second time.
+  for (const auto* own : {"qemu", "secrets", "storage"}) {
+    std::error_code error;
+    fs::remove_all(directory / own, error);
+    if (error) return fail_errno(error.value(), fmt::format("leave {} out of {}", own, directory.native()));
+  }
   if (auto written = write_file_atomic(directory / "qemu.conf", kQemuConfiguration); !written) return written;
   // A copy of the machine's would be the same for all hosts, and libvirt refuses to migrate to itself.
   const auto uuid = read_file("/proc/sys/kernel/random/uuid");
@@ -40,6 +46,14 @@ Status write_libvirt_configuration(CommandRunner& runner, const fs::path& place)
   if (!daemon) return forward(daemon);
   *daemon += fmt::format("\nhost_uuid = \"{}\"\n", uuid->substr(0, 36));
   return write_file_atomic(directory / "libvirtd.conf", *daemon);
+}
+
+// The names of the lab's members, its own among them: libvirt asks for its host's name six times in each migration,
+// and where neither this file nor a DNS server answers each takes seconds.
+Status write_names(const Places& places, const LabState& state, const Member& host) {
+  std::string names = "127.0.0.1 localhost\n::1 localhost\n";
+  for (const auto* member : state.members()) names += fmt::format("{} {}\n", member->address, member->name);
+  return write_file_atomic(places.host(host.name).native() + kHostNames, names, 0644);
 }
 
 }  // namespace
@@ -52,6 +66,7 @@ Status prepare_host(CommandRunner& runner, const Places& places, const LabState&
     if (auto made = make_directories(directory); !made) return made;
   }
   if (auto written = write_libvirt_configuration(runner, place); !written) return written;
+  if (auto written = write_names(places, state, host); !written) return written;
   // What libvirt has found out about QEMU here holds there as well, and takes long.
   if (auto copied = copy_contents(runner, "/var/cache/libvirt", place / "var/cache/libvirt"); !copied) return copied;
   if (state.storage && state.storage->kind == StorageKind::cephfs) {

@@ -179,6 +179,7 @@ Result<std::size_t> LabState::find_machine(std::string_view wanted) const {
     if (machines[i].machine.name == wanted) return i;
     names += (names.empty() ? "" : ", ") + machines[i].machine.name;
   }
+  for (const auto& host : hosts) names += (names.empty() ? "" : ", ") + host.name;
   return fail_with_hint(ErrorCode::not_found, fmt::format("lab {} has no machine '{}'", name, wanted),
                         names.empty() ? "It has no machines." : fmt::format("It has: {}.", names));
 }

@@ -1,5 +1,5 @@
 // What stands on a lab's network beside its machines: hosts and storage servers, each a network namespace with one NIC.
-// Values, and the commands that make and remove such a namespace. Pure, but for is_running and end_members.
+// Values, and the commands that make such a namespace. Pure, but for the last two.
 #pragma once
 
 #include <string>

@@ -48,8 +48,8 @@ class Places {
 
   std::string network_namespace() const { return "bh-" + lab_; }
   std::filesystem::path namespace_file() const { return std::filesystem::path("/run/netns") / network_namespace(); }
-  // Of a host or a storage server.
-  std::string member_namespace(std::string_view name) const { return network_namespace().append("-").append(name); }
+  // Of a host or a storage server. The dot is in no lab's name, so that it is never another lab's.
+  std::string member_namespace(std::string_view name) const { return network_namespace().append(".").append(name); }
   std::filesystem::path namespace_file_of(std::string_view name) const {
     return std::filesystem::path("/run/netns") / member_namespace(name);
   }

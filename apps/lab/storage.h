@@ -30,10 +30,10 @@ struct Storage {
   std::vector<Member> servers;
   bool operator==(const Storage&) const = default;
 };
-// Without addresses yet.
+// What its servers are called: "master", "chunk1", ...
 std::vector<std::string> server_names(const StorageWish& wish);
 
-// A file of that kind, and the package that has it, for each program that the servers or the clients need.
+// A program that the servers or the clients need, and the package that has it.
 struct NeededProgram {
   std::string_view program;
   std::string_view package;
@@ -49,7 +49,7 @@ struct PoolSource {
 };
 PoolSource pool_source(const Storage& storage);
 
-// Where the servers' files lie; the configuration that CephFS's clients read.
+// The configuration that CephFS's clients on this machine read.
 std::filesystem::path ceph_config(const Places& places);
 
 // Returns when the file system can be used. `save` writes the record with a server's process in it before that does

@@ -39,7 +39,8 @@ Status start_nfs(StorageStart& start) {
     };
   };
   if (auto ready = start.wait(server, "the port mapper is", kNfsPatience, listens(111)); !ready) return ready;
-  // Its places under /run and /var/lib are its own.
+  // Its places under /run and /var/lib are its own. The record is of the server; the mapper is found by its namespace.
+  server.process = {};
   const auto started =
       start.start(server,
                   {.program = "ganesha.nfsd",

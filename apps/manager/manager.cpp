@@ -11,6 +11,7 @@
 #include "control_api/server.h"
 #include "manager/advertise.h"
 #include "manager/bootstrap.h"
+#include "manager/duties/look_at_plan.h"
 #include "manager/duties/reissue_certificate.h"
 #include "manager/duties/trim_history.h"
 #include "manager/image_tools.h"
@@ -19,6 +20,7 @@
 #include "pki/certificate.h"
 #include "pki/certificate_authority.h"
 #include "pki/secret_box.h"
+#include "power_desk/power_desk.h"
 #include "provision/image_works.h"
 #include "provision/netboot_service.h"
 #include "reconcile/commands/commands.h"
@@ -31,6 +33,10 @@ namespace bridgehead::manager {
 namespace {
 
 using control_api::ExtraMetric;
+
+// An agent that has just connected sends its first heartbeat by its own default, whatever it was told: its silence must
+// be longer than that to prove anything.
+constexpr std::chrono::seconds kSurelyHeard{5};
 
 std::vector<ExtraMetric> gateway_metrics(const agent_gateway::Gateway& gateway) {
   const auto numbers = gateway.numbers();
@@ -69,6 +75,7 @@ struct Manager::State {
   std::unique_ptr<boot_services::BootServices> boot_services;
   std::unique_ptr<provision::NetbootService> netboot;
   std::unique_ptr<provision::ImageWorks> image_works;
+  std::unique_ptr<power_desk::PowerDesk> power;
   std::mutex api_mutex;  // a new certificate replaces the server while main may stop it
   std::unique_ptr<control_api::Server> api;
   std::uint16_t api_port = 0;
@@ -76,6 +83,8 @@ struct Manager::State {
   std::unique_ptr<CertificateDuty> certificate_duty;
   std::unique_ptr<Periodic> trimming;
   std::unique_ptr<Periodic> reissuing;
+  std::unique_ptr<reconcile::AutoPlanner> planner;
+  std::unique_ptr<Periodic> planning;
 
   Status open_state();
   Result<pki::Identity> issue_identity() const;
@@ -175,7 +184,8 @@ Status Manager::State::start_api(const pki::Identity& identity) {
                                                 .reconcile_metrics = reconciler->metrics(),
                                                 .extra_metrics = [this] { return gateway_metrics(*gateway); },
                                                 .netboot = netboot.get(),
-                                                .secrets = secrets.get()});
+                                                .secrets = secrets.get(),
+                                                .power = power.get()});
   if (auto started = api->start(); !started) {
     auto error = started.error();
     if (error.hint.empty())
@@ -201,6 +211,9 @@ void Manager::State::start_duties(const pki::Identity& identity) {
       [this](const pki::Identity& fresh) { return serve_identity(fresh); });
   trimming = std::make_unique<Periodic>(std::chrono::minutes(1), std::chrono::minutes(10),
                                         [this] { trim_history(*inventory, config.history); });
+  planner = std::make_unique<reconcile::AutoPlanner>(*commander);
+  planning =
+      std::make_unique<Periodic>(config.heartbeat * 6, std::chrono::seconds(1), [this] { look_at_plan(*planner); });
   reissuing =
       std::make_unique<Periodic>(std::chrono::hours(1), std::chrono::hours(1), [this] { certificate_duty->run(); });
 }
@@ -213,6 +226,8 @@ void Manager::State::stop() {
   }
   trimming.reset();
   reissuing.reset();
+  planning.reset();
+  power.reset();
   image_works.reset();
   netboot.reset();
   boot_services.reset();
@@ -230,11 +245,16 @@ Result<std::unique_ptr<Manager>> Manager::start(const Config& config) {
   const auto identity = parts.issue_identity();
   if (!identity) return forward(identity);
   if (auto started = parts.start_gateway(*identity); !started) return forward(started);
-  parts.commander = std::make_unique<reconcile::Commander>(*parts.inventory, parts.random, parts.clock, config.limits);
+  parts.commander = std::make_unique<reconcile::Commander>(*parts.inventory, parts.random, parts.clock, config.limits,
+                                                           &parts.reconciler->use());
   if (auto started = parts.start_netboot(); !started) {
     const bool wanted = reconcile::netboot_settings(*parts.inventory).mode != model::NetbootMode::off;
     log::write(wanted ? log::Level::error : log::Level::info, netboot_unavailable, started.error().describe());
   }
+  parts.power = std::make_unique<power_desk::PowerDesk>(
+      *parts.inventory, *parts.secrets, parts.reconciler->progress(), parts.clock,
+      power::PowerTools{.runner = parts.commands},
+      power_desk::PowerDeskOptions{.heartbeat = std::max(config.heartbeat, kSurelyHeard)});
   if (auto started = parts.start_api(*identity); !started) return forward(started);
   parts.start_duties(*identity);
   return manager;

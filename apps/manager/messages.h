@@ -15,7 +15,9 @@ inline constexpr log::Message netboot_unavailable{
     "NETBOOT_UNAVAILABLE", "This manager can't boot machines over the network; it does all its other work."};
 inline constexpr log::Message history_not_trimmed{
     "HISTORY_NOT_TRIMMED",
-    "Old operations and events could not be removed; tried again later. The store grows meanwhile."};
+    "Old operations, events and plans could not be removed; tried again later. The store grows meanwhile."};
+inline constexpr log::Message plan_not_applied{
+    "PLAN_NOT_APPLIED", "What the policy lets be done without asking could not be begun; looked at again soon."};
 inline constexpr log::Message certificate_reissued{"CERTIFICATE_REISSUED",
                                                    "The manager's own TLS certificate was made anew before its end."};
 inline constexpr log::Message certificate_not_reissued{

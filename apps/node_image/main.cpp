@@ -13,7 +13,8 @@ using namespace bridgehead;
 using node_image::Options;
 
 void add_output(CLI::App& command, Options& options) {
-  command.add_option("-o,--output", options.output, "Directory to make, with vmlinuz, initramfs.img, root.erofs, ...")
+  command
+      .add_option("-o,--output", options.output, "Directory to make, with vmlinuz, initramfs.img, root.squashfs, ...")
       ->required()
       ->type_name("DIR");
   command.add_option("--init", options.init, "Static program that becomes the initramfs' /init (bridgehead-init)")

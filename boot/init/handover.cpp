@@ -103,12 +103,23 @@ std::vector<HandoverFile> handover_files(const BootPlan& plan, const Uplink& upl
       {"/run/bridgehead/boot", plan_text, 0600},
   };
   if (root.nbd_connected) {
-    // Else udev looks at both its ends for file systems, RAIDs and partitions: a megabyte that each boot would fetch.
-    files.push_back(
-        {"/run/udev/rules.d/00-bridgehead.rules",
-         concat(why, "KERNEL==\"nbd", root.nbd_index, "\", ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}=\"1\"\n")});
+    // Else udev looks at both ends of both devices for file systems, RAIDs and partitions: a megabyte that each boot
+    // would fetch.
+    files.push_back({"/run/udev/rules.d/00-bridgehead.rules",
+                     concat(why, "KERNEL==\"nbd", root.nbd_index, "|loop", root.loop,
+                            "\", ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}=\"1\"\n")});
   }
   return files;
+}
+
+std::string hosts_with(std::string hosts, const std::string& name, const std::string& address) {
+  for (const auto line : split(hosts, '\n')) {
+    const auto found = words(line.substr(0, line.find('#')));
+    if (std::find(found.begin(), found.end(), name) != found.end()) return hosts;
+  }
+  if (hosts.empty()) hosts = "127.0.0.1 localhost\n::1 localhost\n";
+  if (!hosts.ends_with('\n')) hosts += '\n';
+  return hosts + concat(address, " ", name, "\n");
 }
 
 Status write_handover(const BootPlan& plan, const Uplink& uplink, const CommandLine& line, const RootHoldings& root) {
@@ -120,6 +131,10 @@ Status write_handover(const BootPlan& plan, const Uplink& uplink, const CommandL
   if (!plan.hostname.empty()) {
     // systemd takes the image's /etc/hostname before what the kernel has.
     if (auto written = tree->write("etc/hostname", concat(plan.hostname, "\n"), 0644); !written) return written;
+    // libvirt asks for it at each start of a guest and six times in a migration; where no DNS server answers each of
+    // these takes seconds.
+    const auto hosts = hosts_with(tree->read("etc/hosts"), plan.hostname, uplink.lease.address.address.text());
+    if (auto written = tree->write("etc/hosts", hosts, 0644); !written) return written;
   }
   if (const auto resolv = resolv_conf(uplink.lease); uplink.by_dhcp && !resolv.empty()) {
     if (auto written = tree->write("etc/resolv.conf", resolv, 0644); !written) return written;

@@ -28,7 +28,9 @@ struct HandoverFile {
 // agent. Pure.
 std::vector<HandoverFile> handover_files(const BootPlan& plan, const Uplink& uplink, const CommandLine& line,
                                          const RootHoldings& root);
-// Those, and what belongs into the root itself (/etc/hostname, /etc/resolv.conf).
+// The image's /etc/hosts, with the node's own name where it has it not. Pure.
+std::string hosts_with(std::string hosts, const std::string& name, const std::string& address);
+// Those, and what belongs into the root itself (/etc/hostname, /etc/hosts, /etc/resolv.conf).
 Status write_handover(const BootPlan& plan, const Uplink& uplink, const CommandLine& line, const RootHoldings& root);
 
 // The root's init: the command line's, or the first of the usual ones.

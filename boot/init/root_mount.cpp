@@ -38,14 +38,44 @@ std::uint64_t available_memory() {
   return 0;
 }
 
-Status mount_erofs(const std::string& device, RootContext& context) {
-  context.loader.load("erofs");
-  auto mounted = mount_guarded(context.holdings, "mount the root", device, lower_directory, "erofs", MS_RDONLY, "");
+// A loop device over the file or device, read-only.
+Result<std::string> attach_loop(const std::string& path, RootHoldings& holdings) {
+  const std::string what = "make a loop device of the image";
+  const std::string hint = "is the module 'loop' in the initramfs?";
+  const Fd control(::open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+  const int number = control ? ::ioctl(control.get(), LOOP_CTL_GET_FREE) : -1;
+  if (number < 0) return fail_errno(what, hint);
+  auto device = concat("/dev/loop", number);
+  const Fd loop(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  loop_config config{};
+  config.fd = static_cast<std::uint32_t>(file.get());
+  config.block_size = 4096;
+  config.info.lo_flags = LO_FLAGS_READ_ONLY;
+  if (!loop || !file || ::ioctl(loop.get(), LOOP_CONFIGURE, &config) != 0) return fail_errno(what, hint);
+  holdings.loop = number;
+  return device;
+}
+
+// The image in a file or on a device. squashfs gets either through a loop device: it keeps next to nothing of what it
+// reads of inodes and directories, and over a network would read that several times; what the loop device reads stays
+// in the page cache.
+Status mount_image(const std::string& path, RootContext& context) {
+  for (const auto module : {"loop", "squashfs"}) context.loader.load(module);
+  auto device = attach_loop(path, context.holdings);
+  if (!device) return fail(device.error());
+  auto mounted = mount_guarded(context.holdings, "mount the root", *device, lower_directory, "squashfs", MS_RDONLY, "");
   if (!mounted) {
-    return fail(concat(mounted.error().what, " from ", device), mounted.error().why,
-                "is it an EROFS image that this kernel can read, and the module 'erofs' in the initramfs?");
+    return fail(concat(mounted.error().what, " from ", path), mounted.error().why,
+                "is it a squashfs image that this kernel can read, and the module 'squashfs' in the initramfs?");
   }
   return {};
+}
+
+// A page at a time, for which squashfs reads one block: what is read around it is mostly not wanted, and is what a rack
+// waits for.
+void read_no_more_than_asked(const std::string& device) {
+  write_value(concat("/sys/block/", device, "/queue/read_ahead_kb"), "4");
 }
 
 // The first server that gives the export; the reasons of the others are shown.
@@ -79,14 +109,15 @@ Status mount_nbd(const BootPlan& plan, RootContext& context) {
   if (auto done = kernel->connect(duty.index, *connection, plan.nbd_timeout); !done) return done;
   context.holdings.nbd_connected = true;
   context.holdings.nbd_index = duty.index;
-  // What is read around a missing page is mostly not wanted, and is what a rack waits for. There is no disk whose order
-  // of sectors a scheduler could spare.
-  const auto queue = concat("/sys/block/nbd", duty.index, "/queue/");
-  write_value(queue + "read_ahead_kb", "16");
-  write_value(queue + "scheduler", "none");
+  const auto nbd = concat("nbd", duty.index);
+  read_no_more_than_asked(nbd);
+  // There is no disk whose order of sectors a scheduler could spare.
+  write_value(concat("/sys/block/", nbd, "/queue/scheduler"), "none");
   context.journal.say(concat("root: '", plan.nbd_export, "' of ", duty.servers[duty.current].text(), ", ",
                              megabytes(duty.size), ", ", duty.servers.size(), " server(s)"));
-  return mount_erofs(concat("/dev/nbd", duty.index), context);
+  if (auto done = mount_image(concat("/dev/", nbd), context); !done) return done;
+  read_no_more_than_asked(concat("loop", context.holdings.loop));
+  return {};
 }
 
 Status mount_nfs(const BootPlan& plan, RootContext& context) {
@@ -104,27 +135,7 @@ Status mount_nfs(const BootPlan& plan, RootContext& context) {
   return {};
 }
 
-// A loop device over the file, read-only.
-Result<std::string> attach_loop(const std::string& path, RootHoldings& holdings) {
-  const std::string what = "make a loop device of the image";
-  const std::string hint = "is the module 'loop' in the initramfs?";
-  const Fd control(::open("/dev/loop-control", O_RDWR | O_CLOEXEC));
-  const int number = control ? ::ioctl(control.get(), LOOP_CTL_GET_FREE) : -1;
-  if (number < 0) return fail_errno(what, hint);
-  auto device = concat("/dev/loop", number);
-  const Fd loop(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  loop_config config{};
-  config.fd = static_cast<std::uint32_t>(file.get());
-  config.block_size = 4096;
-  config.info.lo_flags = LO_FLAGS_READ_ONLY;
-  if (!loop || !file || ::ioctl(loop.get(), LOOP_CONFIGURE, &config) != 0) return fail_errno(what, hint);
-  holdings.loop = number;
-  return device;
-}
-
 Status mount_ram(const BootPlan& plan, RootContext& context) {
-  context.loader.load("loop");
   auto url = context.manager.resolve(plan.ram_url);
   if (!url) return fail(url.error());
   if (const auto memory = available_memory(); plan.ram_size + memory_beside_image > memory) {
@@ -139,14 +150,12 @@ Status mount_ram(const BootPlan& plan, RootContext& context) {
     return done;
   }
   context.journal.say(concat("root: ", url->text(), ", ", megabytes(plan.ram_size), " into memory"));
-  const auto path = concat(image_directory, "/root.erofs");
+  const auto path = concat(image_directory, "/root.squashfs");
   Download wanted{*url, plan.ram_size, plan.ram_sha256, [&](std::uint64_t received, std::uint64_t total) {
                     context.journal.say(concat("root: ", megabytes(received), " of ", megabytes(total)));
                   }};
   if (auto done = download(wanted, path); !done) return done;
-  auto device = attach_loop(path, context.holdings);
-  if (!device) return fail(device.error());
-  return mount_erofs(*device, context);
+  return mount_image(path, context);
 }
 
 }  // namespace

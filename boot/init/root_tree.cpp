@@ -68,6 +68,14 @@ Status RootTree::write(const std::string& path, std::string_view content, mode_t
   return {};
 }
 
+std::string RootTree::read(const std::string& path) const {
+  const auto file = resolve(path, O_RDONLY | O_NONBLOCK);
+  struct stat status {};
+  if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
+  auto content = read_file(concat("/proc/self/fd/", file.get()));
+  return content ? std::move(*content) : std::string();
+}
+
 bool RootTree::is_executable(const std::string& path) const {
   const auto file = resolve(path, O_PATH);
   struct stat status {};

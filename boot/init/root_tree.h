@@ -20,6 +20,7 @@ class RootTree {
   // Replaces what is there, a link included; directories above are made. `path` is relative.
   Status write(const std::string& path, std::string_view content, mode_t mode);
   Status make_directory(const std::string& path);
+  std::string read(const std::string& path) const;    // a link is followed; "" where there is no such file
   bool is_executable(const std::string& path) const;  // a link is followed
   Status unpack(std::string_view archive);            // a ustar archive (tar_reader.h)
 

@@ -38,6 +38,10 @@ Result<AgentMessage> check_ids(Result<AgentMessage> message) {
     status = check_uuid("a VM's id", observed->vm.str());
   } else if (const auto* assignment = std::get_if<model::AssignmentReport>(&*message)) {
     status = check_uuid("an assignment's operation", assignment->operation.str());
+  } else if (const auto* use = std::get_if<model::NodeUse>(&*message)) {
+    for (const auto& guest : use->guests) {
+      if (status) status = check_uuid("a VM's id", guest.vm.str());
+    }
   }
   if (!status) return forward(status);
   return message;
@@ -69,6 +73,7 @@ Result<AgentMessage> decode_agent_message(std::string_view bytes) {
                         Error{error_code_from_string(failed.error_code()), failed.error_message(), {}}});
     }
     case Case::kPong: return AgentMessage(Pong{message.pong()});
+    case Case::kUse: return check_ids(decode_record<model::NodeUse>("use", message.use()));
     case Case::MESSAGE_NOT_SET: break;
   }
   return fail(ErrorCode::invalid_argument, "an AgentMessage of a kind that this version doesn't know");
@@ -86,6 +91,7 @@ struct Deliver {
   void operator()(model::AssignmentReport& report) const { events.on_assignment_report(node, report); }
   void operator()(TunnelFailure&) const {}
   void operator()(Pong&) const {}
+  void operator()(model::NodeUse& use) const { events.on_use(node, use); }
 };
 
 }  // namespace

@@ -25,7 +25,7 @@ struct Pong {
 };
 
 using AgentMessage = std::variant<model::NodeReport, model::NodeLoad, model::ObservedVm, VmGone,
-                                  model::AssignmentReport, TunnelFailure, Pong>;
+                                  model::AssignmentReport, TunnelFailure, Pong, model::NodeUse>;
 
 // `bytes`: one serialised bridgehead.agent.v1.AgentMessage (api/agent.proto).
 Result<AgentMessage> decode_agent_message(std::string_view bytes);

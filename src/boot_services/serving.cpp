@@ -209,7 +209,7 @@ Status Serving::sync_nbd(const model::ServingPlan& plan) {
   std::set<std::string> wanted;
   for (const auto& image : plan.images) {
     wanted.insert(image.id.str());
-    error.note(netboot::publish_nbd_export(directory, image.id.str(), images_.file(image.id, nodeimage::kRootFile)));
+    error.note(netboot::publish_nbd_export(directory, image.id.str(), nodeimage::root_file(images_.path(image.id))));
   }
   for (const auto& old : netboot::nbd_exports(directory)) {
     if (!wanted.contains(old)) error.note(netboot::withdraw_nbd_export(directory, old));

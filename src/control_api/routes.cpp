@@ -36,7 +36,7 @@ std::vector<Route> make_routes() {
       answer(Method::post, "/api/v1/vms/{vm}/pause", operator_, pause_vm, dry),
       answer(Method::post, "/api/v1/vms/{vm}/resume", operator_, resume_vm, dry),
       answer(Method::post, "/api/v1/vms/{vm}/migrate", operator_, migrate_vm_by_name, dry),
-      answer(Method::get, "/api/v1/vms/{vm}/migration-checks", viewer, get_vm_migration_checks, {"to"}),
+      answer(Method::get, "/api/v1/vms/{vm}/migration-checks", viewer, get_vm_migration_checks, {"to", "pool"}),
       answer(Method::post, "/api/v1/vms/{vm}/disks", operator_, add_vm_disk, dry),
       answer(Method::delete_, "/api/v1/vms/{vm}/disks/{disk}", operator_, remove_vm_disk, dry),
       answer(Method::post, "/api/v1/vms/{vm}/nics", operator_, add_vm_nic, dry),
@@ -75,9 +75,34 @@ std::vector<Route> make_routes() {
       answer(Method::get, "/api/v1/nodes/{node}", viewer, get_node),
       answer(Method::patch, "/api/v1/nodes/{node}", operator_, patch_node, dry),
       answer(Method::delete_, "/api/v1/nodes/{node}", operator_, delete_node_by_name, dry),
+      answer(Method::post, "/api/v1/nodes/{node}/drain", operator_, drain_node_by_name, dry),
+      answer(Method::post, "/api/v1/nodes/{node}/undrain", operator_, undrain_node_by_name, dry),
+      // Asking a BMC takes a login there: more than viewing.
+      stream(Method::get, "/api/v1/nodes/{node}/power", operator_, get_node_power),
+      answer(Method::post, "/api/v1/nodes/{node}/power", operator_, post_node_power, dry),
+      answer(Method::get, "/api/v1/nodes/{node}/bmc", operator_, get_node_bmc),
+      answer(Method::put, "/api/v1/nodes/{node}/bmc", admin, put_node_bmc, dry),
+      answer(Method::delete_, "/api/v1/nodes/{node}/bmc", admin, delete_node_bmc, dry),
+      stream(Method::get, "/api/v1/nodes/{node}/bmc/check", operator_, get_node_bmc_check),
       answer(Method::get, "/api/v1/nodes/{node}/boot", viewer, get_node_boot),
       answer(Method::get, "/api/v1/nodes/{node}/boot-script", viewer, get_node_boot_script),
       answer(Method::post, "/api/v1/join-tokens", admin, create_join_token_ticket, dry),
+
+      answer(Method::get, "/api/v1/plan", viewer, get_plan_now),
+      // Plans for a cluster that there isn't: it changes nothing.
+      answer(Method::post, "/api/v1/plan/what-if", viewer, post_what_if),
+      answer(Method::get, "/api/v1/plans", viewer, list_plans),
+      answer(Method::get, "/api/v1/plans/{plan}", viewer, get_plan),
+      answer(Method::get, "/api/v1/plans/{plan}/input", viewer, get_plan_input),
+      answer(Method::get, "/api/v1/plans/{plan}/replay", viewer, get_plan_replay),
+      answer(Method::post, "/api/v1/plans/{plan}/apply", operator_, apply_plan_by_id, dry),
+      answer(Method::post, "/api/v1/plans/{plan}/cancel", operator_, cancel_plan_by_id, dry),
+      answer(Method::get, "/api/v1/policy", viewer, get_policy),
+      answer(Method::patch, "/api/v1/policy", admin, patch_policy, dry),
+      answer(Method::get, "/api/v1/rules", viewer, list_rules),
+      answer(Method::post, "/api/v1/rules", admin, create_rule, dry),
+      answer(Method::get, "/api/v1/rules/{rule}", viewer, get_rule),
+      answer(Method::delete_, "/api/v1/rules/{rule}", admin, delete_rule, dry),
 
       answer(Method::get, "/api/v1/netboot", viewer, get_netboot),
       answer(Method::put, "/api/v1/netboot", admin, put_netboot, dry),
@@ -108,6 +133,8 @@ std::vector<Route> make_routes() {
       answer(Method::post, "/api/v1/tokens", admin, create_token_secret, dry),
       answer(Method::delete_, "/api/v1/tokens/{token}", admin, delete_token_by_name, dry),
       answer(Method::get, "/api/v1/whoami", viewer, get_whoami),
+      answer(Method::post, "/api/v1/session", none, begin_session),
+      answer(Method::delete_, "/api/v1/session", none, end_session),
   };
 }
 

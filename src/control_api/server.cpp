@@ -5,6 +5,8 @@
 #include "control_api/events/event_hub.h"
 #include "control_api/http/listener.h"
 #include "control_api/metrics.h"
+#include "control_api/pages/dashboard.h"
+#include "control_api/pages/own_page.h"
 #include "control_api/problem.h"
 #include "control_api/routes.h"
 #include "control_api/services.h"
@@ -58,7 +60,8 @@ class Server::Impl final : public http::Application {
                   .reconcile_metrics = dependencies_.reconcile_metrics,
                   .extra_metrics = dependencies_.extra_metrics,
                   .netboot = dependencies_.netboot,
-                  .secrets = dependencies_.secrets},
+                  .secrets = dependencies_.secrets,
+                  .power = dependencies_.power},
         listener_({.address = config_.address,
                    .port = config_.port,
                    .certificate_pem = config_.certificate_pem,
@@ -125,7 +128,7 @@ Status Server::Impl::authorise(Call& call) {
   if (!needed) return {};
   const auto& request = call.request();
   if (call.route->access == Access::viewer_or_loopback && is_loopback(request.remote_address)) return {};
-  auto actor = authenticator_.authenticate(request.header("authorization"), request.remote_address);
+  auto actor = authenticator_.authenticate(credential_of(request), request.remote_address);
   if (!actor) return forward(actor);
   call.actor = std::move(*actor);
   if (call.actor.role >= *needed) return {};
@@ -179,6 +182,9 @@ void Server::Impl::handle(std::shared_ptr<http::Exchange> exchange) {
   auto match = find_route(request.method, request.target.segments);
   call->route = match.route;
   call->parameters = std::move(match.parameters);
+  if (call->route == nullptr && match.allowed.empty()) {
+    if (auto page = page_answer(request)) return call->exchange->respond(std::move(*page));
+  }
   if (call->route == nullptr && !match.allowed.empty()) {
     auto response = problem({ErrorCode::invalid_argument, fmt::format("{} is not possible here", request.method_text),
                              fmt::format("Possible are: {}.", match.allowed)},

@@ -24,6 +24,7 @@ class SecretBox;
 namespace bridgehead::reconcile {
 struct Commander;  // reconcile/commands/commands.h
 class NetbootPort;
+class PowerPort;
 class ProgressBoard;
 struct ReconcileMetrics;
 }  // namespace bridgehead::reconcile
@@ -71,6 +72,7 @@ struct ServerDependencies {
   std::function<std::vector<ExtraMetric>()> extra_metrics = {};  // called at each scrape; may be empty
   reconcile::NetbootPort* netboot = nullptr;                     // null = this manager boots no machines
   const pki::SecretBox* secrets = nullptr;                       // null = it takes no secret files
+  reconcile::PowerPort* power = nullptr;                         // null = this manager switches no machines
 };
 
 class Server {

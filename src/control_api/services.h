@@ -8,6 +8,7 @@
 #include "reconcile/commands/commands.h"
 #include "reconcile/metrics.h"
 #include "reconcile/netboot_port.h"
+#include "reconcile/power_port.h"
 #include "reconcile/progress_board.h"
 
 namespace bridgehead::control_api {
@@ -30,6 +31,7 @@ struct Services {
   const std::function<std::vector<ExtraMetric>()>& extra_metrics;
   reconcile::NetbootPort* netboot;  // null = this manager boots no machines
   const pki::SecretBox* secrets;    // null = it takes no secret files
+  reconcile::PowerPort* power;      // null = this manager switches no machines
 
   const state::Inventory& inventory() const { return commander.inventory; }
 };

@@ -3,6 +3,7 @@
 #include "control_api/json/writer.h"
 #include "model/enum_names.h"
 #include "model/json.h"
+#include "reconcile/rules.h"
 
 namespace bridgehead::control_api {
 namespace {
@@ -77,6 +78,10 @@ nlohmann::json view_of(const model::Node& node, const state::Inventory& inventor
     }
     json["netboot"]["secret_files"] = secrets_view(node.netboot->secret_files);
   }
+  json["bmc"] = nullptr;
+  if (const auto bmc = inventory.find<model::Bmc>(node.id)) {
+    json["bmc"] = {{"driver", bmc->value.driver}, {"address", bmc->value.address}, {"power", bmc->value.power}};
+  }
   auto& boot = json["boot"] = nullptr;
   if (!node.netboot) return json;
   const auto record = inventory.find<model::Boot>(node.id);
@@ -126,7 +131,26 @@ nlohmann::json view_of(const model::Token& token) {
   return json;
 }
 
-void append_summary(std::string& out, const model::Vm& vm, std::string_view node_name) {
+nlohmann::json view_of(const model::Plan& plan) { return plan; }
+
+nlohmann::json view_of(const model::PlanningPolicy& policy) {
+  nlohmann::json json = policy;
+  json.erase("id");  // there is one only
+  return json;
+}
+
+nlohmann::json view_of(const model::Rule& rule, const state::Inventory& inventory) {
+  nlohmann::json json = rule;
+  json["node_names"] = nlohmann::json::array();
+  for (const auto& node : rule.nodes) json["node_names"].push_back(name_of<model::Node>(inventory, node));
+  json["members"] = nlohmann::json::array();
+  for (const auto& vm : inventory.all<model::Vm>()) {
+    if (reconcile::selects(rule, vm->value)) json["members"].push_back(vm->value.name);
+  }
+  return json;
+}
+
+void append_summary(std::string& out, const model::Vm& vm, std::string_view node_name, std::optional<double> cpus) {
   out += "{\"id\":";
   append_json_string(out, vm.id.str());
   out += ",\"name\":";
@@ -137,6 +161,8 @@ void append_summary(std::string& out, const model::Vm& vm, std::string_view node
   append_json_string(out, node_name);
   out += ",\"cpus\":";
   append_json_number(out, vm.spec.cpus);
+  out += ",\"cpu_use\":";
+  out += cpus ? fmt::format("{:.2f}", *cpus) : "null";
   out += ",\"memory\":";
   append_json_number(out, vm.spec.memory.count());
   out += ",\"ip\":";

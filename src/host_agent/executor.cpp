@@ -73,7 +73,7 @@ void Executor::run_in_lane(std::string lane, std::function<void()> work) {
 
 void Executor::enqueue(JobPtr job) {
   const std::lock_guard lock(mutex_);
-  if (stopping_) return;  // in the journal: the next run does it
+  if (*stopping_) return;  // in the journal: the next run does it
   if (job->assignment) jobs_[job->assignment->operation] = job;
   auto& lane = lanes_[job->lane];
   lane.push_back(job);
@@ -96,7 +96,7 @@ void Executor::run_job(const JobPtr& job) {
   found->second.pop_front();
   if (found->second.empty()) {
     lanes_.erase(found);
-  } else if (!stopping_) {
+  } else if (!*stopping_) {
     start_locked(found->second.front());
   }
 }
@@ -110,11 +110,7 @@ void Executor::run_assignment(const JobPtr& job) {
                         if (job->open) note_progress(job, progress);
                       },
                   .resumed = job->resumed,
-                  .leaving =
-                      [this] {
-                        const std::lock_guard lock(mutex_);
-                        return stopping_;
-                      }};
+                  .leaving = [stopping = stopping_] { return stopping->load(); }};
   auto outcome = run_(*job->assignment, task);
   {
     const std::lock_guard lock(job->gate);
@@ -130,7 +126,7 @@ void Executor::finish(const JobPtr& job, Outcome outcome) {
   {
     const std::lock_guard lock(mutex_);
     // Interrupted because the agent stops, not because the user wants it: no end; taken up again by the next run.
-    if (cancelled && stopping_) {
+    if (cancelled && *stopping_) {
       jobs_.erase(assignment.operation);
       return;
     }
@@ -209,7 +205,7 @@ std::vector<AssignmentReport> Executor::reports() const {
 
 void Executor::interrupt() {
   const std::lock_guard lock(mutex_);
-  stopping_ = true;
+  *stopping_ = true;
   for (auto& [operation, job] : jobs_) job->stop.request_stop();
 }
 

@@ -7,6 +7,7 @@
 // stop() ends what can be interrupted without recording an end, so that the next run of the agent takes it up again.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -88,7 +89,7 @@ class Executor {
   const Touched touched_;
   const ExecutorOptions options_;
   mutable std::mutex mutex_;
-  bool stopping_ = false;
+  const std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   std::map<std::string, std::deque<JobPtr>> lanes_;  // the first of each runs
   std::map<model::OperationId, JobPtr> jobs_;
   std::unique_ptr<WorkerPool> workers_;

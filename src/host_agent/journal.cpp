@@ -264,10 +264,17 @@ std::string Journal::meta(const std::string& name) const {
 }
 
 Status Journal::set_meta(const std::string& name, const std::string& value) {
-  const auto committed = store_.commit(state::Transaction().put(fmt::format("{}{}", kMeta, name), value));
+  const auto key = fmt::format("{}{}", kMeta, name);
+  state::Transaction change;
+  value.empty() ? change.erase(key) : change.put(key, value);
+  const auto committed = store_.commit(std::move(change));
   if (!committed) return forward(committed);
   const std::lock_guard lock(mutex_);
-  meta_[name] = value;
+  if (value.empty()) {
+    meta_.erase(name);
+  } else {
+    meta_[name] = value;
+  }
   return {};
 }
 

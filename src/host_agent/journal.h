@@ -19,6 +19,12 @@
 
 namespace bridgehead::host_agent {
 
+// Names of metas. A guest's disk may have gone over to its copy, and nobody knows yet; it was to be started meanwhile.
+inline std::string undecided_move(const model::VmId& vm) { return "undecided_move/" + vm.str(); }
+// A guest was given up here, by this operation: the node that it went to may let it go on.
+inline std::string given_up(const model::VmId& vm) { return "given_up/" + vm.str(); }
+inline std::string late_start(const model::VmId& vm) { return "late_start/" + vm.str(); }
+
 // What a guest has been brought to in full.
 struct AppliedVm {
   std::uint64_t generation = 0;
@@ -74,8 +80,8 @@ class Journal {
   // It was undone apart from any operation.
   Status end_creation(const model::VmId& vm);
 
-  std::string meta(const std::string& name) const;  // "" = never set
-  Status set_meta(const std::string& name, const std::string& value);
+  std::string meta(const std::string& name) const;                     // "" = never set
+  Status set_meta(const std::string& name, const std::string& value);  // "" = as if never set
   // One such change at a time. Written only when it differs.
   Status change_meta(const std::string& name, const std::function<std::string(const std::string&)>& change);
 

@@ -44,6 +44,8 @@ inline constexpr log::Message hypervisor_ready{"HYPERVISOR_READY", "Guests can b
 inline constexpr log::Message guest_autostarted{"GUEST_AUTOSTARTED", "A guest was started after this node's reboot."};
 inline constexpr log::Message guest_autostart_failed{"GUEST_AUTOSTART_FAILED",
                                                      "A guest could not be started after this node's reboot, and why."};
+inline constexpr log::Message guest_not_resumed{
+    "GUEST_NOT_RESUMED", "A guest that has moved here could not go on at once, and why; the manager lets it go on."};
 inline constexpr log::Message secrets_written{"SECRETS_WRITTEN",
                                               "The secret files that the manager sent are in their places."};
 inline constexpr log::Message secrets_not_written{

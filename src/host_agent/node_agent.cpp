@@ -10,6 +10,7 @@
 #include "host_agent/messages.h"
 #include "host_agent/remembered.h"
 #include "host_agent/secret_files.h"
+#include "host_agent/use_meter.h"
 
 namespace bridgehead::host_agent {
 namespace {
@@ -59,6 +60,7 @@ struct NodeAgent::State {
             *journal, parts.clock,
             [this](const model::Assignment& assignment, const Task& task) {
               auto outcome = assignments.run(assignment, task);
+              if (const auto* move = std::get_if<model::MoveDisk>(&assignment.body)) start_late(move->vm);
               // Before the assignment's end: whoever waits for a pool must find it usable when the wait is over.
               if (std::holds_alternative<model::EnsurePool>(assignment.body)) session.send_report();
               return outcome;
@@ -70,6 +72,12 @@ struct NodeAgent::State {
                      .leftovers = [this] { undo_leftovers(); },
                      .changed = [this] { session.send_report(); }},
                     {.round = config.housekeeping}),
+        meter(
+            parts.hypervisor, config.host_root,
+            [this](const model::NodeUse& use) {
+              if (takes_use) session.send(use);
+            },
+            config.measuring),
         tunnels(
             parts.hypervisor, pools, files, uploads,
             [this](const model::TunnelId& id) { return session.dial_tunnel(id); },
@@ -86,6 +94,8 @@ struct NodeAgent::State {
   void use(const Remembered& what);
   void remove_gone(const model::Network& network);
   void autostart(const std::vector<hypervisor::GuestInfo>& infos);
+  void autostart_one(const model::VmId& vm);
+  void start_late(const model::VmId& vm);
   void undo_leftovers();
   void remove_forsaken_files();
   void take_secrets(SecretSet set);
@@ -109,6 +119,8 @@ struct NodeAgent::State {
   GuestWatcher watcher;
   Executor executor;
   Housekeeper housekeeper;
+  std::atomic<bool> takes_use = false;  // the manager
+  UseMeter meter;
   Tunnels tunnels;
 };
 
@@ -127,7 +139,7 @@ SessionHandlers NodeAgent::State::session_handlers() {
 // run.
 HostCapacity NodeAgent::State::capacity() {
   want_all_facts();
-  housekeeper.wait_for_all_facts(std::chrono::seconds(60));
+  housekeeper.wait_for_all_facts(std::chrono::seconds(150));  // longer than both of its trials
   const auto known = housekeeper.facts();
   return {.cpus = known.cpus,
           .memory_available = read_host_load(config.host_root).memory_available,
@@ -149,7 +161,8 @@ model::NodeReport NodeAgent::State::report() {
           .pools = pools.statuses(),
           .assignments = executor.reports(),
           .secrets = secrets.report(),
-          .answers_pings = true};
+          .answers_pings = true,
+          .helps_imports = true};
 }
 
 // Once the manager knows of the node, or a guest is about to run.
@@ -159,6 +172,7 @@ void NodeAgent::State::want_all_facts() {
 
 void NodeAgent::State::on_welcome(const WelcomeMessage& welcome) {
   want_all_facts();
+  takes_use = welcome.takes_use;
   const auto& wanted = welcome.pools;
   for (const auto& [id, status] : pools.statuses()) {
     if (std::none_of(wanted.begin(), wanted.end(), [&](const auto& pool) { return pool.id == id; })) pools.remove(id);
@@ -215,21 +229,37 @@ void NodeAgent::State::autostart(const std::vector<hypervisor::GuestInfo>& infos
   if (boot.empty() || boot == known) return;
   if (!known.empty()) {
     for (const auto& vm : guests_to_autostart(*journal, infos)) {
-      executor.run_in_lane(lane_of(vm), [this, vm] {
-        // Its pools are being attached in their own lanes; this waits for them.
-        for (const auto& pool : remembered(*journal).pools) [[maybe_unused]] const auto attached = pools.ensure(pool);
-        if (auto started = autostart_guest(services, vm)) {
-          log::info(messages::guest_autostarted, "VM {}", vm);
-        } else {
-          log::error(messages::guest_autostart_failed, "VM {}: {}", vm, started.error().describe());
-        }
-        watcher.look(vm);
-      });
+      executor.run_in_lane(lane_of(vm), [this, vm] { autostart_one(vm); });
     }
   }
   if (auto kept = journal->set_meta("boot_id", boot); !kept) {
     log::warning(messages::journal_failed, "{}", kept.error().describe());
   }
+}
+
+void NodeAgent::State::autostart_one(const model::VmId& vm) {
+  if (!journal->meta(undecided_move(vm)).empty()) {  // which file its disk is; that is found out first
+    if (auto kept = journal->set_meta(late_start(vm), "1"); !kept) {
+      log::warning(messages::journal_failed, "{}", kept.error().describe());
+    }
+    return;
+  }
+  // Its pools are being attached in their own lanes; this waits for them.
+  for (const auto& pool : remembered(*journal).pools) [[maybe_unused]] const auto attached = pools.ensure(pool);
+  if (auto started = autostart_guest(services, vm)) {
+    log::info(messages::guest_autostarted, "VM {}", vm);
+  } else {
+    log::error(messages::guest_autostart_failed, "VM {}: {}", vm, started.error().describe());
+  }
+  watcher.look(vm);
+}
+
+// A guest that waited for its disk's move to be decided.
+void NodeAgent::State::start_late(const model::VmId& vm) {
+  if (journal->meta(late_start(vm)).empty() || !journal->meta(undecided_move(vm)).empty()) return;
+  executor.run_in_lane(lane_of(vm), [this, vm] {
+    if (journal->set_meta(late_start(vm), "")) autostart_one(vm);
+  });
 }
 
 // In a lane: sets are written in the order they come.
@@ -300,6 +330,7 @@ void NodeAgent::start() {
   all.housekeeper.wait_for_facts(all.config.first_look);
   all.watcher.wait_for_first_look(all.config.first_look);
   all.session.start();
+  all.meter.start();
 }
 
 void NodeAgent::stop() {
@@ -307,6 +338,7 @@ void NodeAgent::stop() {
   all.executor.interrupt();  // before the uploads end, or their imports would count as failed
   all.tunnels.stop();
   all.executor.stop();
+  all.meter.stop();
   all.session.stop();
   all.housekeeper.stop();
   all.watcher.stop();

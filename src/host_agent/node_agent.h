@@ -35,6 +35,7 @@ struct NodeAgentConfig {
   TaskTimings tasks;
   WatchTimings watch;
   std::chrono::milliseconds housekeeping{std::chrono::seconds(60)};
+  std::chrono::milliseconds measuring{std::chrono::seconds(15)};  // of what guests use
   std::chrono::milliseconds first_look{
       std::chrono::seconds(15)};  // how long the first report may wait for facts and guests
 };

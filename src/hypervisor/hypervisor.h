@@ -72,6 +72,7 @@ struct GuestConfig {
 };
 
 enum class GuestState { absent, stopped, running, paused, crashed };
+inline bool lives(GuestState state) { return state == GuestState::running || state == GuestState::paused; }
 
 struct GuestInfo {
   model::VmId id;
@@ -85,7 +86,8 @@ struct GuestInfo {
   bool migrating = false;
   // Just starting, just ending, or left paused by a migration that is over: it isn't certain that it goes on here.
   bool uncertain = false;
-  bool has_ended = false;  // it is off after it has run here, not because it couldn't be started
+  bool has_ended = false;    // it is off after it has run here, not because it couldn't be started
+  bool unexplained = false;  // off, and libvirt doesn't know why: it never ran here, or this host was reset under it
   std::vector<model::Snapshot> snapshots;
 };
 
@@ -104,10 +106,14 @@ class ConsoleStream {
   virtual void close() = 0;  // from any thread; read() then returns ""
 };
 
-// How a running guest gets to another host: libvirt's own peer-to-peer protocol over two Unix sockets.
+// How a running guest gets to another host: libvirt's own peer-to-peer protocol over Unix sockets.
 struct MigrationRoute {
   std::filesystem::path control;  // leads to the other host's libvirtd
   std::filesystem::path data;     // leads to a socket of the same path there
+  std::filesystem::path disks;    // leads to a socket of the same path there, where disks are written
+  // These disks go along, into files that are there, blank and of their size. The guest stays paused on the other host:
+  // no lock would keep both copies from going on.
+  std::vector<GuestDisk> copied;
 };
 
 // pre_copy: the guest goes on here until its memory is there. post_copy: once all of it was copied, the guest goes on
@@ -120,6 +126,15 @@ struct DiskInUse {
   bool runs = false;
   GuestDisk disk;                    // its size isn't told
   std::filesystem::path copying_to;  // where a copy of it is on its way; "" = nowhere
+};
+
+// What a running guest has used since it began to run here; numbers only grow, except memory.
+struct GuestCounters {
+  model::VmId id;
+  std::chrono::nanoseconds cpu{0};
+  Bytes memory;               // resident
+  std::uint64_t storage = 0;  // bytes read and written
+  std::uint64_t network = 0;  // bytes received and sent
 };
 
 enum class GuestEventKind { state_changed, removed, agent_changed };
@@ -135,7 +150,8 @@ class Hypervisor {
   // unavailable, with what to install or start, when guests can't run here.
   virtual Result<HypervisorInfo> info() = 0;
   virtual Result<std::vector<GuestInfo>> list() = 0;
-  virtual Result<GuestInfo> get(const model::VmId& id) = 0;  // absent is a state, not an error
+  virtual Result<std::vector<GuestCounters>> counters() = 0;  // of those that run
+  virtual Result<GuestInfo> get(const model::VmId& id) = 0;   // absent is a state, not an error
 
   // Defines the guest, or brings an existing one to `config`: live where the guest allows (CPUs and memory within the
   // limits, disks, NICs, disk growth), otherwise in its stored definition with GuestInfo::restart_required.
@@ -151,10 +167,11 @@ class Hypervisor {
   virtual Status remove(const model::VmId& id) = 0;  // powers off, removes snapshots' metadata, NVRAM, console log
 
   // Moves a running (or paused) guest live: its disks must be on storage that both hosts share and find under the same
-  // paths, which the caller has made sure of. Succeeds when the guest runs on the other host and is gone here; whatever
-  // fails leaves it running here, or, where the other host's last word was lost, paused: QEMU's image locks let only
-  // one of the two go on. Done of total in bytes of memory. cancelled: `stop` was asked for. An emulated guest stands
-  // still meanwhile; unsupported for it: post_copy.
+  // paths, which the caller has made sure of, or be copied along. Succeeds when the guest is on the other host and gone
+  // here; whatever fails leaves it running here, or, where the other host's last word was lost, paused: QEMU's image
+  // locks let only one of the two go on, or the other one is paused in any case (MigrationRoute::copied). Done of total
+  // in bytes of memory and copied disks. cancelled: `stop` was asked for. An emulated guest stands still while its
+  // memory is copied; unsupported for it: post_copy.
   virtual Status migrate(const model::VmId& id, const MigrationRoute& route, MigrationMode mode,
                          const ProgressSink& progress, std::stop_token stop) = 0;
 

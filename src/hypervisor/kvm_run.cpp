@@ -10,13 +10,16 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <future>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 
 #include "base/fd.h"
@@ -39,6 +42,7 @@ constexpr std::uint8_t kReachedTheEnd = 42;
 // Below 4 GiB and outside of the guest's memory: pages that KVM on Intel's processors keeps for real mode.
 constexpr std::uint64_t kIdentityMap = 0xfffbc000;
 constexpr std::uint64_t kTaskState = 0xfffbd000;
+constexpr std::chrono::seconds kKickedFor{5};
 
 // As kvm_cpuid2 is in C; in C++ its flexible array makes it longer, and with it the requests' numbers.
 struct ProcessorFeatures {
@@ -193,14 +197,31 @@ Status try_kvm_without_qemu(const KvmTrialOptions& options) {
   struct sigaction nothing {};
   nothing.sa_handler = [](int) {};
   ::sigaction(kick, &nothing, nullptr);
-  std::atomic<bool> stop = false;
-  std::promise<Status> answer;
-  auto done = answer.get_future();
-  std::thread runner([&] { answer.set_value(make_and_run(options.device, stop)); });
+  // Shared with the thread: a KVM that no signal reaches keeps it, and it what it uses.
+  struct Trial {
+    std::filesystem::path device;
+    std::atomic<bool> stop = false;
+    std::promise<Status> answer;
+  };
+  const auto trial = std::make_shared<Trial>();
+  trial->device = options.device;
+  auto done = trial->answer.get_future();
+  std::thread runner;
+  try {
+    runner = std::thread([trial] { trial->answer.set_value(make_and_run(trial->device, trial->stop)); });
+  } catch (const std::system_error& error) {
+    return fail(ErrorCode::resource_exhausted, "KVM: no thread for the trial guest: {}", error.what());
+  }
   if (done.wait_for(options.timeout) != std::future_status::ready) {
-    stop = true;
-    do ::pthread_kill(runner.native_handle(), kick);
-    while (done.wait_for(10ms) != std::future_status::ready);
+    trial->stop = true;
+    const auto given_up = std::chrono::steady_clock::now() + kKickedFor;
+    do {
+      if (std::chrono::steady_clock::now() > given_up) {
+        runner.detach();
+        return fail(ErrorCode::timeout, "KVM: the trial guest hung, and can't be ended");
+      }
+      ::pthread_kill(runner.native_handle(), kick);
+    } while (done.wait_for(10ms) != std::future_status::ready);
   }
   runner.join();
   return done.get();

@@ -55,11 +55,29 @@ struct SnapshotVm {
   bool operator==(const SnapshotVm&) const = default;
 };
 
+// The file that waits on the target for a disk that comes along with its guest.
+struct WaitingDisk {
+  std::string name;  // in the guest
+  std::string path;
+  ImageFormat format = ImageFormat::raw;
+  Bytes size;
+  bool direct_io = false;
+  bool operator==(const WaitingDisk&) const = default;
+};
+
 // Where a migrating guest's source comes in: one of the target's addresses, a port that is open for this guest alone.
 struct MigrationGate {
   std::vector<std::string> addresses;
   std::uint16_t port = 0;
+  std::vector<WaitingDisk> disks;
   bool operator==(const MigrationGate&) const = default;
+};
+
+// A disk that comes along with its guest: one of guest.images, which says already where it will be.
+struct ComingDisk {
+  ImageId image;
+  Bytes room;  // what it may take there
+  bool operator==(const ComingDisk&) const = default;
 };
 
 // The target's part of a live migration: what the guest needs there is made ready and checked, then the gate is open
@@ -68,24 +86,50 @@ struct MigrationGate {
 struct AcceptVm {
   EnsureVm guest;
   NodeId source;
+  std::vector<ComingDisk> disks;
   bool operator==(const AcceptVm&) const = default;
 };
 
 // The source's part: moves the running guest through the gate. Ends well when the guest is gone here. When it fails,
 // the guest is here as before (the report's guest_is_here), or nobody knows yet.
+// Of a guest whose disks go along (gate.disks) the source alone decides, since no lock keeps the two copies apart: the
+// target's goes on only when the source has given its own up. It ends well when the target has taken the guest over;
+// `unavailable` leaves open where it is; with any other error the guest is here, or was given up, and then the target
+// is asked.
 struct MigrateVm {
   VmId vm;
   std::uint64_t lease = 0;
   NodeId target;
   MigrationGate gate;
-  bool post_copy = false;  // once its memory was copied, go on there and fetch the rest as it is needed
+  bool post_copy = false;     // once its memory was copied, go on there and fetch the rest as it is needed
+  std::uint64_t token = 0;    // the target's lease
+  std::vector<Pool> leaving;  // where the disks lie that go along: that token is stamped there, too
   bool operator==(const MigrateVm&) const = default;
 };
 
-// After a migration that failed, on the target: is the guest there all the same? If not, what was made ready goes.
+// After a migration that failed, on the target: is the guest there all the same? If not, what was made ready goes (but
+// for its disks: ClearDisk). If it is, the disks that came along are the guest's from then on. One that came with disks
+// is there when it was taken over; if it only has come in, when the source has given it up.
 struct SettleVm {
   VmId vm;
+  std::vector<Image> disks;
+  std::vector<Pool> pools;
+  bool given_up = false;
   bool operator==(const SettleVm&) const = default;
+};
+
+// Removes a file that is not the guest's disk any more, or never became it. The guest is elsewhere (what there may be
+// of it here goes, too, unless it runs: then it fails) or, with `guest_is_here`, has that disk in another pool of this
+// node.
+struct ClearDisk {
+  VmId vm;
+  std::uint64_t lease = 0;  // a stamp of this one, or an older one, goes
+  Image image;
+  Pool pool;
+  bool guest_is_here = false;
+  std::vector<std::string> disks;  // guest_is_here: the names of its disks, none of which is this file
+  bool others_stay = false;        // it has further disks in that pool: the stamp stays
+  bool operator==(const ClearDisk&) const = default;
 };
 
 // Brings a disk into another pool, while its guest runs or not. Ends with the disk in `to` and nowhere else, or where
@@ -118,7 +162,19 @@ struct ImportImage {
   ImageSource source;
   Image source_image;  // source.kind == image
   Pool source_pool;
+  std::vector<NodeId> helpers;  // who get a help_import of the same operation
   bool operator==(const ImportImage&) const = default;
+};
+
+// Beside another node's import_image of the same operation, from one shared pool to another: copies parts of the image
+// until none is left. What becomes of it decides nothing: the leader does what its helpers don't.
+struct HelpImport {
+  Image image;
+  Pool pool;
+  Image source_image;
+  Pool source_pool;
+  NodeId leader;
+  bool operator==(const HelpImport&) const = default;
 };
 
 struct RemoveImage {
@@ -146,7 +202,7 @@ struct RemoveNetwork {
 
 using AssignmentBody =
     std::variant<EnsureVm, RemoveVm, RebootVm, SnapshotVm, AcceptVm, MigrateVm, SettleVm, MoveDisk, FlattenDisk,
-                 ImportImage, RemoveImage, EnsurePool, RemovePool, EnsureNetwork, RemoveNetwork>;
+                 ClearDisk, ImportImage, HelpImport, RemoveImage, EnsurePool, RemovePool, EnsureNetwork, RemoveNetwork>;
 
 struct Assignment {
   OperationId operation;  // an agent does each operation at most once to its end and remembers how it ended
@@ -196,6 +252,7 @@ struct NodeReport {
   std::vector<AssignmentReport> assignments;  // running, and finished ones not acknowledged yet
   SecretsOnNode secrets;
   bool answers_pings = false;  // agents of before that don't
+  bool helps_imports = false;  // likewise: it knows help_import
   bool operator==(const NodeReport&) const = default;
 };
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "model/assignment.h"
+#include "model/bmc.h"
 #include "model/boot_services.h"
 #include "model/image.h"
 #include "model/layout.h"
@@ -15,6 +16,7 @@
 #include "model/network.h"
 #include "model/node.h"
 #include "model/operation.h"
+#include "model/planning.h"
 #include "model/pool.h"
 #include "model/token.h"
 #include "model/vm.h"
@@ -57,8 +59,28 @@ BRIDGEHEAD_ENUM_NAMES(CpuModel, "CPU model", {E::host, "host"}, {E::baseline, "b
 BRIDGEHEAD_ENUM_NAMES(NodeState, "node state", {E::ready, "ready"}, {E::not_ready, "not_ready"},
                       {E::unreachable, "unreachable"});
 BRIDGEHEAD_ENUM_NAMES(Virtualization, "virtualization", {E::kvm, "kvm"}, {E::tcg, "tcg"}, {E::none, "none"});
+BRIDGEHEAD_ENUM_NAMES(MachinePower, "state of a machine's power", {E::on, "on"}, {E::off, "off"},
+                      {E::sleeping, "sleeping"}, {E::unknown, "unknown"});
+BRIDGEHEAD_ENUM_NAMES(MachinePowerAction, "power action", {E::on, "on"}, {E::off, "off"}, {E::cycle, "cycle"});
+BRIDGEHEAD_ENUM_NAMES(PowerEvidence, "evidence", {E::none, "none"}, {E::bmc, "bmc"}, {E::others, "others"},
+                      {E::bmc_and_others, "bmc_and_others"});
 BRIDGEHEAD_ENUM_NAMES(OperationState, "operation state", {E::pending, "pending"}, {E::running, "running"},
                       {E::succeeded, "succeeded"}, {E::failed, "failed"}, {E::cancelled, "cancelled"});
+BRIDGEHEAD_ENUM_NAMES(PlanMode, "mode", {E::off, "off"}, {E::propose, "propose"}, {E::automatic, "auto"});
+BRIDGEHEAD_ENUM_NAMES(Evenness, "evenness", {E::deviation, "deviation"}, {E::peak, "peak"});
+BRIDGEHEAD_ENUM_NAMES(RuleKind, "kind of rule", {E::together, "together"}, {E::apart, "apart"}, {E::on_hosts, "on"},
+                      {E::off_hosts, "off"}, {E::exclusive, "exclusive"});
+BRIDGEHEAD_ENUM_NAMES(FailureDomain, "failure domain", {E::host, "host"}, {E::rack, "rack"},
+                      {E::power_feed, "power-feed"});
+BRIDGEHEAD_ENUM_NAMES(PlanActionKind, "action", {E::place, "place"}, {E::move, "move"}, {E::wake, "wake"},
+                      {E::sleep, "sleep"});
+BRIDGEHEAD_ENUM_NAMES(PlanPurpose, "purpose", {E::repair, "repair"}, {E::evacuate, "evacuate"}, {E::place, "place"},
+                      {E::balance, "balance"}, {E::consolidate, "consolidate"}, {E::power, "power"});
+BRIDGEHEAD_ENUM_NAMES(PlanActionState, "action state", {E::waiting, "waiting"}, {E::running, "running"},
+                      {E::done, "done"}, {E::failed, "failed"}, {E::dropped, "dropped"});
+BRIDGEHEAD_ENUM_NAMES(PlanState, "plan state", {E::proposed, "proposed"}, {E::applying, "applying"},
+                      {E::applied, "applied"}, {E::cancelled, "cancelled"}, {E::superseded, "superseded"},
+                      {E::failed, "failed"});
 BRIDGEHEAD_ENUM_NAMES(Role, "role", {E::viewer, "viewer"}, {E::operator_, "operator"}, {E::admin, "admin"});
 BRIDGEHEAD_ENUM_NAMES(SnapshotAction, "snapshot action", {E::create, "create"}, {E::rollback, "rollback"},
                       {E::remove, "remove"});

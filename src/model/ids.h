@@ -16,6 +16,9 @@ struct TunnelTag;
 struct NodeImageTag;
 struct ProfileTag;
 struct NetbootSettingsTag;
+struct RuleTag;
+struct PolicyTag;
+struct PlanTag;
 
 using NodeId = Id<NodeTag>;
 using PoolId = Id<PoolTag>;
@@ -28,5 +31,8 @@ using TunnelId = Id<TunnelTag>;
 using NodeImageId = Id<NodeImageTag>;
 using ProfileId = Id<ProfileTag>;
 using NetbootSettingsId = Id<NetbootSettingsTag>;
+using RuleId = Id<RuleTag>;
+using PolicyId = Id<PolicyTag>;
+using PlanId = Id<PlanTag>;
 
 }  // namespace bridgehead::model

@@ -52,6 +52,14 @@ struct adl_serializer<bridgehead::Timestamp> {
   }
 };
 
+template <>
+struct adl_serializer<std::chrono::seconds> {
+  static void to_json(json& out, const std::chrono::seconds& value) { out = value.count(); }
+  static void from_json(const json& in, std::chrono::seconds& value) {
+    value = std::chrono::seconds(in.get<std::int64_t>());
+  }
+};
+
 template <typename Tag>
 struct adl_serializer<bridgehead::Id<Tag>> {
   static void to_json(json& out, const bridgehead::Id<Tag>& value) { out = value.str(); }
@@ -130,7 +138,8 @@ BRIDGEHEAD_FIELDS(VmSpec, cpus, max_cpus, memory, max_memory, cpu_model, firmwar
 BRIDGEHEAD_FIELDS(Snapshot, name, created, with_memory)
 BRIDGEHEAD_FIELDS(VmStatus, phase, message, observed_generation, restart_required, ip_addresses, guest_agent, snapshots,
                   since)
-BRIDGEHEAD_FIELDS(Vm, id, name, labels, generation, spec, node, lease, deleting, created, status)
+BRIDGEHEAD_FIELDS(PlanningWish, priority, move_cost, may_move)
+BRIDGEHEAD_FIELDS(Vm, id, name, labels, planning, generation, spec, node, lease, deleting, created, status)
 BRIDGEHEAD_FIELDS(NumaCell, id, cpus, memory)
 BRIDGEHEAD_FIELDS(NetworkInterface, name, mac, kind, bridge, up, speed_mbit, addresses)
 BRIDGEHEAD_FIELDS(NodeFacts, hostname, machine_id, os, kernel, cpu_model, cpu_flags, cpus, memory, numa, interfaces,
@@ -138,8 +147,10 @@ BRIDGEHEAD_FIELDS(NodeFacts, hostname, machine_id, os, kernel, cpu_model, cpu_fl
                   agent_version)
 BRIDGEHEAD_FIELDS(Pressure, cpu, memory, io)
 BRIDGEHEAD_FIELDS(NodeLoad, load1, memory_available, pressure, uptime_seconds)
-BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, certificate_serial, previous_certificate_serial, created, state,
-                  message, last_seen, load, netboot)
+BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, draining, rack, power_feed, to_be_off, power_since,
+                  certificate_serial, previous_certificate_serial, created, state, message, last_seen, load, netboot)
+BRIDGEHEAD_FIELDS(GuestUse, vm, cpus, memory, storage, network)
+BRIDGEHEAD_FIELDS(NodeUse, cpus, guests)
 BRIDGEHEAD_FIELDS(NodeImage, id, name, base, version, role, source, state, message, os, kernel_version, nic_drivers,
                   transports, kernel_size, initramfs_size, root_size, root_sha256, created)
 BRIDGEHEAD_FIELDS(OverlayFile, path, content, mode)
@@ -152,6 +163,8 @@ BRIDGEHEAD_FIELDS(BootEvent, step, message, time)
 BRIDGEHEAD_FIELDS(Boot, id, token_sha256, image, discovery, root, events, log, started)
 BRIDGEHEAD_FIELDS(NetbootSettings, id, mode, interface, address, range_first, range_last, http_port, nbd_port,
                   nbd_servers, auto_approve)
+BRIDGEHEAD_FIELDS(PowerProof, state, evidence, time)
+BRIDGEHEAD_FIELDS(Bmc, id, driver, address, port, user, options, password, created, power)
 BRIDGEHEAD_FIELDS(BootReservation, mac, address, hostname, method)
 BRIDGEHEAD_FIELDS(LoaderFile, method, mac, text)
 BRIDGEHEAD_FIELDS(ServedImage, id, by_nfs)
@@ -164,6 +177,16 @@ BRIDGEHEAD_FIELDS(ForeignDhcpServers, servers)
 BRIDGEHEAD_FIELDS(NodeImageOrder, id, base, version, role, recipe, path, nic_drivers, initramfs)
 BRIDGEHEAD_FIELDS(NodeImageComparison, from, to)
 BRIDGEHEAD_FIELDS(NodeImageDifference, packages, files)
+BRIDGEHEAD_FIELDS(Rule, id, name, kind, domain, hard, weight, vms, labels, nodes, created)
+BRIDGEHEAD_FIELDS(PlanningPolicy, id, repair, balance, consolidate, power, power_at_night_only, night_from, night_to,
+                  evenness, ceiling, move_price, most_moves, failures, moves_per_node, horizon, interval, sustained)
+BRIDGEHEAD_FIELDS(PlanAction, kind, purpose, vm, vm_name, from, from_name, to, to_name, after, gain, seconds, reason,
+                  state, operation, message)
+BRIDGEHEAD_FIELDS(PlanScore, unplaced, violations, soft, hosts_on, unevenness)
+BRIDGEHEAD_FIELDS(PlanConflict, rules, vms, nodes, reason)
+BRIDGEHEAD_FIELDS(Plan, id, name, state, message, created_by, created, started, finished, actions, conflicts, before,
+                  after, bound, gap, watts_before, watts_after, evaluated, seed, moves_per_node)
+BRIDGEHEAD_FIELDS(PlanInput, id, created, text)
 BRIDGEHEAD_FIELDS(Operation, id, kind, target_kind, target, target_name, state, parameters, node, generation,
                   cancel_requested, progress, error, created_by, created, started, finished)
 BRIDGEHEAD_FIELDS(Token, id, name, role, secret_sha256, created, expires, last_used)
@@ -173,13 +196,17 @@ BRIDGEHEAD_FIELDS(EnsureVm, vm, images, pools, networks, force_stop, stop_grace_
 BRIDGEHEAD_FIELDS(RemoveVm, vm, disks, pools, unless_running)
 BRIDGEHEAD_FIELDS(RebootVm, vm, lease, force)
 BRIDGEHEAD_FIELDS(SnapshotVm, vm, lease, action, name)
-BRIDGEHEAD_FIELDS(MigrationGate, addresses, port)
-BRIDGEHEAD_FIELDS(AcceptVm, guest, source)
-BRIDGEHEAD_FIELDS(MigrateVm, vm, lease, target, gate, post_copy)
-BRIDGEHEAD_FIELDS(SettleVm, vm)
+BRIDGEHEAD_FIELDS(WaitingDisk, name, path, format, size, direct_io)
+BRIDGEHEAD_FIELDS(MigrationGate, addresses, port, disks)
+BRIDGEHEAD_FIELDS(ComingDisk, image, room)
+BRIDGEHEAD_FIELDS(AcceptVm, guest, source, disks)
+BRIDGEHEAD_FIELDS(MigrateVm, vm, lease, target, gate, post_copy, token, leaving)
+BRIDGEHEAD_FIELDS(SettleVm, vm, disks, pools, given_up)
 BRIDGEHEAD_FIELDS(MoveDisk, vm, lease, disk, image, from, to, others_stay, others_there)
 BRIDGEHEAD_FIELDS(FlattenDisk, vm, lease, disk, image, pool)
-BRIDGEHEAD_FIELDS(ImportImage, image, pool, source, source_image, source_pool)
+BRIDGEHEAD_FIELDS(ClearDisk, vm, lease, image, pool, guest_is_here, disks, others_stay)
+BRIDGEHEAD_FIELDS(ImportImage, image, pool, source, source_image, source_pool, helpers)
+BRIDGEHEAD_FIELDS(HelpImport, image, pool, source_image, source_pool, leader)
 BRIDGEHEAD_FIELDS(RemoveImage, image, pool)
 BRIDGEHEAD_FIELDS(EnsurePool, pool)
 BRIDGEHEAD_FIELDS(RemovePool, pool)
@@ -188,7 +215,7 @@ BRIDGEHEAD_FIELDS(RemoveNetwork, network)
 BRIDGEHEAD_FIELDS(AssignmentReport, operation, state, progress, error, images, gate, guest_is_here)
 BRIDGEHEAD_FIELDS(ObservedVm, vm, generation, lease, status)
 BRIDGEHEAD_FIELDS(SecretsOnNode, digest, message)
-BRIDGEHEAD_FIELDS(NodeReport, facts, load, vms, pools, assignments, secrets, answers_pings)
+BRIDGEHEAD_FIELDS(NodeReport, facts, load, vms, pools, assignments, secrets, answers_pings, helps_imports)
 
 namespace {
 
@@ -231,8 +258,16 @@ struct BodyKind<FlattenDisk> {
   static constexpr std::string_view name = "flatten_disk";
 };
 template <>
+struct BodyKind<ClearDisk> {
+  static constexpr std::string_view name = "clear_disk";
+};
+template <>
 struct BodyKind<ImportImage> {
   static constexpr std::string_view name = "import_image";
+};
+template <>
+struct BodyKind<HelpImport> {
+  static constexpr std::string_view name = "help_import";
 };
 template <>
 struct BodyKind<RemoveImage> {

@@ -6,11 +6,14 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "model/assignment.h"
+#include "model/bmc.h"
 #include "model/boot_services.h"
 #include "model/event.h"
 #include "model/layout.h"
 #include "model/netboot.h"
+#include "model/planning.h"
 #include "model/token.h"
+#include "model/use.h"
 
 namespace bridgehead {
 void to_json(nlohmann::json& json, const Bytes& value);
@@ -44,12 +47,15 @@ BRIDGEHEAD_JSON(CloudInit);
 BRIDGEHEAD_JSON(VmSpec);
 BRIDGEHEAD_JSON(Snapshot);
 BRIDGEHEAD_JSON(VmStatus);
+BRIDGEHEAD_JSON(PlanningWish);
 BRIDGEHEAD_JSON(Vm);
 BRIDGEHEAD_JSON(NumaCell);
 BRIDGEHEAD_JSON(NetworkInterface);
 BRIDGEHEAD_JSON(NodeFacts);
 BRIDGEHEAD_JSON(Pressure);
 BRIDGEHEAD_JSON(NodeLoad);
+BRIDGEHEAD_JSON(GuestUse);
+BRIDGEHEAD_JSON(NodeUse);
 BRIDGEHEAD_JSON(Node);
 BRIDGEHEAD_JSON(NodeImage);
 BRIDGEHEAD_JSON(OverlayFile);
@@ -60,6 +66,8 @@ BRIDGEHEAD_JSON(Netboot);
 BRIDGEHEAD_JSON(BootEvent);
 BRIDGEHEAD_JSON(Boot);
 BRIDGEHEAD_JSON(NetbootSettings);
+BRIDGEHEAD_JSON(PowerProof);
+BRIDGEHEAD_JSON(Bmc);
 BRIDGEHEAD_JSON(BootReservation);
 BRIDGEHEAD_JSON(LoaderFile);
 BRIDGEHEAD_JSON(ServedImage);
@@ -71,6 +79,13 @@ BRIDGEHEAD_JSON(ForeignDhcpServers);
 BRIDGEHEAD_JSON(NodeImageOrder);
 BRIDGEHEAD_JSON(NodeImageComparison);
 BRIDGEHEAD_JSON(NodeImageDifference);
+BRIDGEHEAD_JSON(Rule);
+BRIDGEHEAD_JSON(PlanningPolicy);
+BRIDGEHEAD_JSON(PlanAction);
+BRIDGEHEAD_JSON(PlanScore);
+BRIDGEHEAD_JSON(PlanConflict);
+BRIDGEHEAD_JSON(Plan);
+BRIDGEHEAD_JSON(PlanInput);
 BRIDGEHEAD_JSON(Operation);
 BRIDGEHEAD_JSON(Token);
 BRIDGEHEAD_JSON(JoinToken);
@@ -79,13 +94,17 @@ BRIDGEHEAD_JSON(EnsureVm);
 BRIDGEHEAD_JSON(RemoveVm);
 BRIDGEHEAD_JSON(RebootVm);
 BRIDGEHEAD_JSON(SnapshotVm);
+BRIDGEHEAD_JSON(WaitingDisk);
 BRIDGEHEAD_JSON(MigrationGate);
+BRIDGEHEAD_JSON(ComingDisk);
 BRIDGEHEAD_JSON(AcceptVm);
 BRIDGEHEAD_JSON(MigrateVm);
 BRIDGEHEAD_JSON(SettleVm);
 BRIDGEHEAD_JSON(MoveDisk);
 BRIDGEHEAD_JSON(FlattenDisk);
+BRIDGEHEAD_JSON(ClearDisk);
 BRIDGEHEAD_JSON(ImportImage);
+BRIDGEHEAD_JSON(HelpImport);
 BRIDGEHEAD_JSON(RemoveImage);
 BRIDGEHEAD_JSON(EnsurePool);
 BRIDGEHEAD_JSON(RemovePool);

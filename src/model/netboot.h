@@ -23,7 +23,7 @@ enum class OnBootFailure { retry, reboot, shell };
 enum class NodeImageState { building, ready, failed, deleting };
 
 // Kernel, initramfs and root file system that nodes boot; immutable once ready. Its files lie in the manager's image
-// directory under its id: vmlinuz, initramfs.img, root.erofs, manifest.json and, for nfs, the tree root/.
+// directory under its id: vmlinuz, initramfs.img, root.squashfs, manifest.json and, for nfs, the tree root/.
 struct NodeImage {
   NodeImageId id;
   std::string name;  // "debian-12:3"
@@ -39,7 +39,7 @@ struct NodeImage {
   std::vector<RootTransport> transports;  // nfs only where the tree was kept
   Bytes kernel_size;
   Bytes initramfs_size;
-  Bytes root_size;          // of root.erofs
+  Bytes root_size;          // of the packed root
   std::string root_sha256;  // hex
   Timestamp created{};
 

@@ -77,7 +77,12 @@ struct Node {
   NodeId id;
   std::string name;
   NodeFacts facts;
-  bool schedulable = true;                  // may get new guests
+  bool schedulable = true;  // may get new guests
+  bool draining = false;    // and is to be emptied of those that it has
+  std::string rack;         // failure domains; "" = its own
+  std::string power_feed;
+  bool to_be_off = false;                   // a plan has emptied it to save power
+  Timestamp power_since{};                  // when `to_be_off` was last set or taken back
   std::string certificate_serial;           // of the last certificate issued to it
   std::string previous_certificate_serial;  // still accepted: a lost answer to a renewal costs nothing
   Timestamp created{};

@@ -19,7 +19,7 @@ enum class OperationState { pending, running, succeeded, failed, cancelled };
 struct Operation {
   OperationId id;
   std::string kind;         // "vm.create", "vm.start", "image.import", ... (all in operation_kinds.h)
-  std::string target_kind;  // "vm", "image", "pool", "network", "node", "node_image"
+  std::string target_kind;  // "vm", "image", "pool", "network", "node", "node_image", "plan"
   std::string target;       // the record's id
   std::string target_name;
   OperationState state = OperationState::pending;
@@ -49,28 +49,35 @@ inline constexpr char vm_stop[] = "vm.stop";      // parameters: {"force": bool,
 inline constexpr char vm_reboot[] = "vm.reboot";  // parameters: {"force": bool}
 inline constexpr char vm_pause[] = "vm.pause";
 inline constexpr char vm_resume[] = "vm.resume";
-inline constexpr char vm_migrate[] = "vm.migrate";  // parameters: {"from", "to": node ids, "token", "post_copy"}
+inline constexpr char vm_migrate[] = "vm.migrate";  // parameters: in reconcile/operations/vm_migrate.cpp
 inline constexpr char vm_clear[] = "vm.clear";      // an old copy on another node; parameters: {"node", "lease"}
 inline constexpr char vm_delete[] = "vm.delete";
 inline constexpr char vm_snapshot_create[] = "vm.snapshot.create";  // parameters: {"name": s}
 inline constexpr char vm_snapshot_rollback[] = "vm.snapshot.rollback";
 inline constexpr char vm_snapshot_delete[] = "vm.snapshot.delete";
-inline constexpr char image_import[] = "image.import";  // parameters: {"source": ImageSource}
+inline constexpr char image_import[] =
+    "image.import";  // parameters: {"source": ImageSource, ...}: operations/image.cpp
 // On the disk's VM, which they are serialised with; on the image where it is detached. Parameters: {"image": id,
 // "disk": its name in the VM}; image_migrate also {"from", "to": pool ids}.
 inline constexpr char image_migrate[] = "image.migrate";
 inline constexpr char image_flatten[] = "image.flatten";
+// A disk's file on a node that it was moved from, or to in vain; on that node. Parameters: {"disk": Image, as it was
+// there, "lease": the newest that may be stamped beside it}.
+inline constexpr char image_clear[] = "image.clear";
 inline constexpr char image_delete[] = "image.delete";
 inline constexpr char pool_add[] = "pool.add";
 inline constexpr char pool_remove[] = "pool.remove";
 inline constexpr char network_create[] = "network.create";
 inline constexpr char network_delete[] = "network.delete";
+inline constexpr char plan_apply[] = "plan.apply";                // on the plan, whose record says how far it is
 inline constexpr char node_image_build[] = "node_image.build";    // parameters: {"recipe": s, "nic_drivers": s}
 inline constexpr char node_image_import[] = "node_image.import";  // parameters: {"path": s}
 inline constexpr char node_image_delete[] = "node_image.delete";
+inline constexpr char node_power[] = "node.power";  // parameters: src/power_desk/README.md
 
 // Done by the manager itself, not by an agent.
-inline bool is_managers_own(std::string_view kind) { return kind.starts_with("node_image."); }
+inline bool is_about_node_images(std::string_view kind) { return kind.starts_with("node_image."); }
+inline bool is_managers_own(std::string_view kind) { return is_about_node_images(kind) || kind == node_power; }
 }  // namespace operation_kind
 
 }  // namespace bridgehead::model

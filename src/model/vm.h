@@ -12,6 +12,15 @@
 
 namespace bridgehead::model {
 
+// What its owner says about moving and placing it.
+struct PlanningWish {
+  std::int32_t priority = 0;  // higher = placed and evacuated first, moved last for balance
+  double move_cost = 1;       // in units of an idle guest's move
+  bool may_move = true;       // false: the planner never moves it
+
+  bool operator==(const PlanningWish&) const = default;
+};
+
 // What a user wants it to be.
 enum class PowerState { running, stopped, paused };
 
@@ -95,6 +104,7 @@ struct Vm {
   VmId id;
   std::string name;
   std::map<std::string, std::string> labels;
+  PlanningWish planning;
   std::uint64_t generation = 1;  // grows with each change of name, spec or deleting
   VmSpec spec;
   NodeId node;              // empty = not placed yet

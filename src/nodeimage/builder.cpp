@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 // Part of every key: to be raised when the same inputs give another tree.
-constexpr std::string_view kTreeFormat = "tree 3";
+constexpr std::string_view kTreeFormat = "tree 4";
 
 std::vector<fs::path> all_debs(const Recipe& recipe, const std::vector<fs::path>& more) {
   auto debs = recipe.debs;

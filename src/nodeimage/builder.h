@@ -66,7 +66,7 @@ struct MakeOptions {
 struct ImportOptions {
   std::string role = "compute";
   bool keep_tree = false;
-  Bytes root_limit;             // of root.erofs; 0 = none
+  Bytes root_limit;             // of root.squashfs; 0 = none
   Bytes tree_limit = 8_GiB;     // an archive that unpacks to more is refused
   std::string expected_sha256;  // of a tar; "" = not checked
   std::string oci_reference;  // org.opencontainers.image.ref.name, where a layout has several images; "" = the only one

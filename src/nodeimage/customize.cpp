@@ -181,7 +181,7 @@ Status refresh_modules(CommandRunner& runner, const Tree& tree, const std::stop_
   if (!versions) return forward(versions);
   for (const auto& version : *versions) {
     std::error_code ignored;
-    if (!fs::is_directory(version, ignored)) continue;
+    if (!fs::is_directory(fs::symlink_status(version, ignored))) continue;  // a link could lead out of the tree
     if (auto done = compress_modules(runner, version, stop); !done) return done;
     const auto done = runner.run(inside_command(tree.directory(), {"/sbin/depmod", version.filename().native()}), stop);
     if (!done) return forward(done);

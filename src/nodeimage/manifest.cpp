@@ -125,8 +125,9 @@ model::NodeImage to_model(const Manifest& manifest) {
   if (manifest.has_tree) image.transports.push_back(model::RootTransport::nfs);
   image.kernel_size = digest(kKernelFile).size;
   image.initramfs_size = digest(kInitramfsFile).size;
-  image.root_size = digest(kRootFile).size;
-  image.root_sha256 = digest(kRootFile).sha256;
+  const auto root = digest(manifest.files.contains(std::string(kOldRootFile)) ? kOldRootFile : kRootFile);
+  image.root_size = root.size;
+  image.root_sha256 = root.sha256;
   image.created = manifest.created;
   return image;
 }

@@ -18,7 +18,8 @@ namespace bridgehead::nodeimage {
 
 inline constexpr std::string_view kKernelFile = "vmlinuz";
 inline constexpr std::string_view kInitramfsFile = "initramfs.img";
-inline constexpr std::string_view kRootFile = "root.erofs";
+inline constexpr std::string_view kRootFile = "root.squashfs";
+inline constexpr std::string_view kOldRootFile = "root.erofs";  // of images made before; their initramfs mounts it
 inline constexpr std::string_view kManifestFile = "manifest.json";
 inline constexpr std::string_view kListFile = "files.list";
 inline constexpr std::string_view kTreeDirectory = "root";  // for nfs
@@ -48,7 +49,7 @@ struct Manifest {
   std::string kernel_version;
   std::string architecture = "amd64";
   Timestamp created{};
-  std::map<std::string, FileDigest> files;  // by file name: vmlinuz, initramfs.img, root.erofs, files.list
+  std::map<std::string, FileDigest> files;  // by file name: vmlinuz, initramfs.img, root.squashfs, files.list
   Bytes tree_size;                          // of the files in the root, unpacked
   std::uint64_t tree_entries = 0;
   bool has_tree = false;           // root/ was kept, for nfs

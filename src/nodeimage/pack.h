@@ -1,7 +1,7 @@
-// Tree -> the files that a node boots: vmlinuz, initramfs.img, root.erofs (compressed, the same bytes for the same
+// Tree -> the files that a node boots: vmlinuz, initramfs.img, root.squashfs (compressed, the same bytes for the same
 // tree), manifest.json and files.list. Thread-safe; takes half a minute and more, mostly in the compressor. Errors:
 // not_found (no kernel in the tree), resource_exhausted (larger than the limit), those of the initramfs maker and of
-// programs (mkfs.erofs).
+// programs (mksquashfs).
 #pragma once
 
 #include <filesystem>
@@ -31,7 +31,7 @@ using InitramfsMaker =
     std::function<Result<InitramfsSummary>(const std::filesystem::path& tree, const std::filesystem::path& output)>;
 
 struct PackOptions {
-  Bytes root_limit;        // of root.erofs; 0 = none
+  Bytes root_limit;        // of root.squashfs; 0 = none
   bool keep_tree = false;  // moves the tree to <output>/root, for nfs
   std::string role;
   std::string source;
@@ -42,7 +42,7 @@ Result<Manifest> pack(CommandRunner& runner, const std::filesystem::path& tree, 
                       const PackOptions& options, const InitramfsMaker& initramfs, const ProgressSink& progress = {},
                       std::stop_token stop = {});
 
-// The command for root.erofs, as a value for tests.
-Command erofs_command(const std::filesystem::path& tree, const std::filesystem::path& output);
+// The command for root.squashfs, as a value for tests.
+Command squashfs_command(const std::filesystem::path& tree, const std::filesystem::path& output);
 
 }  // namespace bridgehead::nodeimage

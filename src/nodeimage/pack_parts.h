@@ -10,7 +10,7 @@ inline constexpr std::string_view kPhaseList = "list";
 inline constexpr std::string_view kPhaseCompress = "compress";
 inline constexpr std::string_view kPhaseInitramfs = "initramfs";
 
-// root.erofs and files.list; adds what they are to the manifest.
+// root.squashfs and files.list; adds what they are to the manifest.
 Status pack_root(CommandRunner& runner, const std::filesystem::path& tree, const std::filesystem::path& output,
                  Bytes limit, Manifest& manifest, const ProgressSink& progress, std::stop_token stop);
 // vmlinuz and initramfs.img.

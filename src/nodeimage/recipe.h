@@ -16,7 +16,7 @@
 namespace bridgehead::nodeimage {
 
 // What `bh node-image build` may be asked for besides recipes of one's own.
-inline constexpr Bytes kDefaultRootLimit = 350_MiB;  // of root.erofs
+inline constexpr Bytes kDefaultRootLimit = 350_MiB;  // of root.squashfs
 
 // Laid over the tree after the packages are in; owned by root.
 struct RecipeFile {

@@ -87,6 +87,12 @@ fs::path image_directory(const fs::path& directory, const model::NodeImageId& id
   return directory / "images" / id.str();
 }
 
+fs::path root_file(const fs::path& image_directory) {
+  std::error_code ignored;
+  const auto old = image_directory / kOldRootFile;
+  return fs::exists(old, ignored) ? old : image_directory / kRootFile;
+}
+
 const fs::path& ImageStore::directory() const { return state_->directory; }
 fs::path ImageStore::temporary() const { return state_->tmp(); }
 fs::path ImageStore::path(const model::NodeImageId& id) const { return image_directory(state_->directory, id); }

@@ -1,5 +1,5 @@
 // Node images on disk, immutable once published:
-//   images/<id>/{vmlinuz,initramfs.img,root.erofs,manifest.json,files.list[,root/]}
+//   images/<id>/{vmlinuz,initramfs.img,root.squashfs,manifest.json,files.list[,root/]}
 //   blobs/<2 hex>/<key>   every file by its content; the images' are hard links to it, so equal files are stored once
 //   tmp/                  work in progress (BuilderPaths::work may be this)
 // Publication is one rename: an image is whole or not there. Thread-safe; for one process at a time (it holds lock).
@@ -63,6 +63,8 @@ bool is_name_part(std::string_view text);
 
 // Where a published image lies in the store in `directory`, for those that only read it: anybody may, by name.
 std::filesystem::path image_directory(const std::filesystem::path& directory, const model::NodeImageId& id);
+// The packed root in it, by the name that the image has for it.
+std::filesystem::path root_file(const std::filesystem::path& image_directory);
 
 class ImageStore {
  public:

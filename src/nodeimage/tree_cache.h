@@ -1,4 +1,4 @@
-// Trees of recipes that were built before, with their packed roots: <cache>/<key>/{tree/,root.erofs,files.list,
+// Trees of recipes that were built before, with their packed roots: <cache>/<key>/{tree/,root.squashfs,files.list,
 // manifest.json,initramfs-*}. Entries are never changed, only added to or replaced whole; the least recently used go.
 // For root only. Internal to this module. Safe for several processes at once: a lock per key, so that the second of two
 // equal builds waits and finds.

@@ -348,14 +348,15 @@ BootAnswer BootDesk::image_file(const Request& request) {
   rest.remove_prefix(std::string_view("/boot/files/").size());
   const auto slash = rest.find('/');
   const auto name = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
-  const bool served =
-      name == nodeimage::kKernelFile || name == nodeimage::kInitramfsFile || name == nodeimage::kRootFile;
+  const bool root = name == kRootUrlName;
+  const bool served = name == nodeimage::kKernelFile || name == nodeimage::kInitramfsFile || root;
   const auto image = inventory_.find<model::NodeImage>(model::NodeImageId(std::string(rest.substr(0, slash))));
   if (!served || !image || image->value.state != model::NodeImageState::ready) {
     return Answer::text("there is no such file of a node image\n", 404);
   }
   // Immutable, so its name is its content.
-  return Answer::send({.path = nodeimage::image_directory(store_, image->value.id) / name,
+  const auto directory = nodeimage::image_directory(store_, image->value.id);
+  return Answer::send({.path = root ? nodeimage::root_file(directory) : directory / name,
                        .etag = fmt::format("{}-{}", image->value.id, name)});
 }
 

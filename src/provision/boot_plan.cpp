@@ -65,7 +65,7 @@ std::string plan_text(const BootOrder& order, const std::string& join_token, con
       put("nfs.options", "vers=4.1");
       break;
     case model::RootTransport::ram:
-      put("ram.url", fmt::format("{}/boot/files/{}/root.erofs", server_url(settings), order.image.id));
+      put("ram.url", fmt::format("{}/boot/files/{}/{}", server_url(settings), order.image.id, kRootUrlName));
       put("ram.sha256", order.image.root_sha256);
       put("ram.size", std::to_string(order.image.root_size.count()));
       break;

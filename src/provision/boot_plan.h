@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -16,6 +17,9 @@ namespace bridgehead::provision {
 std::string server_url(const model::NetbootSettings& settings);
 // "10.20.0.1"
 std::string own_address(const model::NetbootSettings& settings);
+
+// An image's root in /boot/files/<id>/, whatever its file is called in the store.
+inline constexpr std::string_view kRootUrlName = "root";
 
 // What a node's boot is made of.
 struct BootOrder {

@@ -31,8 +31,8 @@ NetbootService::NetbootService(state::Inventory& inventory, boot_services::BootS
       desk_(inventory, book_, boot_services::store_directory(directory), std::move(agents), directory / "first") {
   services_.listen({.address_given = [this](const model::AddressGiven& given) { heard(given); },
                     .began_anew = [this] { apply_again(); }});
-  take_up_joined();
   watch_ = inventory_.listen([this](state::Revision, const std::vector<model::Event>& events) { take_events(events); });
+  take_up_joined();  // now: a join in between is noted twice, which is once
   probe_ = std::jthread([this](const std::stop_token& stop) { look_for_foreign_dhcp(stop); });
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
@@ -80,11 +80,14 @@ void NetbootService::take_up_joined() {
   for (const auto& boot : inventory_.all<model::Boot>()) {
     if (last_step(boot) == model::BootStep::agent) joined_.insert(boot->value.id);
   }
+  std::vector<std::function<void()>> notes;
   for (const auto& event : inventory_.events_since(0, std::numeric_limits<std::size_t>::max())) {
     if (event.kind != kJoined) continue;
     const auto boot = inventory_.find<model::Boot>(model::NodeId(event.object));
-    if (last_step(boot) && event.time >= boot->value.events.back().time) to_note_.push_back(joining(boot->value.id));
+    if (last_step(boot) && event.time >= boot->value.events.back().time) notes.push_back(joining(boot->value.id));
   }
+  const std::lock_guard lock(mutex_);
+  to_note_.insert(to_note_.end(), notes.begin(), notes.end());
 }
 
 std::function<void()> NetbootService::joining(const model::NodeId& node) {

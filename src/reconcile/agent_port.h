@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "model/assignment.h"
+#include "model/use.h"
 
 namespace bridgehead::reconcile {
 
@@ -28,6 +29,7 @@ class AgentEvents {
   virtual ~AgentEvents() = default;
   virtual void on_report(const model::NodeId& node, model::NodeReport report) = 0;  // stream open, or facts changed
   virtual void on_heartbeat(const model::NodeId& node, const model::NodeLoad& load) = 0;
+  virtual void on_use(const model::NodeId& node, const model::NodeUse& use) = 0;
   virtual void on_observed_vm(const model::NodeId& node, const model::ObservedVm& observed) = 0;
   virtual void on_vm_gone(const model::NodeId& node, const model::VmId& vm) = 0;
   virtual void on_assignment_report(const model::NodeId& node, const model::AssignmentReport& report) = 0;

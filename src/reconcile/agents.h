@@ -18,6 +18,7 @@ class Agents {
     std::uint64_t session = 0;  // grows with each report; what was sent on an earlier one may be lost
     Monotonic last_heard{};
     model::SecretsOnNode secrets;  // as it reported last
+    bool helps_imports = false;    // likewise
   };
 
   // One assignment on one node.

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "state/inventory.h"
 
 namespace bridgehead::reconcile {
@@ -38,6 +40,16 @@ class Changes {
       auto granted = value;
       granted.lease = edit.take("lease");
       edit.update(read, granted);
+    });
+  }
+  // As create, with the next fencing token as the operation's parameter "token".
+  void create_with_token(model::Operation value) {
+    touched_.push_back(value.id.str());
+    touched_.push_back("operation of " + value.target);
+    steps_.push_back([value = std::move(value)](state::Edit& edit) {
+      auto granted = value;
+      granted.parameters["token"] = edit.take("lease");
+      edit.create(granted);
     });
   }
   void set_status(const model::VmId& vm, model::VmStatus status) {

@@ -1,6 +1,10 @@
 #include "reconcile/cluster.h"
 
+#include <set>
+
+#include "reconcile/commands/power.h"
 #include "reconcile/operations/records.h"
+#include "reconcile/rules.h"
 
 namespace bridgehead::reconcile {
 namespace {
@@ -14,7 +18,10 @@ scheduler::NodeSnapshot without_guests(const model::Node& node) {
   snapshot.name = node.name;
   snapshot.state = node.state;
   snapshot.message = node.message;
-  snapshot.schedulable = node.schedulable;
+  snapshot.rack = node.rack;
+  snapshot.power_feed = node.power_feed;
+  snapshot.to_be_off = node.to_be_off;
+  snapshot.schedulable = node.schedulable && !node.draining;
   snapshot.cpus = node.facts.cpus;
   snapshot.memory = node.facts.memory;
   for (const auto& interface : node.facts.interfaces) {
@@ -38,6 +45,38 @@ std::multimap<model::NodeId, model::VmId> coming_guests(const state::Inventory& 
     coming.emplace(operations::parameter<std::string>(operation->value, "to", {}), operation->value.target);
   }
   return coming;
+}
+
+std::set<std::string> nodes_to_lose_power(const state::Inventory& inventory) {
+  std::set<std::string> nodes;
+  for (const auto& operation : inventory.open_operations()) {
+    if (is_to_lose_power(operation->value)) nodes.insert(operation->value.target);
+  }
+  return nodes;
+}
+
+// A guest that moves is at both ends.
+void add_rules(const state::Inventory& inventory, const std::multimap<model::NodeId, model::VmId>& coming,
+               scheduler::ClusterSnapshot& cluster) {
+  const auto rules = hard_rules(inventory);
+  if (rules.empty()) return;
+  for (const auto& rule : rules) {
+    cluster.rules.push_back({.name = rule.name,
+                             .kind = rule.kind,
+                             .domain = rule.domain,
+                             .nodes = {rule.nodes.begin(), rule.nodes.end()},
+                             .guests = {}});
+  }
+  const auto add = [&](const model::Vm& vm, const model::NodeId& node) {
+    for (const auto index : rules_of(rules, vm)) ++cluster.rules[index].guests[node];
+  };
+  for (const auto& vm : inventory.all<model::Vm>()) {
+    if (!vm->value.node.empty()) add(vm->value, vm->value.node);
+  }
+  for (const auto& [node, id] : coming) {
+    const auto vm = inventory.find<model::Vm>(id);
+    if (vm && vm->value.node != node) add(vm->value, node);
+  }
 }
 
 void count_guests(const state::Inventory& inventory, const std::multimap<model::NodeId, model::VmId>& coming,
@@ -74,11 +113,14 @@ scheduler::ClusterSnapshot cluster_snapshot(const state::Inventory& inventory, c
   cluster.limits = limits;
   std::map<model::NodeId, std::size_t> index;
   const auto coming = coming_guests(inventory);
+  const auto losing_power = nodes_to_lose_power(inventory);
   for (const auto& node : inventory.all<model::Node>()) {
     index.emplace(node->value.id, cluster.nodes.size());
     cluster.nodes.push_back(without_guests(node->value));
+    if (losing_power.contains(node->value.id.str())) cluster.nodes.back().schedulable = false;
     count_guests(inventory, coming, cluster.nodes.back());
   }
+  add_rules(inventory, coming, cluster);
   for (const auto& pool : inventory.all<model::Pool>()) {
     if (pool->value.deleting) continue;
     for (const auto& [node, there] : pool->value.nodes) {
@@ -90,9 +132,11 @@ scheduler::ClusterSnapshot cluster_snapshot(const state::Inventory& inventory, c
   return cluster;
 }
 
-scheduler::VmRequest placement_request(const state::Inventory& inventory, const model::VmSpec& spec,
+scheduler::VmRequest placement_request(const state::Inventory& inventory, const model::Vm& vm,
                                        const std::vector<model::Image>& disks, const model::NodeId& pinned) {
+  const auto& spec = vm.spec;
   scheduler::VmRequest request;
+  request.rules = rules_of(hard_rules(inventory), vm);
   request.cpus = spec.cpus;
   request.memory = spec.memory;
   request.powered_on = spec.power != model::PowerState::stopped;
@@ -117,6 +161,7 @@ void charge(scheduler::ClusterSnapshot& cluster, const model::NodeId& id, const 
   for (auto& node : cluster.nodes) {
     if (node.id != id) continue;
     node.allocated.guests += 1;
+    for (const auto rule : request.rules) ++cluster.rules[rule].guests[id];
     if (request.powered_on) {
       node.allocated.cpus += request.cpus;
       node.allocated.memory += request.memory;

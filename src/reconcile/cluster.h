@@ -18,7 +18,7 @@ scheduler::NodeSnapshot node_snapshot(const state::Inventory& inventory, const m
 scheduler::Allocation allocation_of(const model::VmSpec& spec);
 
 // What a VM with these disk images needs. `pinned`: the user's choice of a node, "" = none.
-scheduler::VmRequest placement_request(const state::Inventory& inventory, const model::VmSpec& spec,
+scheduler::VmRequest placement_request(const state::Inventory& inventory, const model::Vm& vm,
                                        const std::vector<model::Image>& disks, const model::NodeId& pinned);
 
 // Counts a placement in, so that the next one sees it.

@@ -39,7 +39,10 @@ std::size_t limit_of(operations::Load load, const Options& options) {
 
 std::vector<model::NodeId> occupied_by(const operations::Logic& logic, const model::Operation& operation,
                                        const model::NodeId& node) {
-  return logic.occupies != nullptr ? logic.occupies(operation) : std::vector{node};
+  if (logic.occupies != nullptr) return logic.occupies(operation);
+  auto nodes = logic.helpers != nullptr ? logic.helpers(operation) : std::vector<model::NodeId>();
+  nodes.push_back(node);
+  return nodes;
 }
 
 }  // namespace

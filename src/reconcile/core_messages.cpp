@@ -20,7 +20,9 @@ void Core::take_in(std::deque<Message> messages) {
   std::set<model::NodeId> reported;
   for (auto& message : messages) {
     if (auto* report = std::get_if<NodeReported>(&message)) {
-      agents_.note_connected(report->node, now_).secrets = report->report.secrets;
+      auto& agent = agents_.note_connected(report->node, now_);
+      agent.secrets = report->report.secrets;
+      agent.helps_imports = report->report.helps_imports;
       reported.insert(report->node);
       for (const auto& pool : inventory_.all<model::Pool>()) {
         const auto found = report->report.pools.find(pool->value.id);
@@ -109,7 +111,9 @@ void Core::take_in(const AssignmentReported& message) {
   agents_.note_report(report, message.node, now_);
   auto& known = known_[id];
   known.dirty = known.dirty || ended || now_ - known.progress_saved >= std::chrono::seconds(2);
-  if (!ended && !report.progress.phase.empty()) progress_.note(record->value, report.progress);
+  const auto& node = record->value.node;  // that leads it, where others help
+  const bool counts = node.empty() || node == message.node;
+  if (counts && !ended && !report.progress.phase.empty()) progress_.note(record->value, report.progress);
 }
 
 Changes Core::take_in_vm(const model::NodeId& node, const model::ObservedVm& seen, bool whole_report) {

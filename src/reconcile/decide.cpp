@@ -18,7 +18,23 @@ void look_again_at(Decision& decision, Monotonic when) {
   if (!decision.look_again || when < *decision.look_again) decision.look_again = when;
 }
 
+const model::AssignmentReport* end_of(const Agents::Sent* sent) {
+  if (sent == nullptr || !sent->report || sent->report->state == model::AssignmentState::running) return nullptr;
+  return &*sent->report;
+}
+
+void let_helpers_go(const View& view, const model::Operation& operation, Decision& decision) {
+  const auto* logic = operations::logic_of(operation.kind);
+  if (logic == nullptr || logic->helpers == nullptr) return;
+  for (const auto& node : logic->helpers(operation)) {
+    const auto* sent = view.agents.sent(operation.id, node);
+    if (sent == nullptr) continue;
+    (end_of(sent) != nullptr ? decision.acknowledgements : decision.cancels).push_back({node, operation.id});
+  }
+}
+
 void finish(const View& view, Decision& decision, model::Operation& operation, std::optional<Error> error) {
+  let_helpers_go(view, operation, decision);
   operation.state = !error                                ? model::OperationState::succeeded
                     : error->code == ErrorCode::cancelled ? model::OperationState::cancelled
                                                           : model::OperationState::failed;
@@ -70,11 +86,6 @@ void begin_or_wait(const View& view, const Logic& logic, Decision& decision) {
   }
 }
 
-const model::AssignmentReport* end_of(const Agents::Sent* sent) {
-  if (sent == nullptr || !sent->report || sent->report->state == model::AssignmentState::running) return nullptr;
-  return &*sent->report;
-}
-
 Error error_of(const View& view, const model::AssignmentReport& report) {
   if (operations::parameter(view.operation(), "timed_out", false)) {
     return {ErrorCode::timeout, "no data of the upload came for too long",
@@ -108,6 +119,17 @@ Status pursue(const View& view, const Logic& logic, const model::NodeId& node, D
   }
   look_again_at(decision, (send ? view.monotonic : sent->last_word) + view.options.sweep);
   return {};
+}
+
+// One that has ended isn't asked again: there was nothing left for it, or it can't.
+void pursue_helpers(const View& view, const Logic& logic, Decision& decision) {
+  if (logic.helpers == nullptr) return;
+  const auto& operation = view.operation();
+  for (const auto& node : logic.helpers(operation)) {
+    const auto* sent = view.agents.sent(operation.id, node);
+    if (end_of(sent) != nullptr || (sent == nullptr && operation.cancel_requested)) continue;
+    (void)pursue(view, logic, node, decision);  // what can't be written for it can't for the leader either
+  }
 }
 
 // An upload whose sender has gone is given up: it would hold one of the node's few slots for ever.
@@ -174,7 +196,8 @@ bool node_was_lost(const View& view, const Logic& logic, Decision& decision) {
     undo_ended(view, logic, decision, absence.lost, operations::kTries);
     return true;
   }
-  if (!logic.gives_lost_nodes_up) return false;
+  const bool removed = !view.inventory.find<model::Node>(operation.node);
+  if (!logic.gives_lost_nodes_up && !removed) return false;
   if (!operation.cancel_requested && !absence.lost) {
     look_again_at(decision, absence.until);
     return false;
@@ -210,6 +233,7 @@ void run_on_one(const View& view, const Logic& logic, Decision& decision) {
     if (undoing) return undo_ended(view, logic, decision, pursued.error(), operations::kTries);
     return failed(view, logic, decision, pursued.error(), operations::kTries);
   }
+  pursue_helpers(view, logic, decision);
 
   auto seen = operation;
   if (!view.agents.connected(operation.node)) {
@@ -262,6 +286,15 @@ void run_on_many(const View& view, const Logic& logic, Decision& decision) {
   finish(view, decision, done, {});
 }
 
+void work_on(const View& view, const Logic& logic, Decision& decision) {
+  auto operation = view.operation();
+  const auto ended = logic.work(view, decision.changes, operation);
+  if (ended) return finish(view, decision, operation, ended->error);
+  decision.waiting = true;
+  look_again_at(decision, view.monotonic + view.options.sweep);
+  save_if_changed(view, decision, operation);
+}
+
 }  // namespace
 
 Decision decide(const View& view) {
@@ -274,6 +307,8 @@ Decision decide(const View& view) {
                  "It was asked of a newer one; install that again."});
   } else if (view.operation().state == model::OperationState::pending) {
     begin_or_wait(view, *logic, decision);
+  } else if (logic->work != nullptr) {
+    work_on(view, *logic, decision);
   } else if (logic->nodes != nullptr) {
     run_on_many(view, *logic, decision);
   } else {

@@ -48,6 +48,7 @@ struct Reconciler::State {
   const Options options;
   ReconcileMetrics metrics;
   ProgressBoard progress;
+  UseHistory use;
 
   std::mutex mutex;  // guards all below up to core
   std::condition_variable wake_up;
@@ -91,6 +92,7 @@ void Reconciler::stop() {
 
 const ReconcileMetrics& Reconciler::metrics() const { return state_->metrics; }
 ProgressBoard& Reconciler::progress() { return state_->progress; }
+const UseHistory& Reconciler::use() const { return state_->use; }
 
 void Reconciler::on_report(const model::NodeId& node, model::NodeReport report) {
   state_->post(NodeReported{node, std::move(report)});
@@ -100,6 +102,16 @@ void Reconciler::on_heartbeat(const model::NodeId& node, const model::NodeLoad& 
   state_->inventory.note_node_load(node, load);
   const std::lock_guard lock(state_->mutex);
   state_->heartbeats.insert(node);
+}
+
+// Only of guests that are there by the records: an agent can't fill the memory with others.
+void Reconciler::on_use(const model::NodeId& node, const model::NodeUse& use) {
+  auto known = use;
+  std::erase_if(known.guests, [&](const auto& guest) {
+    const auto vm = state_->inventory.find<model::Vm>(guest.vm);
+    return !vm || vm->value.node != node;
+  });
+  state_->use.note(node, known, state_->clock.now());
 }
 
 void Reconciler::on_observed_vm(const model::NodeId& node, const model::ObservedVm& observed) {

@@ -12,6 +12,7 @@
 #include "reconcile/agent_port.h"
 #include "reconcile/metrics.h"
 #include "reconcile/options.h"
+#include "reconcile/planning/use_history.h"
 #include "reconcile/progress_board.h"
 #include "state/inventory.h"
 
@@ -30,9 +31,11 @@ class Reconciler final : public AgentEvents {
 
   const ReconcileMetrics& metrics() const;
   ProgressBoard& progress();
+  const UseHistory& use() const;
 
   void on_report(const model::NodeId& node, model::NodeReport report) override;
   void on_heartbeat(const model::NodeId& node, const model::NodeLoad& load) override;
+  void on_use(const model::NodeId& node, const model::NodeUse& use) override;
   void on_observed_vm(const model::NodeId& node, const model::ObservedVm& observed) override;
   void on_vm_gone(const model::NodeId& node, const model::VmId& vm) override;
   void on_assignment_report(const model::NodeId& node, const model::AssignmentReport& report) override;

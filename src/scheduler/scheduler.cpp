@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "scheduler/placement_rules.h"
+
 namespace bridgehead::scheduler {
 namespace {
 
@@ -15,6 +17,7 @@ enum class Obstacle {
   no_pool,
   no_room,
   no_bridge,
+  rule,
   no_cpu,
   no_memory
 };
@@ -62,7 +65,8 @@ std::optional<Refusal> refuse_pools(const NodeSnapshot& node, const VmRequest& r
   return {};
 }
 
-std::optional<Refusal> refuse(const NodeSnapshot& node, const VmRequest& request, const Limits& limits) {
+std::optional<Refusal> refuse(const NodeSnapshot& node, const VmRequest& request, const Limits& limits,
+                              const PlacementRules& rules) {
   if (request.pinned && *request.pinned != node.id) return Refusal{Obstacle::not_pinned, "not the node asked for"};
   if (request.image_node && *request.image_node != node.id) {
     return Refusal{Obstacle::no_image,
@@ -80,6 +84,7 @@ std::optional<Refusal> refuse(const NodeSnapshot& node, const VmRequest& request
       return Refusal{Obstacle::no_bridge, fmt::format("without bridge '{}'", bridge)};
     }
   }
+  if (auto refused = rules.refuse(node)) return Refusal{Obstacle::rule, std::move(*refused)};
   if (!request.powered_on) return {};
   if (const auto free = free_cpus(node, limits); free < request.cpus) {
     return Refusal{Obstacle::no_cpu, fmt::format("needs {} virtual CPUs", request.cpus), free};
@@ -140,6 +145,7 @@ std::string hint_for(const std::vector<Group>& groups) {
   if (has(Obstacle::no_memory)) return "Ask for less memory, stop a guest, or add a node.";
   if (has(Obstacle::no_cpu)) return "Ask for fewer CPUs, stop a guest, or add a node.";
   if (has(Obstacle::no_room)) return "Free some space in the pool: delete images or disks that nobody needs.";
+  if (has(Obstacle::rule)) return "See the rules: bh rule list";
   if (has(Obstacle::no_bridge)) return "Make the bridge on a node, or use another network.";
   if (has(Obstacle::no_pool)) return "See what is wrong with the pool: bh pool show <pool>";
   if (has(Obstacle::not_schedulable)) return "Open a node for new guests: bh node update <node> --schedulable";
@@ -147,14 +153,15 @@ std::string hint_for(const std::vector<Group>& groups) {
   return "Use another image or another node.";
 }
 
-tl::unexpected<Error> nothing_fits(const ClusterSnapshot& cluster, const VmRequest& request) {
+tl::unexpected<Error> nothing_fits(const ClusterSnapshot& cluster, const VmRequest& request,
+                                   const PlacementRules& rules) {
   if (cluster.nodes.empty()) {
     return fail_with_hint(ErrorCode::unavailable, "no node fits: the cluster has no nodes yet",
                           "Start an agent: bh node join-command shows how.");
   }
   std::map<std::pair<Obstacle, std::string>, Group> grouped;
   for (const auto& node : cluster.nodes) {
-    auto refusal = refuse(node, request, cluster.limits);
+    auto refusal = refuse(node, request, cluster.limits, rules);
     if (!refusal || refusal->obstacle == Obstacle::not_pinned) continue;
     auto& group = grouped.try_emplace({refusal->obstacle, refusal->detail}, Group{*refusal, {}}).first->second;
     group.refusal.free = std::max(group.refusal.free, refusal->free);
@@ -213,18 +220,19 @@ Result<Placement> place(const ClusterSnapshot& cluster, const VmRequest& request
   const NodeSnapshot* best = nullptr;
   double best_score = 0;
   std::size_t fitting = 0;
+  const PlacementRules rules(cluster, request.rules);
   for (const auto& node : cluster.nodes) {
     // Cheap first: with local pools nearly all nodes of a large cluster end here.
     if (request.image_node && *request.image_node != node.id) continue;
-    if (refuse(node, request, cluster.limits)) continue;
+    if (refuse(node, request, cluster.limits, rules)) continue;
     ++fitting;
-    const double score = score_of(node, request, cluster.limits);
+    const double score = score_of(node, request, cluster.limits) + (node.to_be_off ? 1 : 0);
     if (best == nullptr || score < best_score || (score == best_score && node.id < best->id)) {
       best = &node;
       best_score = score;
     }
   }
-  if (best == nullptr) return nothing_fits(cluster, request);
+  if (best == nullptr) return nothing_fits(cluster, request, rules);
 
   Placement placement{.node = best->id, .score = best_score};
   if (request.pinned) placement.reasons.push_back(fmt::format("node '{}' was asked for", best->name));

@@ -3,8 +3,9 @@
 //
 // A node fits when it is ready and schedulable, is the pinned node if there is one, holds every golden image that a
 // disk is cloned from (local pools), has every pool ready with enough room, has the bridges of the NICs' networks, and
-// has CPU (overcommitted) and memory (never overcommitted) left. Of those that fit, the least allocated wins; ties go
-// to the lowest id. Guests that are stopped take no CPU and no memory: starting one asks `check_fits` again.
+// breaks no hard rule there, has CPU (overcommitted) and memory (never overcommitted) left. Of those that fit, the
+// least allocated wins, one that is to be switched off last; ties go to the lowest id. Guests that are stopped take no
+// CPU and no memory: starting one asks `check_fits` again.
 #pragma once
 
 #include <map>
@@ -17,6 +18,7 @@
 #include "base/units.h"
 #include "model/ids.h"
 #include "model/node.h"
+#include "model/planning.h"
 
 namespace bridgehead::scheduler {
 
@@ -48,6 +50,9 @@ struct PoolRoom {
 struct NodeSnapshot {
   model::NodeId id;
   std::string name;
+  std::string rack;  // failure domains; "" = its own
+  std::string power_feed;
+  bool to_be_off = false;  // emptied to save power: only when nothing else fits
   model::NodeState state = model::NodeState::unreachable;
   std::string message;  // why it isn't ready
   bool schedulable = true;
@@ -58,9 +63,19 @@ struct NodeSnapshot {
   std::set<std::string> bridges;  // host bridges that exist there
 };
 
+// A hard rule, and where its guests are.
+struct RuleSnapshot {
+  std::string name;
+  model::RuleKind kind = model::RuleKind::apart;
+  model::FailureDomain domain = model::FailureDomain::host;
+  std::set<model::NodeId> nodes;                  // of on_hosts and off_hosts
+  std::map<model::NodeId, std::uint64_t> guests;  // how many of it are there
+};
+
 struct ClusterSnapshot {
   std::vector<NodeSnapshot> nodes;
   Limits limits;
+  std::vector<RuleSnapshot> rules;
 };
 
 struct VmRequest {
@@ -73,6 +88,7 @@ struct VmRequest {
   std::optional<model::NodeId> image_node;          // a local pool's golden image is only there
   std::string image_name;                           // for messages
   std::set<std::string> bridges;                    // that its NICs plug into
+  std::set<std::size_t> rules;                      // indices into ClusterSnapshot::rules that it is one of
 };
 
 struct Placement {
@@ -84,6 +100,9 @@ struct Placement {
 // Errors: resource_exhausted when no node fits, counting the nodes by reason: "no node fits guest: 1 node needs 8 GiB
 // memory, at most 3.2 GiB are free (node1)"; unavailable when the only obstacle is that nodes aren't ready.
 Result<Placement> place(const ClusterSnapshot& cluster, const VmRequest& request);
+
+// May one more guest of these rules (indices into cluster.rules) go there? failed_precondition naming the rule.
+Status check_rules(const ClusterSnapshot& cluster, const NodeSnapshot& node, const std::set<std::size_t>& rules);
 
 // May a guest on this node take that much more CPU and memory (start, growth)? resource_exhausted with the figures.
 Status check_fits(const NodeSnapshot& node, const Limits& limits, std::uint64_t more_cpus, Bytes more_memory);

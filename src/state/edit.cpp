@@ -41,6 +41,8 @@ std::string_view article_and_kind(std::string_view kind) {
   if (kind == "token") return "a token";
   if (kind == "node_image") return "a node image";
   if (kind == "profile") return "a profile";
+  if (kind == "rule") return "a rule";
+  if (kind == "plan") return "a plan";
   return kind;
 }
 
@@ -241,5 +243,10 @@ BRIDGEHEAD_EDIT(model::NodeImage);
 BRIDGEHEAD_EDIT(model::Profile);
 BRIDGEHEAD_EDIT(model::Boot);
 BRIDGEHEAD_EDIT(model::NetbootSettings);
+BRIDGEHEAD_EDIT(model::Rule);
+BRIDGEHEAD_EDIT(model::PlanningPolicy);
+BRIDGEHEAD_EDIT(model::Plan);
+BRIDGEHEAD_EDIT(model::PlanInput);
+BRIDGEHEAD_EDIT(model::Bmc);
 
 }  // namespace bridgehead::state

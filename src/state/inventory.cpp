@@ -192,5 +192,10 @@ BRIDGEHEAD_INVENTORY(model::NodeImage);
 BRIDGEHEAD_INVENTORY(model::Profile);
 BRIDGEHEAD_INVENTORY(model::Boot);
 BRIDGEHEAD_INVENTORY(model::NetbootSettings);
+BRIDGEHEAD_INVENTORY(model::Rule);
+BRIDGEHEAD_INVENTORY(model::PlanningPolicy);
+BRIDGEHEAD_INVENTORY(model::Plan);
+BRIDGEHEAD_INVENTORY(model::PlanInput);
+BRIDGEHEAD_INVENTORY(model::Bmc);
 
 }  // namespace bridgehead::state

@@ -124,6 +124,11 @@ void Inventory::State::apply_change(const Change& change, Revision at, std::vect
   if (kind == "node_image") return apply_record<model::NodeImage>(change, id, at);
   if (kind == "profile") return apply_record<model::Profile>(change, id, at);
   if (kind == "netboot_settings") return apply_record<model::NetbootSettings>(change, id, at);
+  if (kind == "rule") return apply_record<model::Rule>(change, id, at);
+  if (kind == "policy") return apply_record<model::PlanningPolicy>(change, id, at);
+  if (kind == "plan") return apply_record<model::Plan>(change, id, at);
+  if (kind == "plan_input") return apply_record<model::PlanInput>(change, id, at);
+  if (kind == "bmc") return apply_record<model::Bmc>(change, id, at);
   const auto sequence = event_sequence(key);
   if (!sequence) return;  // names and counters are not kept in memory
   if (!change.value) return events.forget_stored(*sequence);
@@ -234,6 +239,11 @@ Status Inventory::State::load() {
   if (loaded) loaded = load_kind<model::NodeImage>();
   if (loaded) loaded = load_kind<model::Profile>();
   if (loaded) loaded = load_kind<model::NetbootSettings>();
+  if (loaded) loaded = load_kind<model::Rule>();
+  if (loaded) loaded = load_kind<model::PlanningPolicy>();
+  if (loaded) loaded = load_kind<model::Plan>();
+  if (loaded) loaded = load_kind<model::PlanInput>();
+  if (loaded) loaded = load_kind<model::Bmc>();
   if (loaded) loaded = load_events();
   if (!loaded) return loaded;
   const std::lock_guard early_lock(early_mutex);

@@ -100,7 +100,9 @@ struct Inventory::State {
   std::tuple<RecordTable<model::Node>, RecordTable<model::Pool>, RecordTable<model::Image>, RecordTable<model::Network>,
              RecordTable<model::Vm>, RecordTable<model::Operation>, RecordTable<model::Token>,
              RecordTable<model::JoinToken>, RecordTable<model::NodeImage>, RecordTable<model::Profile>,
-             RecordTable<model::Boot>, RecordTable<model::NetbootSettings>>
+             RecordTable<model::Boot>, RecordTable<model::NetbootSettings>, RecordTable<model::Rule>,
+             RecordTable<model::PlanningPolicy>, RecordTable<model::Plan>, RecordTable<model::PlanInput>,
+             RecordTable<model::Bmc>>
       tables;
   GroupIndex vms_by_node;
   GroupIndex images_by_parent;

@@ -8,9 +8,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <thread>
+
+#include "base/text.h"
 
 namespace bridgehead::storage {
 namespace {
@@ -29,6 +33,7 @@ void initialise_curl() {
 struct UrlStream::Transfer {
   std::string url;
   FetchLimits limits;
+  FetchFrom from;
   std::stop_token stop;
   char message[CURL_ERROR_SIZE] = "";
 
@@ -38,8 +43,10 @@ struct UrlStream::Transfer {
   std::size_t ready_bytes = 0;
   std::uint64_t received = 0;
   std::uint64_t announced = 0;
+  FetchAnswer answer;
   bool ended = false;
   std::optional<Error> error;
+  std::unique_ptr<curl_slist, decltype(&::curl_slist_free_all)> headers{nullptr, &::curl_slist_free_all};
   std::stop_source abandoned;
   std::thread thread;
 
@@ -48,12 +55,36 @@ struct UrlStream::Transfer {
   static std::size_t on_bytes(char* bytes, std::size_t, std::size_t count, void* self) {
     return static_cast<Transfer*>(self)->take({bytes, count}) ? count : 0;
   }
+  static std::size_t on_header(char* bytes, std::size_t, std::size_t count, void* self) {
+    static_cast<Transfer*>(self)->note_header({bytes, count});
+    return count;
+  }
   // Called by curl about once a second and more often, also while nothing comes.
   static int on_progress(void* self, curl_off_t total, curl_off_t, curl_off_t, curl_off_t) {
     auto& transfer = *static_cast<Transfer*>(self);
     const std::lock_guard lock(transfer.mutex);
     transfer.announced = static_cast<std::uint64_t>(std::max<curl_off_t>(0, total));
     return transfer.ending() || transfer.announced > transfer.limits.largest.count() ? 1 : 0;
+  }
+
+  void note_header(std::string_view line) {
+    const std::lock_guard lock(mutex);
+    if (line.starts_with("HTTP/")) answer = {};  // of a redirect, or what it leads to
+    const auto colon = line.find(':');
+    if (colon == line.npos) return;
+    const auto name = lower_case(std::string(line.substr(0, colon)));
+    const auto value = trimmed(line.substr(colon + 1));
+    // Weak ones (W/"...") say that it is alike, not that it is the same.
+    if (name == "etag" && value.starts_with('"')) answer.tag = value;
+    unsigned long long first = 0;
+    unsigned long long size = 0;
+    if (name == "content-range" && std::sscanf(std::string(value).c_str(), "bytes %llu-%*u/%llu", &first, &size) == 2) {
+      answer.position = first;
+      answer.size = Bytes(size);
+    }
+    if (name == "content-length" && answer.size.count() == 0) {
+      answer.size = Bytes(std::strtoull(std::string(value).c_str(), nullptr, 10));
+    }
   }
 
   bool take(std::string_view bytes) {
@@ -127,6 +158,13 @@ struct UrlStream::Transfer {
     ::curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1024L);
     ::curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>(limits.stalled.count()));
     ::curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, static_cast<long>(kDownloadPiece));
+    ::curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, &on_header);
+    ::curl_easy_setopt(handle, CURLOPT_HEADERDATA, this);
+    if (from.position != 0) {
+      headers.reset(::curl_slist_append(nullptr, ("If-Range: " + from.tag).c_str()));
+      ::curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());
+      ::curl_easy_setopt(handle, CURLOPT_RANGE, fmt::format("{}-", from.position).c_str());
+    }
     ::curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &on_bytes);
     ::curl_easy_setopt(handle, CURLOPT_WRITEDATA, this);
     ::curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
@@ -138,7 +176,7 @@ struct UrlStream::Transfer {
 UrlStream::UrlStream(std::unique_ptr<Transfer> transfer) : transfer_(std::move(transfer)) {}
 
 Result<std::unique_ptr<UrlStream>> UrlStream::open(const std::string& url, const FetchLimits& limits,
-                                                   std::stop_token stop) {
+                                                   std::stop_token stop, FetchFrom from) {
   const std::string scheme = url.substr(0, url.find("://"));
   if ((scheme != "http" && scheme != "https") || url.size() <= scheme.size() + 3) {
     return fail_with_hint(ErrorCode::invalid_argument, fmt::format("'{}' is not an address to fetch from", url),
@@ -148,6 +186,7 @@ Result<std::unique_ptr<UrlStream>> UrlStream::open(const std::string& url, const
   auto transfer = std::make_unique<Transfer>();
   transfer->url = url;
   transfer->limits = limits;
+  transfer->from = std::move(from);
   transfer->stop = std::move(stop);
   transfer->thread = std::thread([raw = transfer.get()] { raw->work(); });
   return std::unique_ptr<UrlStream>(new UrlStream(std::move(transfer)));
@@ -177,6 +216,16 @@ Result<std::string> UrlStream::read() {
   }
   if (transfer.error) return fail(*transfer.error);
   return std::string();
+}
+
+Result<FetchAnswer> UrlStream::answer() {
+  auto& transfer = *transfer_;
+  std::unique_lock lock(transfer.mutex);
+  if (!transfer.changed.wait(lock, transfer.stop, [&] { return transfer.ended || !transfer.ready.empty(); })) {
+    return fail(ErrorCode::cancelled, "the download was cancelled");
+  }
+  if (transfer.error && transfer.ready.empty()) return fail(*transfer.error);
+  return transfer.answer;
 }
 
 Bytes UrlStream::announced() const {

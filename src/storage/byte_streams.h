@@ -18,16 +18,30 @@ struct FetchLimits {
   std::chrono::seconds stalled{60};  // less than 1 KiB/s for so long: timeout
 };
 
+// Where in its content a fetch begins, if what the server has is still the same: by its strong entity tag.
+struct FetchFrom {
+  std::uint64_t position = 0;
+  std::string tag;
+};
+
+// What a server says of what it sends.
+struct FetchAnswer {
+  std::uint64_t position = 0;  // where what comes begins: the one that was asked for, or 0
+  Bytes size;                  // of the whole; 0 = it doesn't say
+  std::string tag;             // empty: none by which it could be told to be the same later
+};
+
 // Fetches by http or https, in a thread of its own and at most 8 MiB ahead. At most 10 redirects, to http and https
 // only. `stop` ends it soon. Errors: invalid_argument (other schemes), not_found (404), permission_denied (401, 403),
 // unavailable, timeout, resource_exhausted, cancelled.
 class UrlStream final : public ByteStream {
  public:
   static Result<std::unique_ptr<UrlStream>> open(const std::string& url, const FetchLimits& limits,
-                                                 std::stop_token stop);
+                                                 std::stop_token stop, FetchFrom from = {});
   ~UrlStream() override;
   Result<std::string> read() override;
-  Bytes announced() const;  // 0 = the server didn't say
+  Result<FetchAnswer> answer();  // waits for the first bytes
+  Bytes announced() const;       // of what is sent; 0 = the server didn't say
 
  private:
   struct Transfer;

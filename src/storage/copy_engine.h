@@ -41,6 +41,27 @@ struct CopyReport {
 Result<CopyReport> copy_image(const ReadableImage& image, int target, const CopyOptions& options,
                               const ProgressSink& progress = {}, std::stop_token stop = {});
 
+// A part of the content. Begins at a multiple of the options' piece and ends at one, or at the content's end.
+struct ContentPart {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  bool operator==(const ContentPart&) const = default;
+};
+
+// Only this part, into a file that has its size already and reads as zeros there (or as an earlier copy of the same).
+// Other parts may be copied at the same time, by other processes and hosts too. Ends with fdatasync; nothing of the
+// file outside of the part changes. `direct_io` isn't tried: it says whether the file takes it. Options without effect:
+// sha256, and `order` beyond the part. Progress counts the part's bytes.
+//
+// The digest tells what was written: the SHA-256, in hex, of offset (8 bytes, little-endian) and SHA-256 (in hex) of
+// each piece in order; pieces that are all zeros are left out, so that holes and stored zeros are the same.
+Result<std::string> copy_part(const ReadableImage& image, int target, const ContentPart& part,
+                              const CopyOptions& options, const ProgressSink& progress = {}, std::stop_token stop = {});
+
+// The same digest of what `image` holds there, read past the page cache: what its storage gives.
+Result<std::string> digest_of_part(const ReadableImage& image, const ContentPart& part, const CopyOptions& options,
+                                   std::stop_token stop = {});
+
 // True if all are zero; quick when they aren't.
 bool all_zero(std::span<const std::uint8_t> bytes);
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -19,6 +20,26 @@ constexpr std::uint64_t kProgressStep = 16 << 20;
 std::uint64_t round_up(std::uint64_t value) { return (value + kCopyBlock - 1) / kCopyBlock * kCopyBlock; }
 
 }  // namespace
+
+void PieceDigests::add(std::uint64_t offset, std::span<const std::uint8_t> piece) {
+  if (all_zero(piece)) return;
+  Sha256 digest;
+  digest.update(piece);
+  auto hex = digest.hex();
+  const std::lock_guard lock(mutex_);
+  pieces_[offset] = std::move(hex);
+}
+
+std::string PieceDigests::hex() const {
+  Sha256 digest;
+  for (const auto& [offset, piece] : pieces_) {
+    std::array<std::uint8_t, 8> place{};
+    for (std::size_t i = 0; i < place.size(); ++i) place[i] = static_cast<std::uint8_t>(offset >> (8 * i));
+    digest.update(std::span<const std::uint8_t>(place));
+    digest.update(piece);
+  }
+  return digest.hex();
+}
 
 void CopyShared::give_up(Error why) {
   const std::lock_guard lock(error_mutex);
@@ -94,8 +115,6 @@ void CopyWorker::start_reads(Job& job) {
       packed += extent.file_length;
     }
   }
-  const std::uint64_t whole = round_up(job.piece.length);
-  if (whole > job.piece.length) std::memset(job.buffer.get() + job.piece.length, 0, whole - job.piece.length);
   if (--job.pending == 0) reads_done(job);
 }
 
@@ -112,6 +131,7 @@ void CopyWorker::read_extent(Job& job, const Extent& extent, std::uint8_t* memor
 // What is in the page cache is read from there (a staged file that has just been received is), the rest past it.
 int CopyWorker::source_for(std::uint64_t offset, std::uint64_t length) const {
   if (shared_.source_direct < 0 || offset % kCopyBlock != 0) return shared_.source;
+  if (!shared_.use_page_cache) return shared_.source_direct;
   const std::uint64_t whole = round_up(length);
   void* view = ::mmap(nullptr, whole, PROT_READ, MAP_SHARED, shared_.source, static_cast<off_t>(offset));
   if (view == MAP_FAILED) return shared_.source_direct;
@@ -121,6 +141,12 @@ int CopyWorker::source_for(std::uint64_t offset, std::uint64_t length) const {
   const auto missing = std::count_if(resident.begin(), resident.begin() + static_cast<long>(whole / kCopyBlock),
                                      [](unsigned char page) { return (page & 1) == 0; });
   return known && missing == 0 ? shared_.source : shared_.source_direct;
+}
+
+// Direct writes take whole blocks, and nothing is written past the image's end, not for a moment either: where other
+// hosts write into the same file, one that saw it longer would make it so again (MooseFS).
+int CopyWorker::target_for(std::uint32_t length) const {
+  return length % kCopyBlock == 0 ? shared_.target : shared_.target_cached;
 }
 
 void CopyWorker::queue(Job& job, Operation operation, int fd) {
@@ -161,7 +187,7 @@ void CopyWorker::ended(Operation& operation, int result) {
 
 void CopyWorker::carry_on(Operation& operation) {
   if (operation.write) {
-    queue_.write(shared_.target, operation.memory, operation.length, operation.offset, &operation);
+    queue_.write(target_for(operation.length), operation.memory, operation.length, operation.offset, &operation);
   } else {
     queue_.read(shared_.source, operation.memory, operation.length, operation.offset, &operation);
   }
@@ -173,6 +199,8 @@ void CopyWorker::reads_done(Job& job) {
     return finish(job);
   }
   if (shared_.hasher != nullptr) shared_.hasher->ready(job.piece.offset, job.buffer);
+  if (shared_.digests != nullptr) shared_.digests->add(job.piece.offset, {job.buffer.get(), job.piece.length});
+  if (shared_.target < 0) return finish(job);
   start_writes(job);
 }
 
@@ -185,9 +213,6 @@ Status CopyWorker::decompress(Job& job) {
     const std::span<std::uint8_t> to(job.buffer.get() + (extent.offset - job.piece.offset), shared_.image.granularity);
     if (auto done = shared_.image.decompress(from, to); !done) return done;
   }
-  // The last granule's part past the image's end isn't content.
-  const std::uint64_t whole = round_up(job.piece.length);
-  if (whole > job.piece.length) std::memset(job.buffer.get() + job.piece.length, 0, whole - job.piece.length);
   return {};
 }
 
@@ -220,21 +245,26 @@ void CopyWorker::start_writes(Job& job) {
 }
 
 Status CopyWorker::write_run(Job& job, std::uint64_t begin, std::uint64_t end) {
-  const std::uint64_t length = shared_.target_direct ? round_up(end) - begin : end - begin;
-  const std::uint64_t offset = job.piece.offset + begin;
-  if (shared_.written.fetch_add(length) + length > shared_.options.limit.count()) {
+  if (shared_.written.fetch_add(end - begin) + (end - begin) > shared_.options.limit.count()) {
     return fail_with_hint(
         ErrorCode::resource_exhausted,
         fmt::format("the image needs more than the {} that may be used", shared_.options.limit.human()),
         "Free space in the pool, then try again.");
   }
   // No fallocate before it: that was tried and is a fifth slower here (unwritten extents are converted one by one).
-  queue(job, {&job, job.buffer.get() + begin, static_cast<std::uint32_t>(length), offset, true}, shared_.target);
+  const auto write = [&](std::uint64_t from, std::uint64_t to) {
+    if (from == to) return;
+    const auto length = static_cast<std::uint32_t>(to - from);
+    queue(job, {&job, job.buffer.get() + from, length, job.piece.offset + from, true}, target_for(length));
+  };
+  const std::uint64_t whole = end / kCopyBlock * kCopyBlock;
+  write(begin, whole);
+  write(whole, end);
   return {};
 }
 
 void CopyWorker::finish(Job& job) {
-  if (!shared_.failed && !shared_.target_direct) {
+  if (!shared_.failed && shared_.target >= 0 && !shared_.target_direct) {
     // Starts the write-back now, so that the sync at the end finds little left.
     ::sync_file_range(shared_.target, static_cast<off_t>(job.piece.offset), static_cast<off_t>(job.piece.length),
                       SYNC_FILE_RANGE_WRITE);
@@ -243,7 +273,7 @@ void CopyWorker::finish(Job& job) {
     const std::uint64_t position = shared_.planner.passed();
     std::uint64_t before = shared_.reported;
     if (position >= before + kProgressStep && shared_.reported.compare_exchange_strong(before, position)) {
-      shared_.progress({.phase = "copy", .done = position, .total = shared_.image.virtual_size.count()});
+      shared_.progress({.phase = "copy", .done = position, .total = shared_.total});
     }
   }
   jobs_.remove_if([&job](const Job& other) { return &other == &job; });

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <list>
+#include <map>
 #include <memory>
 
 #include "storage/buffer_pool.h"
@@ -14,6 +15,17 @@
 
 namespace bridgehead::storage {
 
+// Digests of the pieces of one part: see copy_part.
+class PieceDigests {
+ public:
+  void add(std::uint64_t offset, std::span<const std::uint8_t> piece);
+  std::string hex() const;
+
+ private:
+  std::mutex mutex_;
+  std::map<std::uint64_t, std::string> pieces_;
+};
+
 // One copy's state, shared by its workers.
 struct CopyShared {
   const ReadableImage& image;
@@ -21,15 +33,19 @@ struct CopyShared {
   PiecePlanner planner;
   BufferPool& buffers;
   OrderedHasher* hasher = nullptr;  // null = no digest wanted
+  PieceDigests* digests = nullptr;  // likewise
   const ProgressSink& progress;
   std::stop_token stop;
 
   int source = -1;                // through the page cache
   int source_direct = -1;         // past it; -1 = not possible
+  bool use_page_cache = true;     // where it holds what is to be read
   std::uint64_t source_size = 0;  // of the file
-  int target = -1;
+  int target = -1;                // -1: nothing is written
+  int target_cached = -1;         // through the page cache
   bool target_direct = false;
-  unsigned depth = 1;  // pieces in flight per worker
+  unsigned depth = 1;       // pieces in flight per worker
+  std::uint64_t total = 0;  // bytes of content, for the progress
 
   std::atomic<bool> failed = false;
   std::atomic<bool> used_io_uring = false;
@@ -77,6 +93,7 @@ class CopyWorker {
   Status write_run(Job& job, std::uint64_t begin, std::uint64_t end);
   void finish(Job& job);
   int source_for(std::uint64_t offset, std::uint64_t length) const;
+  int target_for(std::uint32_t length) const;
 
   CopyShared& shared_;
   IoQueue queue_;

@@ -42,6 +42,12 @@ std::string Sha256::hex() {
   return to_hex(std::span(value).first(length));
 }
 
+std::string Sha256::hex_so_far() const {
+  Sha256 copy;
+  require(EVP_MD_CTX_copy_ex(copy.context_->evp, context_->evp) == 1, "OpenSSL can't copy a SHA-256");
+  return copy.hex();
+}
+
 HashThread::HashThread() : thread_([this] { work(); }) {}
 
 HashThread::~HashThread() {
@@ -70,6 +76,12 @@ std::string HashThread::hex() {
   return digest_.hex();
 }
 
+std::string HashThread::hex_so_far() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return queue_.empty() && !busy_; });
+  return digest_.hex_so_far();
+}
+
 void HashThread::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -77,10 +89,13 @@ void HashThread::work() {
     if (queue_.empty()) return;
     const auto bytes = std::move(queue_.front());
     queue_.pop_front();
+    busy_ = true;
     changed_.notify_all();
     lock.unlock();
     digest_.update(*bytes);
     lock.lock();
+    busy_ = false;
+    changed_.notify_all();
   }
 }
 

@@ -26,6 +26,7 @@ class Sha256 {
   void update(std::span<const std::uint8_t> bytes);
   void update_zeros(std::uint64_t count);
   std::string hex();  // ends the digest
+  std::string hex_so_far() const;
 
  private:
   struct Context;
@@ -41,6 +42,7 @@ class HashThread {
 
   void update(std::shared_ptr<const std::string> bytes);  // waits while 4 pieces are queued
   std::string hex();                                      // waits for the rest, ends the digest
+  std::string hex_so_far();                               // waits for what is queued
 
  private:
   void work();
@@ -49,6 +51,7 @@ class HashThread {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::shared_ptr<const std::string>> queue_;
+  bool busy_ = false;
   bool closed_ = false;
   std::thread thread_;
 };

@@ -15,7 +15,6 @@
 #include "storage/disk_files.h"
 #include "storage/export.h"
 #include "storage/file_space.h"
-#include "storage/import.h"
 #include "storage/messages.h"
 #include "storage/moosefs/moosefs_tools.h"
 #include "storage/pool_trials.h"
@@ -40,6 +39,15 @@ Status tell_targets(const LayoutControl* layouts, model::PoolOnNode& state) {
   return {};
 }
 
+// A staged file, or the record of an import's parts.
+Status remove_staged(const fs::path& path) {
+  std::error_code failed;
+  if (!fs::is_directory(fs::symlink_status(path, failed))) return remove_file(path);
+  fs::remove_all(path, failed);
+  if (failed) return fail_errno(failed.value(), fmt::format("remove {}", path.native()));
+  return {};
+}
+
 // What other nodes left in their places and will never collect, because they are gone. Best effort.
 void remove_forgotten(const fs::path& own) {
   for (const auto& place : list_directory(own.parent_path()).value_or(std::vector<fs::path>())) {
@@ -48,7 +56,7 @@ void remove_forgotten(const fs::path& own) {
       std::error_code failed;
       const auto written = fs::last_write_time(file, failed);
       if (failed || fs::file_time_type::clock::now() - written < kForgottenAfter) continue;
-      if (remove_file(file)) log::info(garbage_removed, "{}", file.native());
+      if (remove_staged(file)) log::info(garbage_removed, "{}", file.native());
     }
   }
 }
@@ -299,13 +307,28 @@ Result<StoredImage> DirectoryPool::import_golden(const ImportRequest& request, c
     return fail(ErrorCode::invalid_argument, "an import needs the ids of its operation and image");
   }
   const ActiveOwners::Entry active(active_, request.operation.str());
-  const auto create = [this, wish = request.image.layout](const fs::path& file, Bytes size) {
-    return create_file(file, {.role = model::ImageRole::golden, .size = size, .wish = wish});
-  };
+  return if_still_mounted(import_image(import_environment(request.image.layout), request, progress, std::move(stop)));
+}
+
+Status DirectoryPool::help_import(const HelpRequest& request, const ProgressSink& progress, std::stop_token stop) {
+  if (auto attached = check_attached(); !attached) return attached;
+  if (!is_uuid(request.operation.str()) || !is_uuid(request.leader.str()) || !is_uuid(request.image.id.str())) {
+    return fail(ErrorCode::invalid_argument, "helping needs the ids of the operation, the leader and the image");
+  }
+  if (layout_.node().empty()) return fail(ErrorCode::failed_precondition, "pool {} isn't shared", pool_.name);
+  return if_still_mounted(storage::help_import(import_environment({}), request, progress, std::move(stop)));
+}
+
+ImportEnvironment DirectoryPool::import_environment(model::LayoutWish wish) const {
   const auto control = layouts();
-  const auto order = control ? control->copy_order() : CopyOrder{};
-  return if_still_mounted(
-      import_image({layout_, *runner_, abilities(), create, order}, request, progress, std::move(stop)));
+  return {.layout = layout_,
+          .runner = *runner_,
+          .abilities = abilities(),
+          .create =
+              [this, wish](const fs::path& file, Bytes size) {
+                return create_file(file, {.role = model::ImageRole::golden, .size = size, .wish = wish});
+              },
+          .order = control ? control->copy_order() : CopyOrder{}};
 }
 
 Result<StoredImage> DirectoryPool::create_disk(const model::Image& disk, const model::Image* golden, Bytes size) {
@@ -488,7 +511,7 @@ Status DirectoryPool::collect_garbage(const std::function<bool(const model::Oper
     const auto owner = PoolLayout::staging_owner(file);
     if (owner && alive(model::OperationId(*owner))) continue;
     active_.unless_active(owner.value_or(""), [&] {
-      auto removed = remove_file(file);
+      auto removed = remove_staged(file);
       if (removed) log::info(garbage_removed, "{}", file.native());
       if (!removed && result) result = removed;
     });

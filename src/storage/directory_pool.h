@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "storage/active_owners.h"
 #include "storage/image_pool.h"
+#include "storage/import.h"
 #include "storage/layout.h"
 #include "storage/lease_stamps.h"
 #include "storage/mount.h"
@@ -32,6 +33,7 @@ class DirectoryPool final : public ImagePool {
   Result<model::PoolOnNode> status() const override;
   Result<StoredImage> import_golden(const ImportRequest& request, const ProgressSink& progress,
                                     std::stop_token stop) override;
+  Status help_import(const HelpRequest& request, const ProgressSink& progress, std::stop_token stop) override;
   Result<StoredImage> create_disk(const model::Image& disk, const model::Image* golden, Bytes size) override;
   Result<StoredImage> grow_disk(const model::Image& disk, Bytes size) override;
   Result<StoredImage> copy_disk(const DiskCopy& copy, const ProgressSink& progress, std::stop_token stop) override;
@@ -73,6 +75,7 @@ class DirectoryPool final : public ImagePool {
     return result;
   }
   model::PoolAbilities abilities() const;
+  ImportEnvironment import_environment(model::LayoutWish wish) const;
   Result<StoredImage> make_disk(const model::Image& disk, const model::Image* golden, Bytes size);
   Result<StoredImage> enlarge_disk(const model::Image& disk, Bytes size);
   Status make_clone(const std::filesystem::path& staging, const StoredImage& golden, const LayoutNeed& need,

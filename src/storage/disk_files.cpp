@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/file.h"
+#include "base/ids.h"
 #include "storage/file_space.h"
 #include "storage/qcow2_image.h"
 #include "storage/qcow2_overlay.h"
@@ -80,6 +81,16 @@ Result<StoredImage> find_disk(const PoolLayout& layout, const model::ImageId& id
   if (!file) return forward(file);
   auto header = read_own_qcow2_header(file->get());
   if (!header) return forward(header);
+  // QEMU may write this header. Root's tools follow it, so it may name a golden image of this pool and nothing else.
+  const auto& backing = header->backing_file;
+  const auto golden = std::filesystem::path(backing).filename();
+  const bool ours = is_uuid(golden.stem().native()) && golden.extension() == ".raw" &&
+                    (backing == PoolLayout::backing_name(golden) || backing == layout.golden() / golden);
+  if (!backing.empty() && !ours) {
+    return fail_with_hint(ErrorCode::permission_denied,
+                          fmt::format("disk {} names {} as its backing file", id, backing),
+                          "Its header isn't as Bridgehead made it. Look at who had access to it.");
+  }
   overlay->virtual_size = header->virtual_size;
   return overlay;
 }

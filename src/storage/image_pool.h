@@ -13,12 +13,14 @@
 //   tmp/<operation id>.*       being made; removed after any crash. Shared pools: tmp/<node>/..., each node its own
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "base/progress.h"
 #include "base/result.h"
@@ -49,8 +51,21 @@ struct ImportRequest {
   model::OperationId operation;
   model::Image image;  // id is where it will be published as golden
   model::ImageSource source;
-  std::filesystem::path source_path;  // kinds path and image: the file, already checked to be allowed
-  ByteStream* upload = nullptr;       // kind upload
+  std::filesystem::path source_path;   // kinds path and image: the file, already checked to be allowed
+  ByteStream* upload = nullptr;        // kind upload
+  std::vector<model::NodeId> helpers;  // kind image, shared pools: who may help by help_import
+  // Asked when it was stopped: true = not for good (the agent stops), so what is done may stay for the same operation's
+  // next try.
+  std::function<bool()> leaving = [] { return false; };
+};
+
+// Another node's import that this node helps with.
+struct HelpRequest {
+  model::OperationId operation;
+  model::NodeId leader;
+  model::Image image;
+  std::filesystem::path source_path;
+  std::chrono::milliseconds patience{std::chrono::minutes(10)};  // for the leader to begin
 };
 
 // May a VM's disks be opened by this holder? Stamped beside the disks; a token only grows.
@@ -86,9 +101,14 @@ class ImagePool {
   // Import to a published, read-only raw golden image: fetched or received, probed by content, refused if hostile (see
   // image_probe.h), decompressed, converted, holes kept, checksum verified, synced, published by rename.
   // The same operation again returns what is published. Errors: data_corrupt (checksum, truncated), unsupported or
-  // permission_denied (hostile header), resource_exhausted (no space), cancelled; nothing is left behind.
+  // permission_denied (hostile header), resource_exhausted (no space), cancelled; nothing is left behind. After a crash
+  // the same operation goes on with what was done, where its source can be read again from a position.
   virtual Result<StoredImage> import_golden(const ImportRequest& request, const ProgressSink& progress,
                                             std::stop_token stop) = 0;
+
+  // Copies parts of what another node imports, until none is left or the import has ended, either way. What it has
+  // copied counts even if it fails then.
+  virtual Status help_import(const HelpRequest& request, const ProgressSink& progress, std::stop_token stop) = 0;
 
   // A VM's disk: a clone of `golden` by the best way this pool has, or blank if null; at least `size` large.
   virtual Result<StoredImage> create_disk(const model::Image& disk, const model::Image* golden, Bytes size) = 0;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <bit>
 #include <future>
 
 #include "base/file.h"
@@ -12,9 +13,11 @@
 #include "storage/convert.h"
 #include "storage/copy_engine.h"
 #include "storage/digest.h"
+#include "storage/download_record.h"
 #include "storage/file_space.h"
 #include "storage/image_probe.h"
 #include "storage/messages.h"
+#include "storage/part_crew.h"
 #include "storage/qcow2_image.h"
 #include "storage/stage_stream.h"
 
@@ -29,6 +32,18 @@ Result<std::uint64_t> size_of(int fd) {
 
 // The same file with an offset of its own.
 Result<UniqueFd> reopen(int fd) { return open_file(fmt::format("/proc/self/fd/{}", fd), O_RDONLY); }
+
+// Parts of less cost more syncs than they save work after a crash; more than kMostParts a long record.
+constexpr Bytes kSmallestPart = 128_MiB;
+constexpr std::uint64_t kMostParts = 1024;
+
+std::uint64_t part_size(const ImportEnvironment& environment, std::uint64_t size, std::size_t nodes) {
+  if (environment.part.count() != 0) return environment.part.count();
+  // The lanes of the pool's copy order have work within the parts that all nodes are at, and no two parts lie in one
+  // stretch.
+  const auto lanes = environment.order.stretch.count() * std::max<std::uint64_t>(1, environment.order.lanes / nodes);
+  return std::bit_ceil(std::max({kSmallestPart.count(), lanes, size / kMostParts}));
+}
 
 // Digest of a whole file, beside the copy that reads it as well.
 class FileDigest {
@@ -67,16 +82,30 @@ class Import {
         progress_(progress),
         stop_(std::move(stop)),
         staged_path_(environment.layout.staging(request.operation.str(), "staged")),
-        raw_path_(environment.layout.staging(request.operation.str(), "raw")) {}
+        raw_path_(environment.layout.staging(request.operation.str(), "raw")),
+        download_(environment.layout.staging(request.operation.str(), "download")),
+        book_(part_record(environment.layout, request.operation), participant(environment.layout)) {}
 
-  ~Import() { clean(); }
+  ~Import() {
+    if (!keep_ || !read_record(download_)) forget_staged();
+    if (!keep_ || !book_.plan()) forget_raw();
+  }
   Import(const Import&) = delete;
 
   Result<StoredImage> run() {
+    auto stored = work();
+    const bool stopped = !stored && stored.error().code == ErrorCode::cancelled;
+    keep_ = stopped && request_.leaving();
+    return stored;
+  }
+
+ private:
+  Result<StoredImage> work() {
     const auto final_path = environment_.layout.golden_file(request_.image.id);
     if (auto published = stored_file(final_path, model::ImageFormat::raw)) return published;
     if (auto fine = check_sha256_form(request_.source.sha256); !fine) return forward(fine);
-    clean();
+    if (stop_.stop_requested()) return fail(ErrorCode::cancelled, "the import was cancelled");
+    if (request_.source.kind != model::ImageSourceKind::url) forget_staged();
     if (auto found = acquire(); !found) return forward(found);
     if (auto made = make_raw(); !made) return forward(made);
     if (digest_) {
@@ -89,10 +118,15 @@ class Import {
     return stored_file(final_path, model::ImageFormat::raw);
   }
 
- private:
-  void clean() const {
+  void forget_staged() {
     ::unlink(staged_path_.c_str());
+    ::unlink(download_.c_str());
+  }
+  // Whatever an earlier attempt, or this one, has made of the result. The record last: as long as it is there the next
+  // attempt looks at the file.
+  void forget_raw() {
     ::unlink(raw_path_.c_str());
+    (void)book_.remove();
   }
 
   Result<Bytes> usable() const {
@@ -114,15 +148,51 @@ class Import {
 
   Status receive_upload() {
     if (request_.upload == nullptr) return fail(ErrorCode::internal, "an upload without a stream");
-    return stage(*request_.upload, "receive", request_.source.size, [size = request_.source.size] { return size; });
+    return stage(*request_.upload, {.phase = "receive",
+                                    .total = [size = request_.source.size] { return size; },
+                                    .exact_size = request_.source.size,
+                                    .expected_sha256 = request_.source.sha256});
   }
 
+  // From where an earlier attempt was cut off, if the server has the same still.
   Status download() {
     auto space = usable();
     if (!space) return forward(space);
-    auto stream = UrlStream::open(request_.source.location, {.largest = *space}, stop_);
+    const auto before = read_record(download_).value_or(DownloadRecord{});
+    auto file = open_file(staged_path_, O_RDWR);
+    const FetchFrom from{.position = file ? before.done : 0, .tag = before.tag};
+    // What is staged makes room if all comes again.
+    const FetchLimits limits{.largest = *space + Bytes(from.position)};
+    auto stream = UrlStream::open(request_.source.location, limits, stop_, from);
     if (!stream) return forward(stream);
-    return stage(**stream, "download", Bytes(), [&stream] { return (*stream)->announced(); });
+    const auto answer = (*stream)->answer();
+    if (!answer) return forward(answer);
+    const bool goes_on = file && answer->position == before.done && answer->tag == before.tag &&
+                         answer->size == before.size && answer->position != 0;
+    if (answer->position != 0 && !goes_on) {
+      return fail(ErrorCode::data_corrupt, "{} sent another part than it was asked for", request_.source.location);
+    }
+    StageRequest how{.phase = "download",
+                     .total = [&] { return (*stream)->announced() + Bytes(answer->position); },
+                     .expected_sha256 = request_.source.sha256};
+    if (!answer->tag.empty() && answer->size.count() != 0) {
+      how.checkpoint = [&](std::uint64_t done, const std::string& sha256) -> Status {
+        if (done >= answer->size.count()) return {};  // nothing would be left to ask for
+        return write_record(download_, {.tag = answer->tag, .size = answer->size, .done = done, .sha256 = sha256});
+      };
+    }
+    if (environment_.part.count() != 0) how.step = environment_.part;
+    if (!goes_on) {
+      forget_staged();
+      return stage(**stream, std::move(how));
+    }
+    log::info(import_resumed, "{}", staged_path_.native());
+    // What came after the last sync comes again.
+    if (::ftruncate(file->get(), static_cast<off_t>(before.done)) != 0)
+      return fail_errno(errno, "cut the staged image");
+    how.from = before.done;
+    how.sha256_before = before.sha256;
+    return stage_into(std::move(*file), **stream, std::move(how));
   }
 
   Status take_file() {
@@ -136,7 +206,9 @@ class Import {
     if (!compression) return forward(compression);
     if (*compression != Compression::none) {
       FileStream stream(std::move(*file));
-      return stage(stream, "read", Bytes(), [total = Bytes(*size)] { return total; });
+      return stage(stream, {.phase = "read",
+                            .total = [total = Bytes(*size)] { return total; },
+                            .expected_sha256 = request_.source.sha256});
     }
     if (!request_.source.sha256.empty()) {
       auto again = reopen(file->get());
@@ -150,27 +222,29 @@ class Import {
     return {};
   }
 
-  Status stage(ByteStream& stream, std::string phase, Bytes exact_size, std::function<Bytes()> total) {
+  Status stage(ByteStream& stream, StageRequest how) {
     auto space = usable();
     if (!space) return forward(space);
-    if (exact_size > *space) {
-      return fail_with_hint(ErrorCode::resource_exhausted,
-                            fmt::format("the image needs {}, only {} may be used", exact_size.human(), space->human()),
-                            "Free space in the pool, then try again.");
+    if (how.exact_size > *space) {
+      return fail_with_hint(
+          ErrorCode::resource_exhausted,
+          fmt::format("the image needs {}, only {} may be used", how.exact_size.human(), space->human()),
+          "Free space in the pool, then try again.");
     }
-    auto file = environment_.create(staged_path_, exact_size);
+    auto file = environment_.create(staged_path_, how.exact_size);
     if (!file) return forward(file);
-    auto staged = stage_stream(stream,
-                               {.target = file->get(),
-                                .phase = std::move(phase),
-                                .total = std::move(total),
-                                .exact_size = exact_size,
-                                .expected_sha256 = request_.source.sha256,
-                                .limit = *space},
-                               progress_, stop_);
+    return stage_into(std::move(*file), stream, std::move(how));
+  }
+
+  Status stage_into(UniqueFd file, ByteStream& stream, StageRequest how) {
+    auto space = usable();
+    if (!space) return forward(space);
+    how.target = file.get();
+    how.limit = *space;
+    auto staged = stage_stream(stream, how, progress_, stop_);
     if (!staged) return forward(staged);
     content_sha256_ = staged->content_sha256;
-    file_ = std::move(*file);
+    file_ = std::move(file);
     is_staged_ = true;
     return {};
   }
@@ -187,16 +261,19 @@ class Import {
     if (!probed) return forward(probed);
     result_path_ = raw_path_;
     if (probed->format == model::ImageFormat::raw && is_staged_) {
+      forget_raw();
       result_path_ = staged_path_;
       return {};
     }
     content_is_source_ = probed->format == model::ImageFormat::raw && probed->virtual_size.count() % 512 == 0;
-    if (probed->format == model::ImageFormat::raw && environment_.abilities.reflink) {
+    if (probed->format == model::ImageFormat::raw && environment_.abilities.reflink && !book_.plan()) {
+      forget_raw();
       if (auto cloned = clone_file(file_.get(), raw_path_); cloned && *cloned) return {};
     }
-    if (probed->format == model::ImageFormat::raw || probed->format == model::ImageFormat::qcow2) {
-      return copy(probed->format, raw_path_);
-    }
+    const bool ours = probed->format == model::ImageFormat::raw || probed->format == model::ImageFormat::qcow2;
+    if (ours && in_parts(probed->virtual_size)) return copy_in_parts(probed->format);
+    forget_raw();
+    if (ours) return copy(probed->format, raw_path_);
     if (!is_staged_) {
       // What is judged must be what is read: a copy that nobody else can write to is judged again.
       if (auto copied = copy(model::ImageFormat::raw, staged_path_); !copied) return copied;
@@ -216,21 +293,80 @@ class Import {
                          raw_path_, *space, progress_, stop_);
   }
 
-  Status copy(model::ImageFormat format, const std::filesystem::path& target) {
+  Result<ReadableImage> open_source(model::ImageFormat format) const {
     auto source = reopen(file_.get());
     if (!source) return forward(source);
-    auto image =
-        format == model::ImageFormat::qcow2 ? open_qcow2_image(std::move(*source)) : open_raw_image(std::move(*source));
+    return format == model::ImageFormat::qcow2 ? open_qcow2_image(std::move(*source))
+                                               : open_raw_image(std::move(*source));
+  }
+
+  // `there`: what an earlier attempt has written already.
+  Status check_room(const ReadableImage& image, Bytes space, Bytes there = {}) const {
+    auto needed = stored_bytes(image, space + there);
+    if (!needed) return forward(needed);
+    if (*needed <= space + there) return {};
+    return fail_with_hint(ErrorCode::resource_exhausted,
+                          fmt::format("the image holds more data than the {} that may be used", space.human()),
+                          "Free space in the pool, then try again.");
+  }
+
+  // Of a file that stays: where a second attempt finds the same.
+  bool in_parts(Bytes size) const { return !is_staged_ && size.count() > part_size(size.count()); }
+  std::uint64_t part_size(std::uint64_t size) const {
+    return storage::part_size(environment_, size, 1 + request_.helpers.size());
+  }
+
+  Status copy_in_parts(model::ImageFormat format) {
+    const auto image = open_source(format);
+    if (!image) return forward(image);
+    auto plan = begin_or_resume(*image);
+    if (!plan) return forward(plan);
+    const PartWork work{.book = book_,
+                        .plan = std::move(*plan),
+                        .self = participant(environment_.layout),
+                        .file = raw_path_,
+                        .open_source = [this, format] { return open_source(format); },
+                        .options = {.direct_io = environment_.abilities.direct_io, .order = environment_.order}};
+    return work_on_parts(work, progress_, stop_);
+  }
+
+  Result<PartPlan> begin_or_resume(const ReadableImage& image) {
+    auto identity = source_identity(file_.get());
+    if (!identity) return forward(identity);
+    const auto size = image.virtual_size.count();
+    PartPlan plan{.source = std::move(*identity), .size = size, .part = part_size(size)};
+    plan.participants.push_back(participant(environment_.layout));
+    for (const auto& helper : request_.helpers) plan.participants.push_back(helper.str());
+    auto space = usable();
+    if (!space) return forward(space);
+    struct stat status {};
+    if (const auto before = book_.plan(); before && ::stat(raw_path_.c_str(), &status) == 0) {
+      plan.inode = status.st_ino;
+      if (*before == plan && static_cast<std::uint64_t>(status.st_size) >= size) {
+        const Bytes there(static_cast<std::uint64_t>(status.st_blocks) * 512);
+        if (auto room = check_room(image, *space, there); !room) return forward(room);
+        log::info(import_resumed, "{}", raw_path_.native());
+        return plan;
+      }
+    }
+    forget_raw();
+    if (auto room = check_room(image, *space); !room) return forward(room);
+    auto out = environment_.create(raw_path_, image.virtual_size);
+    if (!out) return forward(out);
+    if (::ftruncate(out->get(), static_cast<off_t>(size)) != 0) return fail_errno(errno, "size the copy");
+    if (::fsync(out->get()) != 0) return fail_space(errno, "sync the copy");
+    if (::fstat(out->get(), &status) != 0) return fail_errno(errno, "stat the copy");
+    plan.inode = status.st_ino;
+    if (auto begun = book_.begin(plan); !begun) return forward(begun);
+    return plan;
+  }
+
+  Status copy(model::ImageFormat format, const std::filesystem::path& target) {
+    auto image = open_source(format);
     if (!image) return forward(image);
     auto space = usable();
     if (!space) return forward(space);
-    auto needed = stored_bytes(*image, *space);
-    if (!needed) return forward(needed);
-    if (*needed > *space) {
-      return fail_with_hint(ErrorCode::resource_exhausted,
-                            fmt::format("the image holds more data than the {} that may be used", space->human()),
-                            "Free space in the pool, then try again.");
-    }
+    if (auto room = check_room(*image, *space); !room) return room;
     auto out = environment_.create(target, Bytes(image->virtual_size));
     if (!out) return forward(out);
     const CopyOptions options{
@@ -272,6 +408,9 @@ class Import {
   const std::filesystem::path staged_path_;
   const std::filesystem::path raw_path_;
   std::filesystem::path result_path_;
+  const std::filesystem::path download_;  // how much of it is staged
+  PartBook book_;
+  bool keep_ = false;  // what is done, for the next attempt
   UniqueFd file_;
   bool is_staged_ = false;
   bool content_is_source_ = false;  // raw: the digest of the source is that of the content

@@ -9,6 +9,8 @@ inline constexpr log::Message pool_attached{"POOL_ATTACHED",
                                             "A pool's directory is usable; says what its file system can do."};
 inline constexpr log::Message image_published{"IMAGE_PUBLISHED",
                                               "An import ended; its golden image can be cloned from."};
+inline constexpr log::Message import_resumed{
+    "IMPORT_RESUMED", "An import that was cut off by a crash goes on with the parts of the image that were done."};
 inline constexpr log::Message garbage_removed{
     "GARBAGE_REMOVED", "A file was removed that an operation had left unfinished, after a crash."};
 inline constexpr log::Message mount_made{"MOUNT_MADE", "A pool's file system was mounted."};

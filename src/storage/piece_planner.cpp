@@ -17,18 +17,20 @@ Extent cut(const Extent& whole, std::uint64_t offset, std::uint64_t end) {
 
 }  // namespace
 
-PiecePlanner::PiecePlanner(const ReadableImage& image, std::uint64_t piece_size, const CopyOrder& order)
+PiecePlanner::PiecePlanner(const ReadableImage& image, std::uint64_t piece_size, const CopyOrder& order,
+                           const ContentPart& part)
     : image_(image),
       piece_size_(piece_size),
       // No piece lies in two stretches.
       stretch_(order.lanes > 1 ? std::max(order.stretch.count() / piece_size, std::uint64_t{1}) * piece_size
                                : std::max(image.virtual_size.count(), std::uint64_t{1})),
-      lanes_(std::max(order.lanes, 1U)) {}
+      end_(part.end),
+      lanes_(std::max(order.lanes, 1U)),
+      given_(part.begin) {}
 
 bool PiecePlanner::give_stretch(Lane& lane) {
-  const std::uint64_t size = image_.virtual_size.count();
-  if (given_ >= size) return false;
-  lane = {.cursor = given_, .end = given_ + std::min(stretch_, size - given_)};
+  if (given_ >= end_) return false;
+  lane = {.cursor = given_, .end = given_ + std::min(stretch_, end_ - given_)};
   given_ = lane.end;
   return true;
 }

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "storage/layout.h"
+#include "storage/copy_engine.h"
 #include "storage/readable_image.h"
 
 namespace bridgehead::storage {
@@ -20,7 +20,10 @@ struct Piece {
 class PiecePlanner {
  public:
   // In several lanes one piece of each is handed out in turn; in a single one all come in order.
-  PiecePlanner(const ReadableImage& image, std::uint64_t piece_size, const CopyOrder& order = {});
+  PiecePlanner(const ReadableImage& image, std::uint64_t piece_size, const CopyOrder& order = {})
+      : PiecePlanner(image, piece_size, order, {0, image.virtual_size.count()}) {}
+  // Of this part only.
+  PiecePlanner(const ReadableImage& image, std::uint64_t piece_size, const CopyOrder& order, const ContentPart& part);
 
   // The next piece with data, or nothing at the end. `on_piece` runs under the planner's lock, so in order.
   template <typename OnPiece>
@@ -50,6 +53,7 @@ class PiecePlanner {
   const ReadableImage& image_;
   const std::uint64_t piece_size_;
   const std::uint64_t stretch_;
+  const std::uint64_t end_;
   mutable std::mutex mutex_;
   std::vector<Lane> lanes_;
   std::size_t turn_ = 0;

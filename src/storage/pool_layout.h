@@ -16,6 +16,7 @@ class PoolLayout {
       : root_(std::move(root)), node_(std::move(node)) {}
 
   const std::filesystem::path& root() const { return root_; }
+  const std::string& node() const { return node_; }
   std::filesystem::path marker() const { return root_ / "bridgehead-pool.json"; }
   std::filesystem::path golden() const { return root_ / "golden"; }
   std::filesystem::path disks() const { return root_ / "disks"; }

@@ -14,8 +14,8 @@ namespace bridgehead::storage {
 
 class SparseWriter {
  public:
-  // `file`: empty, open for writing, stays open longer than this.
-  SparseWriter(int file, Bytes limit) : file_(file), limit_(limit) {}
+  // `file`: open for writing, stays open longer than this; ends at `position`, from where it is written.
+  SparseWriter(int file, Bytes limit, std::uint64_t position = 0) : file_(file), limit_(limit), position_(position) {}
 
   Status write(std::string_view bytes);
   Status finish();  // the rest, and the file's length
@@ -26,7 +26,7 @@ class SparseWriter {
 
   int file_;
   Bytes limit_;
-  std::uint64_t position_ = 0;  // of `pending_` in the file
+  std::uint64_t position_;  // of `pending_` in the file
   std::uint64_t stored_ = 0;
   std::vector<char> pending_;  // less than one block
 };

@@ -1,6 +1,9 @@
 #include "storage/stage_stream.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "base/text.h"
 #include "storage/digest.h"
@@ -30,7 +33,8 @@ class Stager {
         request_(request),
         progress_(progress),
         stop_(std::move(stop)),
-        writer_(request.target, request.limit) {}
+        writer_(request.target, request.limit, request.from),
+        received_(request.from) {}
 
   Result<Staged> run() {
     if (auto began = begin(); !began) return forward(began);
@@ -64,6 +68,7 @@ class Stager {
 
   // Enough of the start to know what it is.
   Status begin() {
+    if (request_.from != 0) return begin_again();
     while (head_.size() < kHead) {
       auto bytes = next();
       if (!bytes) return forward(bytes);
@@ -79,11 +84,54 @@ class Stager {
     decoder_ = std::move(*decoder);
     // Not compressed: one digest serves as both.
     sent_is_content_ = !compressed_ && looks_raw(head_);
-    if (!request_.expected_sha256.empty() || sent_is_content_) sent_.emplace();
+    if (!request_.expected_sha256.empty() || sent_is_content_ || saves()) sent_.emplace();
     return {};
   }
 
+  // What is in the target is read back: for the digest of the whole, and because it was written before a crash.
+  Status begin_again() {
+    auto decoder = make_decoder(Compression::none);
+    if (!decoder) return forward(decoder);
+    decoder_ = std::move(*decoder);
+    sent_.emplace();
+    std::string head;
+    while (fed_ < request_.from) {
+      if (stop_.stop_requested()) return fail(ErrorCode::cancelled, "the import was cancelled");
+      auto bytes = std::make_shared<std::string>(std::min<std::uint64_t>(1 << 20, request_.from - fed_), '\0');
+      const ssize_t got = ::pread(request_.target, bytes->data(), bytes->size(), static_cast<off_t>(fed_));
+      if (got < 0) return fail_errno(errno, "read what was received before");
+      if (got == 0) return fail(ErrorCode::data_corrupt, "what was received before is gone");
+      bytes->resize(static_cast<std::size_t>(got));
+      if (fed_ == 0) head = bytes->substr(0, kHead);
+      fed_ += bytes->size();
+      sent_->update(std::move(bytes));
+    }
+    sent_is_content_ = looks_raw(head);
+    if (sent_->hex_so_far() == request_.sha256_before) return {};
+    return fail_with_hint(ErrorCode::data_corrupt, "what was received before a crash reads back otherwise",
+                          "Import it again.");
+  }
+
+  bool saves() const { return request_.checkpoint && !compressed_; }
+
+  Status save() {
+    const auto digest = sent_->hex_so_far();
+    if (::fdatasync(request_.target) != 0) return fail_errno(errno, "sync the image");
+    return request_.checkpoint(fed_, digest);
+  }
+
   Status feed(std::string bytes) {
+    const auto left = request_.step.count() - fed_ % request_.step.count();
+    if (!saves() || bytes.size() < left) return feed_whole(std::move(bytes));
+    auto rest = bytes.substr(left);
+    bytes.resize(left);
+    if (auto fed = feed_whole(std::move(bytes)); !fed) return fed;
+    if (auto saved = save(); !saved) return saved;
+    return feed(std::move(rest));
+  }
+
+  Status feed_whole(std::string bytes) {
+    fed_ += bytes.size();
     const auto shared = std::make_shared<const std::string>(std::move(bytes));
     if (sent_) sent_->update(shared);
     return decoder_->feed(*shared, [this](std::string_view plain) { return take(plain); });
@@ -141,7 +189,8 @@ class Stager {
   std::string content_head_;
   std::optional<HashThread> sent_;
   std::optional<HashThread> content_;
-  std::uint64_t received_ = 0;
+  std::uint64_t received_;
+  std::uint64_t fed_ = 0;  // to the digest and the writer
   bool compressed_ = false;
   bool sent_is_content_ = false;
   bool content_decided_ = false;

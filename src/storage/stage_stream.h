@@ -11,12 +11,18 @@
 namespace bridgehead::storage {
 
 struct StageRequest {
-  int target = -1;               // empty file, open for reading and writing
+  int target = -1;               // empty file (see `from`), open for reading and writing
   std::string phase;             // of the progress: "download", "receive", "read"
   std::function<Bytes()> total;  // how much will come, for the progress; 0 = unknown
   Bytes exact_size;              // fails unless exactly so much comes; 0 = whatever comes
   std::string expected_sha256;   // of the bytes as sent; empty = not checked
   Bytes limit;                   // that may be stored
+  // The stream begins here in its content; what comes before is in the target already, with this digest of it.
+  std::uint64_t from = 0;
+  std::string sha256_before;
+  // Of content that isn't compressed: told each `step` bytes how much is synced in the target, and its digest.
+  std::function<Status(std::uint64_t done, const std::string& sha256)> checkpoint;
+  Bytes step = 128_MiB;
 };
 
 struct Staged {

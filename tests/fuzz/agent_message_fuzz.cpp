@@ -13,6 +13,7 @@ class Ignore final : public reconcile::AgentEvents {
  public:
   void on_report(const model::NodeId&, model::NodeReport report) override { touch(report.facts.hostname.size()); }
   void on_heartbeat(const model::NodeId&, const model::NodeLoad& load) override { touch(load.uptime_seconds); }
+  void on_use(const model::NodeId&, const model::NodeUse& use) override { touch(use.guests.size()); }
   void on_observed_vm(const model::NodeId&, const model::ObservedVm& observed) override {
     touch(observed.vm.str().size());
   }

@@ -47,7 +47,7 @@ test_dracut() {
   cat "$web/steps"
   nic_name=$(grep -a '^FACT ports' "$work/console" | tr -d '\r' | cut -d' ' -f3)
   fact "/ is an overlay" 'root bridgehead overlay'
-  fact "over EROFS on NBD, read-only" 'lower /dev/nbd0 erofs ro'
+  fact "over squashfs on NBD, read-only" 'lower /dev/loop0 squashfs ro'
   fact "the bridge has the address of DHCP and the NIC's MAC, set for good" \
     "link br0 $mac mtu 1500 assigned 3 10.77.0.15[0-9]/24"
   fact "the NIC, as udev has named it, is its port" "ports e(n[a-z0-9]+)"

@@ -145,7 +145,7 @@ int run(StormOptions options) {
     if (options.image.empty()) die("--image is missing: the directory of the files that must come");
     plan.files = {.kernel = map_file(options.image + "/vmlinuz", options.most),
                   .initramfs = map_file(options.image + "/initramfs.img", options.most),
-                  .root = map_file(options.image + "/root.erofs", options.root_most)};
+                  .root = map_file(options.image + "/root.squashfs", options.root_most)};
   }
   long before = 0;
   if (!options.manager.empty()) {

@@ -5,6 +5,7 @@
 
 #include "agent.grpc.pb.h"
 #include "model/codec.h"
+#include "performance/agent_channel.h"
 
 namespace bridgehead::performance {
 namespace {
@@ -12,20 +13,12 @@ namespace {
 using agent::v1::AgentMessage;
 using agent::v1::ManagerMessage;
 
-std::shared_ptr<grpc::Channel> channel_of(const SimulatedCluster& cluster, const SimulatedNode& node, int port) {
-  const grpc::SslCredentialsOptions options{cluster.ca_pem, cluster.key_pem, node.certificate_pem};
-  grpc::ChannelArguments arguments;
-  arguments.SetSslTargetNameOverride("bridgehead-manager");
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own
-  return grpc::CreateCustomChannel(fmt::format("127.0.0.1:{}", port), grpc::SslCredentials(options), arguments);
-}
-
 }  // namespace
 
 class SimulatedAgents::Agent final : public grpc::ClientBidiReactor<AgentMessage, ManagerMessage> {
  public:
   Agent(const SimulatedCluster& cluster, const SimulatedNode& node, int port)
-      : stub_(agent::v1::AgentService::NewStub(channel_of(cluster, node, port))) {
+      : stub_(agent::v1::AgentService::NewStub(agent_channel(cluster, node, port))) {
     outgoing_.set_report(model::encode(node.report));
     load_ = model::encode(node.report.load);
     stub_->async()->Session(&context_, this);

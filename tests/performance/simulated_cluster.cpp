@@ -47,6 +47,7 @@ class Writer {
     edit_.create(record);
     if (++waiting_ >= 2000) flush();
   }
+  std::uint64_t take_lease() { return edit_.take("lease"); }
   void flush() {
     const auto committed = inventory_->commit(std::move(edit_));
     require(committed.has_value(), committed ? "" : committed.error().describe());
@@ -85,7 +86,6 @@ model::Vm guest(RandomSource& random, const Common& common, std::size_t number, 
   vm.spec.cloud_init.ssh_keys = {
       "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmEMMHnH5cTqOEOdQQFOWKGKDn0uPnNqQzUWQGH3Mtz user@example"};
   vm.node = node;
-  vm.lease = number + 1;
   vm.created = common.now;
   vm.status.phase = model::VmPhase::running;
   vm.status.observed_generation = vm.generation;
@@ -101,7 +101,7 @@ model::Image disk_of(RandomSource& random, const Common& common, std::size_t num
   disk.name = fmt::format("guest-{:05}-disk0", number);
   disk.role = model::ImageRole::disk;
   disk.pool = common.pool.id;
-  disk.node = node;
+  if (!is_shared(common.pool.driver)) disk.node = node;
   disk.format = model::ImageFormat::qcow2;
   disk.state = model::ImageState::ready;
   disk.virtual_size = 20_GiB;
@@ -111,16 +111,22 @@ model::Image disk_of(RandomSource& random, const Common& common, std::size_t num
   return disk;
 }
 
-Common write_common(Writer& writer, RandomSource& random, Timestamp now) {
+Common write_common(Writer& writer, RandomSource& random, Timestamp now, bool shared) {
   Common common;
   common.now = now;
   common.pool.id = make_id<model::PoolId>(random);
-  common.pool.name = "local";
-  common.pool.path = "/var/lib/bridgehead/pools/local";
+  common.pool.name = shared ? "shared" : "local";
+  common.pool.driver = shared ? model::PoolDriver::posix : model::PoolDriver::local;
+  common.pool.path = "/var/lib/bridgehead/pools/" + common.pool.name;
   common.pool.created = now;
   common.network.id = make_id<model::NetworkId>(random);
   common.network.name = "default";
-  common.network.subnet = "192.168.142.0/24";
+  if (shared) {
+    common.network.kind = model::NetworkKind::bridge;
+    common.network.bridge = "br0";
+  } else {
+    common.network.subnet = "192.168.142.0/24";
+  }
   common.network.created = now;
   common.golden.id = make_id<model::ImageId>(random);
   common.golden.name = "debian-12";
@@ -136,13 +142,14 @@ Common write_common(Writer& writer, RandomSource& random, Timestamp now) {
 
 }  // namespace
 
-SimulatedCluster make_simulated_cluster(const std::filesystem::path& state_dir, std::size_t nodes, std::size_t guests) {
+SimulatedCluster make_simulated_cluster(const std::filesystem::path& state_dir, std::size_t nodes, std::size_t guests,
+                                        bool shared) {
   const SystemClock clock;
   SystemRandom random;
   require(make_directories(state_dir, 0700).has_value(), "the state directory can't be made");
   const auto authority = pki::CertificateAuthority::open(state_dir / "ca", clock, random).value();
   Writer writer(state_dir, clock);
-  const auto common = write_common(writer, random, clock.now());
+  const auto common = write_common(writer, random, clock.now(), shared);
 
   SimulatedCluster cluster;
   cluster.ca_pem = authority->certificate_pem();
@@ -186,7 +193,8 @@ SimulatedCluster make_simulated_cluster(const std::filesystem::path& state_dir, 
   for (std::size_t n = 0; n < guests; ++n) {
     auto& node = cluster.nodes[n % nodes];
     auto disk = disk_of(random, common, n, node.id);
-    const auto vm = guest(random, common, n, node.id, disk.id);
+    auto vm = guest(random, common, n, node.id, disk.id);
+    vm.lease = writer.take_lease();
     disk.vm = vm.id;
     writer.create(disk);
     writer.create(vm);

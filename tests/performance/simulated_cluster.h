@@ -22,6 +22,8 @@ struct SimulatedCluster {
   std::vector<SimulatedNode> nodes;
 };
 
-SimulatedCluster make_simulated_cluster(const std::filesystem::path& state_dir, std::size_t nodes, std::size_t guests);
+// shared: disks in a pool that all nodes have and NICs on the wire, so that guests can move.
+SimulatedCluster make_simulated_cluster(const std::filesystem::path& state_dir, std::size_t nodes, std::size_t guests,
+                                        bool shared = false);
 
 }  // namespace bridgehead::performance

@@ -53,7 +53,7 @@ HttpQuestion StormMachine::question(const StormFiles& files) const {
     case Step::told_kernel: return tell("kernel");
     case Step::plan: return {.target = fmt::format("/boot/v1/plan?{}&boot={}", identity, boot_)};
     case Step::told_bridge: return tell("bridge");
-    case Step::root: return file("root.erofs", files.root);
+    case Step::root: return file("root", files.root);
     case Step::told_root: return tell("root");
     case Step::told_handover: return tell("handover");
     case Step::hardware:
@@ -104,7 +104,7 @@ std::string StormMachine::take_plan(const std::string& body) {
   if (after(body, "boot=") != boot_) return "the plan is of another boot";
   if (discovered_) return after(body, "root=") == "none" ? "" : "it doesn't wait";
   if (after(body, "root=") != "ram") return "its root isn't ram";
-  if (!after(body, "ram.url=").ends_with(image_ + "/root.erofs")) return "the root is of another image";
+  if (!after(body, "ram.url=").ends_with(image_ + "/root")) return "the root is of another image";
   if (after(body, "join=").empty()) return "it can't join";
   return {};
 }

@@ -22,12 +22,19 @@ void print_boot_steps(const nlohmann::json& boot);  // of a Boot: a table
 void add_netboot_commands(CLI::App& root, Context& context);
 void add_node_image_commands(CLI::App& root, Context& context);
 void add_profile_commands(CLI::App& root, Context& context);
+void add_plan_commands(CLI::App& root, Context& context);
+void add_rule_commands(CLI::App& root, Context& context);
+void add_policy_commands(CLI::App& root, Context& context);
+void add_node_drain_commands(CLI::App& node, Context& context);  // drain, undrain
+void add_node_power_commands(CLI::App& node, Context& context);  // power, bmc
 void add_operation_commands(CLI::App& root, Context& context);
 void add_event_commands(CLI::App& root, Context& context);
 void add_token_commands(CLI::App& root, Context& context);
 void add_status_commands(CLI::App& root, Context& context);  // status, version, login, whoami
 void add_lab_command(CLI::App& root, Context& context);
-Status run_lab(std::vector<std::string> arguments);             // becomes bridgehead-lab; returns only to say why not
+Status run_lab(std::vector<std::string> arguments);  // becomes bridgehead-lab; returns only to say why not
+void add_sim_command(CLI::App& root, Context& context);
+Status run_sim(std::vector<std::string> arguments);             // likewise bridgehead-sim
 void add_reference_commands(CLI::App& root, Context& context);  // completion, man
 
 }  // namespace bridgehead::cli

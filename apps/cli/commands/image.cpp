@@ -12,8 +12,10 @@
 namespace bridgehead::cli {
 namespace {
 
+// Lists tell whose disk an image is; who was cloned from a golden one is in its own answer.
 std::string users(const nlohmann::json& image) {
   std::string found;
+  if (!image.contains("users")) return text(image, "/vm_name");
   for (const auto& user : image.value("users", nlohmann::json::array())) {
     found += (found.empty() ? "" : ", ") + text(user, "/name");
   }
@@ -21,7 +23,7 @@ std::string users(const nlohmann::json& image) {
 }
 
 struct ImportOptions {
-  std::string source, name, pool, layout, sha256;
+  std::string source, name, pool, layout, sha256, nodes;
   bool on_node = false, from_image = false;
   ChangeFlags flags;
 };
@@ -50,6 +52,26 @@ Result<nlohmann::json> source_of(const ImportOptions& options) {
   return source;
 }
 
+// "3": so many at most; "n1,n2": these.
+Status ask_nodes(const std::string& text, nlohmann::json& body) {
+  if (text.empty()) return {};
+  if (text.find_first_not_of("0123456789") == std::string::npos) {
+    if (text.size() > 4) return fail(ErrorCode::invalid_argument, "--nodes: {} are too many", text);
+    body["most_nodes"] = std::stoul(text);
+    return {};
+  }
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const auto end = std::min(text.find(',', begin), text.size());
+    if (end == begin) {
+      return fail_with_hint(ErrorCode::invalid_argument, fmt::format("--nodes: '{}' has an empty name", text),
+                            "Give a number, or names with commas between: --nodes node1,node2");
+    }
+    body["nodes"].push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return {};
+}
+
 // Often enough for a manager that is being restarted, which may be why the upload was cut off.
 void cancel_import(ApiClient& api, const std::string& operation) {
   for (int tries = 0; tries < 30; ++tries) {
@@ -65,6 +87,7 @@ Status import_image(Context& context, ApiClient& api, const ImportOptions& optio
   nlohmann::json body = {{"name", options.name}, {"source", *source}};
   if (!options.pool.empty()) body["pool"] = options.pool;
   if (!options.layout.empty()) body["layout"] = options.layout;
+  if (auto asked = ask_nodes(options.nodes, body); !asked) return asked;
   const auto answer = api.post("/images" + options.flags.query(), body);
   if (!answer) return forward(answer);
   if (text(*source, "/kind") == "upload" && !options.flags.dry_run) {
@@ -94,6 +117,9 @@ void add_import(CLI::App& image, Context& context) {
   command->add_option("--pool", options->pool, "Into which pool (default: the only one)");
   command->add_option("--layout", options->layout,
                       "How it is spread over the pool's targets: narrow, wide or automatic; see docs/storage.md");
+  command->add_option("--nodes", options->nodes,
+                      "From one shared pool to another: how many nodes copy it together at most, or their names with "
+                      "commas between (default: as many as pays); see docs/storage.md");
   command->add_option("--sha256", options->sha256, "Expected checksum of the file");
   command->add_flag("--on-node", options->on_node, "The source is a path on the node, below its import directories");
   command->add_flag("--from-image", options->from_image, "The source is a golden image of another pool");

@@ -6,6 +6,7 @@
 #include "cli/commands/noun.h"
 #include "cli/commands/overlay_flags.h"
 #include "cli/netboot_words.h"
+#include "cli/power_words.h"
 #include "cli/progress.h"
 
 namespace bridgehead::cli {
@@ -38,6 +39,21 @@ std::string cpus(const nlohmann::json& node) {
   return count > 0 ? fmt::format("{}", count) : "-";
 }
 
+// Of its CPUs, how much is busy.
+std::string busy(const nlohmann::json& node) {
+  const auto* use = find(node, "/use/cpus");
+  const auto count = number(node, "/facts/cpus");
+  if (use == nullptr || !use->is_number() || count == 0) return "-";
+  return fmt::format("{:.0f} %", 100 * use->get<double>() / static_cast<double>(count));
+}
+
+// What is planned for it beside taking guests.
+std::string guests(const nlohmann::json& node) {
+  if (text(node, "/draining") == "yes") return "draining";
+  if (text(node, "/to_be_off") == "yes") return "to be off";
+  return text(node, "/schedulable");
+}
+
 std::string memory(const nlohmann::json& node) {
   const auto found = number(node, "/facts/memory");
   const auto count = found > 0 ? found : number(node, "/netboot/hardware/memory");
@@ -58,6 +74,12 @@ std::string hardware(const nlohmann::json& node) {
 
 std::vector<Column> node_details() {
   return {column("SCHEDULABLE", "/schedulable"),
+          column("DRAINING", "/draining"),
+          column("TO-BE-OFF", "/to_be_off"),
+          column("RACK", "/rack"),
+          column("POWER-FEED", "/power_feed"),
+          column("BMC", "/bmc/driver"),
+          {"POWER", [](const auto& node) { return proof_text(node, "/bmc/power"); }},
           bytes_column("FREE", "/load/memory_available"),
           column("WHY", "/facts/virtualization_message"),
           column("CPU", "/facts/cpu_model"),
@@ -176,24 +198,30 @@ void add_join_token(CLI::App& node, Context& context) {
 void add_node_set(CLI::App& node, Context& context) {
   struct Options {
     std::string node, name, schedulable;
+    std::optional<std::string> rack, power_feed;
     OverlayFlags overlay;
   };
   const auto options = std::make_shared<Options>();
-  auto* set = node.add_subcommand("set", "Rename a node, keep new guests away from it, or lay files over its root");
+  auto* set = node.add_subcommand(
+      "set", "Rename a node, keep new guests away, say where it stands, or lay files over its root");
   set->add_option("node", options->node, "Name or id")->required();
   set->add_option("--name", options->name, "New name");
   set->add_option("--schedulable", options->schedulable, "on or off: may it get new guests")
       ->check(CLI::IsMember({"on", "off"}));
+  set->add_option("--rack", options->rack, "The rack that it is in, for rules; \"\" = none");
+  set->add_option("--power-feed", options->power_feed, "What it is powered by, for rules; \"\" = none");
   add_overlay_flags(*set, options->overlay);
   on_chosen(*set, context, [options](ApiClient& api) -> Status {
     nlohmann::json body = nlohmann::json::object();
     if (!options->name.empty()) body["name"] = options->name;
     if (!options->schedulable.empty()) body["schedulable"] = options->schedulable == "on";
+    if (options->rack) body["rack"] = *options->rack;
+    if (options->power_feed) body["power_feed"] = *options->power_feed;
     if (auto put = put_overlay(options->overlay, body); !put) return put;
     if (body.empty()) {
       return fail(ErrorCode::invalid_argument,
-                  "nothing to change: give --name, --schedulable, --file or --secret-file, or --no-files, "
-                  "--no-secret-files");
+                  "nothing to change: give --name, --schedulable, --rack, --power-feed, --file or --secret-file, or "
+                  "--no-files, --no-secret-files");
     }
     const auto answer = api.patch("/nodes/" + path_segment(options->node), body);
     if (!answer) return forward(answer);
@@ -209,8 +237,9 @@ void add_node_commands(CLI::App& root, Context& context) {
                    .columns = {column("NAME", "/name"),
                                {"STATE", node_state},
                                {"ADDRESS", node_address},
-                               column("GUESTS", "/schedulable"),
+                               {"GUESTS", guests},
                                {"CPUS", cpus},
+                               {"BUSY", busy},
                                {"MEMORY", memory},
                                column("LOAD", "/load/load1"),
                                column("RUNS", "/facts/virtualization"),
@@ -223,6 +252,8 @@ void add_node_commands(CLI::App& root, Context& context) {
   add_node_watch_command(node, context);
   add_join_token(node, context);
   add_node_set(node, context);
+  add_node_drain_commands(node, context);
+  add_node_power_commands(node, context);
   add_wait(node, context);
   add_delete(node, context, words, "delete", "Forget nodes that have no guests; their certificates stop working", "");
 }

@@ -41,26 +41,46 @@ std::string labels(const nlohmann::json& vm) {
   return found;
 }
 
+std::string real_text(const nlohmann::json& vm, std::string_view pointer, int digits, std::string_view unit) {
+  const auto* value = find(vm, pointer);
+  if (value == nullptr || !value->is_number()) return "";
+  return fmt::format("{:.{}f}{}", value->get<double>(), digits, unit);
+}
+
+std::string rate(const nlohmann::json& vm, std::string_view pointer) {
+  const auto* value = find(vm, pointer);
+  if (value == nullptr || !value->is_number()) return "";
+  return Bytes(static_cast<std::uint64_t>(value->get<double>())).human() + "/s";
+}
+
 const std::vector<Column>& details() {
-  static const std::vector<Column> fields{column("NAME", "/name"),
-                                          column("PHASE", "/status/phase"),
-                                          column("MESSAGE", "/status/message"),
-                                          column("NODE", "/node_name"),
-                                          {"ADDRESS", first_address},
-                                          column("ADDRESSES", "/status/ip_addresses"),
-                                          column("CPUS", "/spec/cpus"),
-                                          bytes_column("MEMORY", "/spec/memory"),
-                                          {"DISKS", disks},
-                                          {"NICS", nics},
-                                          column("FIRMWARE", "/spec/firmware"),
-                                          column("CPU", "/spec/cpu_model"),
-                                          column("AUTOSTART", "/spec/autostart"),
-                                          column("RESTART", "/status/restart_required"),
-                                          column("AGENT", "/status/guest_agent"),
-                                          {"LABELS", labels},
-                                          column("GENERATION", "/generation"),
-                                          column("CREATED", "/created"),
-                                          column("ID", "/id")};
+  static const std::vector<Column> fields{
+      column("NAME", "/name"),
+      column("PHASE", "/status/phase"),
+      column("MESSAGE", "/status/message"),
+      column("NODE", "/node_name"),
+      {"ADDRESS", first_address},
+      column("ADDRESSES", "/status/ip_addresses"),
+      column("CPUS", "/spec/cpus"),
+      {"CPU-USE", [](const auto& vm) { return real_text(vm, "/use/cpus", 2, " CPUs"); }},
+      bytes_column("MEMORY-USE", "/use/memory"),
+      {"DISK-USE", [](const auto& vm) { return rate(vm, "/use/storage"); }},
+      {"NETWORK-USE", [](const auto& vm) { return rate(vm, "/use/network"); }},
+      column("PRIORITY", "/planning/priority"),
+      column("MOVE-COST", "/planning/move_cost"),
+      column("MAY-MOVE", "/planning/may_move"),
+      bytes_column("MEMORY", "/spec/memory"),
+      {"DISKS", disks},
+      {"NICS", nics},
+      column("FIRMWARE", "/spec/firmware"),
+      column("CPU", "/spec/cpu_model"),
+      column("AUTOSTART", "/spec/autostart"),
+      column("RESTART", "/status/restart_required"),
+      column("AGENT", "/status/guest_agent"),
+      {"LABELS", labels},
+      column("GENERATION", "/generation"),
+      column("CREATED", "/created"),
+      column("ID", "/id")};
   return fields;
 }
 

@@ -2,6 +2,7 @@
 #include "cli/commands/cloud_init_flags.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
+#include "cli/commands/planning_flags.h"
 
 namespace bridgehead::cli {
 namespace {
@@ -11,6 +12,7 @@ struct ChangeOptions {
   std::optional<std::uint32_t> cpus, vlan;
   std::string memory, disk_size, layout, image, network, mac, cpu_model, firmware;
   std::string autostart;
+  PlanningFlags planning;
   std::vector<std::string> disks, labels;
   CloudInitFlags cloud_init;
   ChangeFlags flags;
@@ -64,12 +66,14 @@ void add_resize(CLI::App& vm, Context& context) {
 }
 
 void add_set(CLI::App& vm, Context& context) {
-  auto* set = vm.add_subcommand("set", "Change labels, autostart, CPU model, firmware, cloud-init");
+  auto* set =
+      vm.add_subcommand("set", "Change labels, autostart, what the planner may do, CPU model, firmware, cloud-init");
   const auto options = begin(*set);
   set->add_option("--label", options->labels, "KEY=VALUE; KEY= removes it (repeatable)")->allow_extra_args(false);
   set->add_option("--autostart", options->autostart, "on or off")->check(CLI::IsMember({"on", "off"}));
   set->add_option("--cpu-model", options->cpu_model, "host or baseline; at the next start");
   set->add_option("--firmware", options->firmware, "bios or uefi; at the next start");
+  options->planning.add_to(*set);
   options->cloud_init.add_to(*set);
   on_chosen(*set, context, [&context, options](ApiClient& api) -> Status {
     nlohmann::json body = nlohmann::json::object();
@@ -87,6 +91,7 @@ void add_set(CLI::App& vm, Context& context) {
         if (!pair->second.empty()) body["labels"][pair->first] = pair->second;
       }
     }
+    options->planning.put(body);
     auto seed = options->cloud_init.body();
     if (!seed) return forward(seed);
     if (!seed->empty()) body["cloud_init"] = std::move(*seed);

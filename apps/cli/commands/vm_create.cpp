@@ -1,6 +1,7 @@
 #include "cli/commands/cloud_init_flags.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
+#include "cli/commands/planning_flags.h"
 
 namespace bridgehead::cli {
 namespace {
@@ -10,6 +11,7 @@ struct CreateOptions {
   std::string cpus = "1", memory = "1GiB";
   std::uint32_t count = 1;
   std::vector<std::string> disks, networks, labels;
+  PlanningFlags planning;
   CloudInitFlags cloud_init;
   bool no_network = false, stopped = false, no_autostart = false;
   ChangeFlags flags;
@@ -76,6 +78,7 @@ Result<nlohmann::json> request(const CreateOptions& options) {
       return fail(ErrorCode::invalid_argument, "--label: write KEY=VALUE, not '{}'", label);
     body["labels"][label.substr(0, equals)] = label.substr(equals + 1);
   }
+  options.planning.put(body);
   auto seed = options.cloud_init.body();
   if (!seed) return forward(seed);
   body["cloud_init"] = std::move(*seed);
@@ -106,6 +109,7 @@ void add_vm_create_command(CLI::App& vm, Context& context) {
   create->add_option("--cpu-model", options->cpu_model, "host (fastest, default) or baseline (can move anywhere)");
   create->add_option("--firmware", options->firmware, "bios (default) or uefi");
   create->add_option("--label", options->labels, "KEY=VALUE (repeatable)")->allow_extra_args(false);
+  options->planning.add_to(*create);
   options->cloud_init.add_to(*create);
   create->add_flag("--stopped", options->stopped, "Don't start it");
   create->add_flag("--no-autostart", options->no_autostart, "Don't start it again after the node's reboot");

@@ -1,4 +1,4 @@
-// vm migrate: move running guests to other nodes; or show what would keep them from it.
+// vm migrate: move running guests to other nodes; or show what would keep them from it, and which disks would go along.
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
 
@@ -8,6 +8,7 @@ namespace {
 struct MigrateOptions {
   std::vector<std::string> names;
   std::string to;
+  std::string pool;
   bool check = false;
   bool post_copy = false;
   ChangeFlags flags;
@@ -25,7 +26,14 @@ nlohmann::json rows_of(const nlohmann::json& items) {
                     {"fix", fix}});
   };
   for (const auto& node : items) {
-    if (node.at("passed").get<bool>()) add(node, "all", "it can move here", "");
+    if (node.at("passed").get<bool>()) {
+      std::string result = "it can move here";
+      for (const auto& check : node.at("checks")) {
+        const auto message = check.at("message").get<std::string>();
+        if (!message.empty()) result += fmt::format("; {}: {}", check.at("name").get<std::string>(), message);
+      }
+      add(node, "all", result, "");
+    }
     for (const auto& check : node.at("checks")) {
       if (!check.at("passed").get<bool>()) add(node, check.at("name"), check.at("message"), check.at("fix"));
     }
@@ -35,7 +43,10 @@ nlohmann::json rows_of(const nlohmann::json& items) {
 
 // Of all the guests, in one list.
 Status show_checks(Context& context, ApiClient& api, const MigrateOptions& options) {
-  const auto query = options.to.empty() ? std::string() : "?to=" + path_segment(options.to);
+  std::string query;
+  for (const auto& [name, value] : {std::pair("to", options.to), std::pair("pool", options.pool)}) {
+    if (!value.empty()) query += fmt::format("{}{}={}", query.empty() ? "?" : "&", name, path_segment(value));
+  }
   auto items = nlohmann::json::array();
   for (const auto& name : options.names) {
     const auto answer = api.get(fmt::format("/vms/{}/migration-checks{}", path_segment(name), query));
@@ -59,6 +70,7 @@ Status migrate(Context& context, ApiClient& api, const MigrateOptions& options) 
   for (const auto& name : options.names) {
     nlohmann::json body = nlohmann::json::object();
     if (!options.to.empty()) body["to"] = options.to;
+    if (!options.pool.empty()) body["pool"] = options.pool;
     if (options.post_copy) body["post_copy"] = true;
     const auto answer = api.post(fmt::format("/vms/{}/migrate{}", path_segment(name), options.flags.query()), body);
     if (!answer) {
@@ -81,6 +93,9 @@ void add_vm_migrate_command(CLI::App& vm, Context& context) {
   auto* command = vm.add_subcommand("migrate", "Move running guests to another node, live");
   command->add_option("vm", options->names, "Names or ids")->required();
   command->add_option("--to", options->to, "The node (default: the least loaded that can take the guest)");
+  command->add_option("--pool", options->pool,
+                      "Where disks go that must be copied, because the nodes don't share their pool (default: into the "
+                      "pool of the same name there)");
   command->add_flag("--check", options->check, "Only show what would keep it from moving, and the fix");
   command->add_flag("--post-copy", options->post_copy,
                     "Once its memory was copied, go on there and fetch the rest from the source. Always ends, however "

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/api_client.h"
+#include "cli/commands/bench.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"
 #include "cli/vm_table.h"
@@ -30,14 +31,14 @@ TEST(Table, NeverSendsControlCharactersToTheTerminal) {
 }
 
 TEST(VmTable, ShowsWhatTheManagerAnswers) {
-  const auto table =
-      vm_table(R"({"items":[{"name":"web","phase":"running","node":"n1","cpus":2,"memory":2147483648,"ip":"10.0.0.7",)"
-               R"("created":"2026-01-31T12:00:00.000Z","message":""},)"
-               R"({"name":"caf\u00e9\u001b","phase":"pending","created":"","message":"no \"room\""}]})");
+  const auto table = vm_table(
+      R"({"items":[{"name":"web","phase":"running","node":"n1","cpus":2,"cpu_use":0.5,"memory":2147483648,"ip":"10.0.0.7",)"
+      R"("created":"2026-01-31T12:00:00.000Z","message":""},)"
+      R"({"name":"caf\u00e9\u001b","phase":"pending","created":"","message":"no \"room\""}]})");
   ASSERT_TRUE(table) << table.error().describe();
   const auto text = table->render(0);
-  EXPECT_TRUE(text.starts_with("NAME   PHASE    NODE  CPUS  MEMORY  ADDRESS   AGE")) << text;
-  EXPECT_NE(text.find("web    running  n1    2     2 GiB   10.0.0.7"), std::string::npos) << text;
+  EXPECT_TRUE(text.starts_with("NAME   PHASE    NODE  CPUS  BUSY  MEMORY  ADDRESS   AGE")) << text;
+  EXPECT_NE(text.find("web    running  n1    2     25 %  2 GiB   10.0.0.7"), std::string::npos) << text;
   EXPECT_NE(text.find("caf\xc3\xa9?"), std::string::npos) << "no control characters: " << text;
   EXPECT_NE(text.find("no \"room\""), std::string::npos) << text;
 }
@@ -46,7 +47,7 @@ TEST(VmTable, RefusesWhatIsNoList) {
   for (const char* answer : {"", "{", "[]", R"({"items":1})", R"({"items":[1]})", R"({"items":[{"name":"x"})"}) {
     EXPECT_FALSE(vm_table(answer)) << answer;
   }
-  EXPECT_EQ(vm_table(R"({"items":[]})")->render(0), "NAME  PHASE  NODE  CPUS  MEMORY  ADDRESS  AGE  MESSAGE\n");
+  EXPECT_EQ(vm_table(R"({"items":[]})")->render(0), "NAME  PHASE  NODE  CPUS  BUSY  MEMORY  ADDRESS  AGE  MESSAGE\n");
 }
 
 TEST(Yaml, QuotesWhatWouldReadAsSomethingElse) {
@@ -90,6 +91,8 @@ TEST(Commands, EveryOneHasHelp) {
   add_node_image_commands(app, context);
   add_profile_commands(app, context);
   add_lab_command(app, context);
+  add_sim_command(app, context);
+  add_bench_commands(app, context);
   add_operation_commands(app, context);
   add_event_commands(app, context);
   add_token_commands(app, context);

@@ -1,4 +1,4 @@
-// Periodic duty: keeps the newest ended operations and events and removes the others.
+// Periodic duty: keeps the newest ended operations, events and plans and removes the others.
 #pragma once
 
 #include <cstddef>

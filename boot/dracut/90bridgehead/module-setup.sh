@@ -20,7 +20,7 @@ installkernel() {
     if [[ $hostonly ]]; then
         dwarning "bridgehead: only this machine's NIC drivers go in; for other machines use --no-hostonly"
     fi
-    hostonly='' instmods virtio_pci bridge bonding 8021q af_packet nbd erofs overlay loop nfs nfsv3 nfsv4 crc32c_generic
+    hostonly='' instmods virtio_pci bridge bonding 8021q af_packet nbd squashfs overlay loop nfs nfsv3 nfsv4 crc32c_generic
 }
 
 install() {

@@ -26,11 +26,20 @@ TEST(Handover, KeepsNetworkServicesAwayFromWhatCarriesTheRoot) {
 }
 
 TEST(Handover, UdevIsNotToReadTheRootsDevice) {
-  const auto files = handover_files({}, {}, {}, {.nbd_connected = true, .nbd_index = 3});
+  const auto files = handover_files({}, {}, {}, {.nbd_connected = true, .nbd_index = 3, .loop = 1});
   ASSERT_EQ(files.size(), 5U);
   EXPECT_EQ(files[4].path, "/run/udev/rules.d/00-bridgehead.rules");
-  EXPECT_NE(files[4].content.find("KERNEL==\"nbd3\", ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}=\"1\"\n"),
+  EXPECT_NE(files[4].content.find("KERNEL==\"nbd3|loop1\", ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}=\"1\"\n"),
             std::string::npos);
+}
+
+TEST(Handover, TheNodeKnowsItsOwnName) {
+  EXPECT_EQ(hosts_with("127.0.0.1 localhost\n10.0.0.1 boot n77", "n7", "10.0.0.7"),
+            "127.0.0.1 localhost\n10.0.0.1 boot n77\n10.0.0.7 n7\n");
+  EXPECT_EQ(hosts_with("", "n7", "10.0.0.7"), "127.0.0.1 localhost\n::1 localhost\n10.0.0.7 n7\n");
+  EXPECT_EQ(hosts_with("# n7\n", "n7", "10.0.0.7"), "# n7\n10.0.0.7 n7\n");
+  const std::string own = "127.0.1.1\tn7.rack.test n7 # the profile's\n";
+  EXPECT_EQ(hosts_with(own, "n7", "10.0.0.7"), own);
 }
 
 TEST(Netlink, MessagesHoldNestedAttributes) {

@@ -27,7 +27,7 @@ const std::string acknowledged = reply(1, "");
 TEST(NbdHandshake, AsksForTheExportAndLearnsItsSize) {
   const auto server = greeting() + export_info(1 << 20, 0x503) + block_info() + acknowledged;
   for (const std::size_t step : {1UL, 5UL, 1000UL}) {
-    NbdHandshake handshake("root.erofs");
+    NbdHandshake handshake("root.image");
     std::string sent;
     for (std::size_t at = 0; at < server.size(); at += step) {
       const auto fed = handshake.feed(std::string_view(server).substr(at, step), sent);
@@ -39,7 +39,7 @@ TEST(NbdHandshake, AsksForTheExportAndLearnsItsSize) {
     EXPECT_EQ(handshake.info().block_size, 512U);
     EXPECT_EQ(handshake.wanted(), 0U);
     EXPECT_EQ(sent, big_endian(3, 4) + "IHAVEOPT" + big_endian(7, 4) + big_endian(18, 4) + big_endian(10, 4) +
-                        "root.erofs" + big_endian(1, 2) + big_endian(3, 2));
+                        "root.image" + big_endian(1, 2) + big_endian(3, 2));
   }
 }
 
@@ -79,7 +79,7 @@ TEST(NbdHandshake, RefusesOtherProtocols) {
 
 TEST(NbdDuty, PassesThroughArguments) {
   const NbdDuty duty{
-      3, 1'000'000'000'000, "img/root erofs", {*Endpoint::parse("10.0.0.1:1"), *Endpoint::parse("10.0.0.2:2")}, 1};
+      3, 1'000'000'000'000, "img/root image", {*Endpoint::parse("10.0.0.1:1"), *Endpoint::parse("10.0.0.2:2")}, 1};
   const auto arguments = to_arguments(duty);
   EXPECT_EQ(arguments[0], "@bridgehead-nbd") << "what begins with @ survives systemd";
   const auto back = nbd_duty(arguments);

@@ -160,6 +160,8 @@ TEST_F(Tree, FilesReplaceLinksAndKeepModes) {
   EXPECT_EQ(status.st_mode & 07777, 0755U) << "the image's directories stay as they are";
   EXPECT_TRUE(tree->is_executable("etc/soft")) << "followed inside the root";
   EXPECT_FALSE(tree->is_executable("etc/resolv.conf"));
+  EXPECT_EQ(tree->read("etc/soft"), "#!") << "followed inside the root";
+  EXPECT_EQ(tree->read("escape") + tree->read("nothing"), "") << "no files";
 }
 
 TEST_F(Tree, AHostileArchiveLeavesNothingBehind) {

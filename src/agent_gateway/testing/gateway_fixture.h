@@ -24,6 +24,7 @@ class RecordingEvents final : public reconcile::AgentEvents {
  public:
   void on_report(const model::NodeId& node, model::NodeReport report) override;
   void on_heartbeat(const model::NodeId& node, const model::NodeLoad& load) override;
+  void on_use(const model::NodeId&, const model::NodeUse&) override {}
   void on_observed_vm(const model::NodeId& node, const model::ObservedVm& observed) override;
   void on_vm_gone(const model::NodeId& node, const model::VmId& vm) override;
   void on_assignment_report(const model::NodeId& node, const model::AssignmentReport& report) override;

@@ -17,6 +17,8 @@ Result<ImportImage> read_import_image(std::string_view body) {
     reader.text("pool", request.pool);
     reader.text("node", request.node);
     reader.choice("layout", request.layout);
+    reader.number("most_nodes", request.most_nodes);
+    reader.texts("nodes", request.nodes);
     reader.require("source");
     reader.object("source", [&](ObjectReader& source) {
       source.choice("kind", request.source.kind);
@@ -71,6 +73,8 @@ Result<UpdateNode> read_update_node(std::string_view body, const pki::SecretBox*
   return read_body<UpdateNode>(body, [secrets](ObjectReader& reader, UpdateNode& request) {
     reader.text("name", request.name);
     reader.flag("schedulable", request.schedulable);
+    reader.text("rack", request.rack);
+    reader.text("power_feed", request.power_feed);
     read_overlay(reader, request.files, request.secret_files, secrets);
   });
 }
@@ -82,6 +86,13 @@ Result<CreateToken> read_create_token(std::string_view body) {
     reader.choice("role", request.role);
     reader.require("role");
     reader.number("expires_in_seconds", request.expires_in_seconds);
+  });
+}
+
+Result<std::string> read_session_token(std::string_view body) {
+  return read_body<std::string>(body, [](ObjectReader& reader, std::string& token) {
+    reader.text("token", token, 256);
+    reader.require("token");
   });
 }
 

@@ -12,6 +12,8 @@
 #include "reconcile/commands/commands.h"
 #include "reconcile/commands/migration.h"
 #include "reconcile/commands/netboot.h"
+#include "reconcile/commands/planning.h"
+#include "reconcile/commands/plans.h"
 
 namespace bridgehead::control_api {
 
@@ -28,7 +30,13 @@ Result<std::string> read_migrate_image(std::string_view body);  // the pool
 Result<reconcile::AddPool> read_add_pool(std::string_view body);
 Result<reconcile::CreateNetwork> read_create_network(std::string_view body);
 Result<reconcile::UpdateNode> read_update_node(std::string_view body, const pki::SecretBox* secrets);
+Result<reconcile::AddRule> read_add_rule(std::string_view body);
+Result<reconcile::PolicyChange> read_policy_change(std::string_view body);
+inline constexpr std::size_t kLongestTrace = 10'000;  // guests of a what-if
+Result<reconcile::WhatIf> read_what_if(std::string_view body);
 Result<reconcile::CreateToken> read_create_token(std::string_view body);
+
+Result<std::string> read_session_token(std::string_view body);
 
 struct JoinTokenRequest {
   reconcile::CreateJoinToken command;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "control_api/bodies/read_body.h"
 #include "control_api/bodies/requests.h"
 #include "pki/tokens.h"
@@ -62,6 +64,11 @@ Result<CreateVms> read_create_vms(std::string_view body, RandomSource& random) {
     reader.choice("power", request.power);
     reader.text("node", request.node);
     reader.labels("labels", request.labels);
+    std::int64_t priority = 0;
+    reader.integer("priority", priority);
+    request.planning.priority = static_cast<std::int32_t>(std::clamp<std::int64_t>(priority, INT32_MIN, INT32_MAX));
+    reader.real("move_cost", request.planning.move_cost);
+    reader.flag("may_move", request.planning.may_move);
     CloudInitChange seed;
     reader.object("cloud_init", [&](ObjectReader& one) { read_cloud_init(one, seed, random); });
     auto& cloud_init = request.cloud_init;
@@ -78,6 +85,9 @@ Result<UpdateVm> read_update_vm(std::string_view body, RandomSource& random) {
   return read_body<UpdateVm>(body, [&](ObjectReader& reader, UpdateVm& request) {
     reader.text("name", request.name);
     reader.labels("labels", request.labels);
+    reader.integer("priority", request.priority);
+    reader.real("move_cost", request.move_cost);
+    reader.flag("may_move", request.may_move);
     reader.number("cpus", request.cpus);
     reader.size("memory", request.memory);
     reader.flag("autostart", request.autostart);
@@ -113,6 +123,7 @@ Result<NicRequest> read_add_nic(std::string_view body) { return read_body<NicReq
 Result<reconcile::MigrateVm> read_migrate_vm(std::string_view body) {
   return read_body<reconcile::MigrateVm>(body, [](ObjectReader& reader, reconcile::MigrateVm& request) {
     reader.text("to", request.to);
+    reader.text("pool", request.pool);
     reader.flag("post_copy", request.post_copy);
   });
 }

@@ -1,5 +1,6 @@
 #include "control_api/json/object_reader.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace bridgehead::control_api {
@@ -71,6 +72,36 @@ void ObjectReader::number(std::string_view name, std::optional<std::uint64_t>& o
 void ObjectReader::number(std::string_view name, std::uint64_t& out) {
   std::optional<std::uint64_t> value;
   number(name, value);
+  if (value) out = *value;
+}
+
+void ObjectReader::integer(std::string_view name, std::optional<std::int64_t>& out) {
+  const auto* value = take(name);
+  if (value == nullptr) return;
+  const bool fits =
+      value->is_number_integer() &&
+      (!value->is_number_unsigned() ||
+       value->get<std::uint64_t>() <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()));
+  if (!fits) return wrong(name, "must be a whole number");
+  out = value->get<std::int64_t>();
+}
+
+void ObjectReader::integer(std::string_view name, std::int64_t& out) {
+  std::optional<std::int64_t> value;
+  integer(name, value);
+  if (value) out = *value;
+}
+
+void ObjectReader::real(std::string_view name, std::optional<double>& out) {
+  const auto* value = take(name);
+  if (value == nullptr) return;
+  if (!value->is_number()) return wrong(name, "must be a number");
+  out = value->get<double>();
+}
+
+void ObjectReader::real(std::string_view name, double& out) {
+  std::optional<double> value;
+  real(name, value);
   if (value) out = *value;
 }
 
@@ -159,15 +190,16 @@ bool ObjectReader::object(std::string_view name, const std::function<void(Object
   return true;
 }
 
-bool ObjectReader::objects(std::string_view name, const std::function<void(ObjectReader&)>& read_each) {
+bool ObjectReader::objects(std::string_view name, const std::function<void(ObjectReader&)>& read_each,
+                           std::size_t longest) {
   const auto* value = take(name);
   if (value == nullptr) return false;
   if (!value->is_array()) {
     wrong(name, "must be a list of objects");
     return false;
   }
-  if (value->size() > kLongestList) {
-    wrong(name, fmt::format("has more than {} elements", kLongestList));
+  if (value->size() > longest) {
+    wrong(name, fmt::format("has more than {} elements", longest));
     return false;
   }
   for (std::size_t i = 0; i < value->size(); ++i) {

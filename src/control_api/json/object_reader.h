@@ -32,6 +32,10 @@ class ObjectReader {
   void text(std::string_view name, std::optional<std::string>& out, std::size_t longest = kLongestText);
   void number(std::string_view name, std::uint64_t& out);
   void number(std::string_view name, std::optional<std::uint64_t>& out);
+  void integer(std::string_view name, std::int64_t& out);  // may be negative
+  void integer(std::string_view name, std::optional<std::int64_t>& out);
+  void real(std::string_view name, double& out);
+  void real(std::string_view name, std::optional<double>& out);
   void flag(std::string_view name, bool& out);
   void flag(std::string_view name, std::optional<bool>& out);
   // A string like "2GiB", or a number of bytes.
@@ -63,7 +67,8 @@ class ObjectReader {
 
   // False = it isn't there (or is no object).
   bool object(std::string_view name, const std::function<void(ObjectReader&)>& read);
-  bool objects(std::string_view name, const std::function<void(ObjectReader&)>& read_each);
+  bool objects(std::string_view name, const std::function<void(ObjectReader&)>& read_each,
+               std::size_t longest = kLongestList);
 
   void require(std::string_view name);
   void wrong(std::string_view name, std::string_view what, std::string hint = {});

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "model/enum_names.h"
 #include "pki/tokens.h"
 
 namespace bridgehead::control_api {
@@ -58,6 +59,14 @@ http::Response accepted_answer(const reconcile::Caller& caller, std::string_view
   nlohmann::json body = {{"operation", view_of(operation)}, {std::string(kind), std::move(object)}};
   if (caller.dry_run) body["dry_run"] = true;
   return json_answer(caller.dry_run ? 200 : 202, body);
+}
+
+nlohmann::json describe_actor(const Services& services, const Actor& actor) {
+  const auto token = services.inventory().find<model::Token>(actor.id);
+  nlohmann::json body = {
+      {"id", actor.id.str()}, {"name", actor.name}, {"role", model::to_string(actor.role)}, {"expires", nullptr}};
+  if (token && token->value.expires) body["expires"] = to_rfc3339(*token->value.expires);
+  return body;
 }
 
 }  // namespace bridgehead::control_api

@@ -20,6 +20,9 @@ Result<bool> query_flag(const Call& call, std::string_view name, bool otherwise)
 Result<std::uint64_t> query_number(const Call& call, std::string_view name, std::uint64_t otherwise,
                                    std::uint64_t most);
 
+// As /whoami and a new session show it.
+nlohmann::json describe_actor(const Services& services, const Actor& actor);
+
 // Who asks: actor, ?dry_run, Idempotency-Key.
 Result<reconcile::Caller> caller_of(const Call& call);
 

@@ -15,6 +15,9 @@ BRIDGEHEAD_ANSWER(get_openapi);
 BRIDGEHEAD_ANSWER(get_health);
 BRIDGEHEAD_ANSWER(get_metrics);
 BRIDGEHEAD_ANSWER(get_status);
+// session.cpp
+BRIDGEHEAD_ANSWER(begin_session);
+BRIDGEHEAD_ANSWER(end_session);
 // vms.cpp
 BRIDGEHEAD_ANSWER(list_vms);
 BRIDGEHEAD_ANSWER(create_vm);
@@ -70,6 +73,15 @@ BRIDGEHEAD_ANSWER(get_node);
 BRIDGEHEAD_ANSWER(patch_node);
 BRIDGEHEAD_ANSWER(delete_node_by_name);
 BRIDGEHEAD_ANSWER(create_join_token_ticket);
+BRIDGEHEAD_ANSWER(drain_node_by_name);
+BRIDGEHEAD_ANSWER(undrain_node_by_name);
+// power.cpp
+BRIDGEHEAD_ANSWER(get_node_bmc);
+BRIDGEHEAD_ANSWER(put_node_bmc);
+BRIDGEHEAD_ANSWER(delete_node_bmc);
+BRIDGEHEAD_ANSWER(post_node_power);
+BRIDGEHEAD_STREAM(get_node_power);
+BRIDGEHEAD_STREAM(get_node_bmc_check);
 // netboot.cpp
 BRIDGEHEAD_ANSWER(get_netboot);
 BRIDGEHEAD_ANSWER(put_netboot);
@@ -89,6 +101,22 @@ BRIDGEHEAD_ANSWER(create_node_image);
 BRIDGEHEAD_ANSWER(get_node_image);
 BRIDGEHEAD_ANSWER(delete_node_image_by_name);
 BRIDGEHEAD_ANSWER(diff_node_images);
+// plans.cpp
+BRIDGEHEAD_ANSWER(get_plan_now);
+BRIDGEHEAD_ANSWER(post_what_if);
+BRIDGEHEAD_ANSWER(list_plans);
+BRIDGEHEAD_ANSWER(get_plan);
+BRIDGEHEAD_ANSWER(get_plan_input);
+BRIDGEHEAD_ANSWER(get_plan_replay);
+BRIDGEHEAD_ANSWER(apply_plan_by_id);
+BRIDGEHEAD_ANSWER(cancel_plan_by_id);
+// rules.cpp
+BRIDGEHEAD_ANSWER(list_rules);
+BRIDGEHEAD_ANSWER(create_rule);
+BRIDGEHEAD_ANSWER(get_rule);
+BRIDGEHEAD_ANSWER(delete_rule);
+BRIDGEHEAD_ANSWER(get_policy);
+BRIDGEHEAD_ANSWER(patch_policy);
 // operations.cpp
 BRIDGEHEAD_ANSWER(list_operations);
 BRIDGEHEAD_STREAM(get_operation);

@@ -5,6 +5,7 @@
 #include "model/json.h"
 #include "pki/certificate.h"
 #include "pki/tokens.h"
+#include "reconcile/commands/plans.h"
 
 namespace bridgehead::control_api {
 namespace {
@@ -40,13 +41,22 @@ Result<std::string> agent_address(const Services& services, const Call& call, co
               "address: is needed, the manager doesn't know under which name nodes reach it");
 }
 
+// Adds "use": {"cpus"}, or null where nothing was measured.
+nlohmann::json view_with_use(const Services& services, const model::Node& node) {
+  auto json = view_of(node, services.inventory());
+  const auto* use = services.commander.use;
+  const auto cpus = use == nullptr ? std::nullopt : use->node_cpus(node.id, services.commander.clock.now());
+  json["use"] = cpus ? nlohmann::json{{"cpus", *cpus}} : nlohmann::json();
+  return json;
+}
+
 }  // namespace
 
 Result<http::Response> list_nodes(Services& services, const Call&) {
   const auto revision = services.inventory().revision();
   return list_answer(revision, services.inventory().all<model::Node>(),
                      [&](std::string& out, const state::Record<model::Node>& record) {
-                       out += dump(view_of(record->value, services.inventory()));
+                       out += dump(view_with_use(services, record->value));
                        return true;
                      });
 }
@@ -54,7 +64,7 @@ Result<http::Response> list_nodes(Services& services, const Call&) {
 Result<http::Response> get_node(Services& services, const Call& call) {
   const auto node = reconcile::resolve<model::Node>(services.inventory(), call.parameters[0]);
   if (!node) return forward(node);
-  return json_answer(200, view_of((*node)->value, services.inventory()));
+  return json_answer(200, view_with_use(services, (*node)->value));
 }
 
 Result<http::Response> patch_node(Services& services, const Call& call) {
@@ -63,6 +73,30 @@ Result<http::Response> patch_node(Services& services, const Call& call) {
   const auto caller = caller_of(call);
   if (!caller) return forward(caller);
   const auto node = reconcile::update_node(services.commander, *caller, call.parameters[0], *request);
+  if (!node) return forward(node);
+  nlohmann::json body = {{"node", view_of(*node, services.inventory())}};
+  if (caller->dry_run) body["dry_run"] = true;
+  return json_answer(200, body);
+}
+
+Result<http::Response> drain_node_by_name(Services& services, const Call& call) {
+  if (const auto nothing = read_nothing(call.body); !nothing) return forward(nothing);
+  const auto caller = caller_of(call);
+  if (!caller) return forward(caller);
+  const auto drained = reconcile::drain_node(services.commander, *caller, call.parameters[0]);
+  if (!drained) return forward(drained);
+  nlohmann::json body = {{"node", view_of(drained->node, services.inventory())}};
+  body["plan"] = drained->plan ? view_of(*drained->plan) : nlohmann::json();
+  body["operation"] = drained->operation ? view_of(*drained->operation) : nlohmann::json();
+  if (caller->dry_run) body["dry_run"] = true;
+  return json_answer(200, body);
+}
+
+Result<http::Response> undrain_node_by_name(Services& services, const Call& call) {
+  if (const auto nothing = read_nothing(call.body); !nothing) return forward(nothing);
+  const auto caller = caller_of(call);
+  if (!caller) return forward(caller);
+  const auto node = reconcile::undrain_node(services.commander, *caller, call.parameters[0]);
   if (!node) return forward(node);
   nlohmann::json body = {{"node", view_of(*node, services.inventory())}};
   if (caller->dry_run) body["dry_run"] = true;

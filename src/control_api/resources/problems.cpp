@@ -92,6 +92,12 @@ bool add_netboot_node(Problems& problems, const state::Inventory& inventory, con
   return true;
 }
 
+void add_power_problem(Problems& problems, const model::Node& node, const model::PowerProof& power) {
+  if (power.state != model::MachinePower::unknown || power.time == Timestamp{}) return;
+  problems.add("node", node.name, "Its machine may be on or off: the last change of its power wasn't proven.",
+               fmt::format("Look at the machine, then: bh node power {} on, or off", node.name));
+}
+
 void add_nodes(Problems& problems, const state::Inventory& inventory, Timestamp now) {
   const auto nodes = inventory.all<model::Node>();
   if (nodes.empty()) {
@@ -100,6 +106,10 @@ void add_nodes(Problems& problems, const state::Inventory& inventory, Timestamp 
   }
   for (const auto& record : nodes) {
     const auto& node = record->value;
+    const auto bmc = inventory.find<model::Bmc>(node.id);
+    const auto power = bmc ? bmc->value.power : model::PowerProof{};
+    add_power_problem(problems, node, power);
+    if (power.state == model::MachinePower::off && node.last_seen < power.time) continue;  // as somebody wanted it
     if (node.netboot && add_netboot_node(problems, inventory, node, now)) continue;
     if (node.state == model::NodeState::unreachable) {
       problems.add("node", node.name, or_else(node.message, "The node's agent has no connection."),

@@ -47,13 +47,7 @@ Result<http::Response> delete_token_by_name(Services& services, const Call& call
 }
 
 Result<http::Response> get_whoami(Services& services, const Call& call) {
-  const auto token = services.inventory().find<model::Token>(call.actor.id);
-  nlohmann::json body = {{"id", call.actor.id.str()},
-                         {"name", call.actor.name},
-                         {"role", model::to_string(call.actor.role)},
-                         {"expires", nullptr}};
-  if (token && token->value.expires) body["expires"] = to_rfc3339(*token->value.expires);
-  return json_answer(200, body);
+  return json_answer(200, describe_actor(services, call.actor));
 }
 
 }  // namespace bridgehead::control_api

@@ -57,6 +57,21 @@ Result<http::Response> power(Services& services, const Call& call, reconcile::Po
                    });
 }
 
+std::optional<model::GuestUse> use_of(const Services& services, const model::Vm& vm) {
+  const auto* use = services.commander.use;
+  return use == nullptr ? std::nullopt : use->newest(vm.id, services.commander.clock.now());
+}
+
+// Adds "use", or null where nothing was measured.
+nlohmann::json view_with_use(const Services& services, const model::Vm& vm) {
+  auto json = view_of(vm, services.inventory());
+  json["use"] = nullptr;
+  if (const auto use = use_of(services, vm)) {
+    json["use"] = {{"cpus", use->cpus}, {"memory", use->memory}, {"storage", use->storage}, {"network", use->network}};
+  }
+  return json;
+}
+
 }  // namespace
 
 Result<http::Response> list_vms(Services& services, const Call& call) {
@@ -81,9 +96,11 @@ Result<http::Response> list_vms(Services& services, const Call& call) {
         if (!filter->takes(vm)) return false;
         if (*summary) {
           const auto name = node_names.find(vm.node);
-          append_summary(out, vm, name == node_names.end() ? std::string_view() : name->second);
+          const auto use = use_of(services, vm);
+          append_summary(out, vm, name == node_names.end() ? std::string_view() : name->second,
+                         use ? std::optional(use->cpus) : std::nullopt);
         } else {
-          out += dump(view_of(vm, inventory));
+          out += dump(view_with_use(services, vm));
         }
         return true;
       });
@@ -113,7 +130,7 @@ Result<http::Response> create_vm(Services& services, const Call& call) {
 Result<http::Response> get_vm(Services& services, const Call& call) {
   const auto vm = reconcile::resolve<model::Vm>(services.inventory(), call.parameters[0]);
   if (!vm) return forward(vm);
-  return json_answer(200, view_of((*vm)->value, services.inventory()));
+  return json_answer(200, view_with_use(services, (*vm)->value));
 }
 
 Result<http::Response> patch_vm(Services& services, const Call& call) {
@@ -138,8 +155,10 @@ Result<http::Response> migrate_vm_by_name(Services& services, const Call& call) 
 }
 
 Result<http::Response> get_vm_migration_checks(Services& services, const Call& call) {
-  const auto all = reconcile::check_migration(services.inventory(), services.commander.limits, call.parameters[0],
-                                              std::string(call.request().query("to").value_or("")));
+  const reconcile::MigrateVm request{.to = std::string(call.request().query("to").value_or("")),
+                                     .pool = std::string(call.request().query("pool").value_or(""))};
+  const auto all =
+      reconcile::check_migration(services.inventory(), services.commander.limits, call.parameters[0], request);
   if (!all) return forward(all);
   auto items = nlohmann::json::array();
   for (const auto& node : *all) {

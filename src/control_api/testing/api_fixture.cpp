@@ -54,7 +54,8 @@ void ApiFixture::start_server() {
                                                                .progress = progress,
                                                                .reconcile_metrics = metrics,
                                                                .netboot = boots_machines ? &netboot : nullptr,
-                                                               .secrets = secret_box.get()});
+                                                               .secrets = secret_box.get(),
+                                                               .power = &power});
   const auto started = server->start();
   ASSERT_TRUE(started) << started.error().describe();
 }

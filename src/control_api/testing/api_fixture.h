@@ -13,6 +13,7 @@
 #include "base/testing/manual_clock.h"
 #include "control_api/server.h"
 #include "control_api/testing/fake_netboot.h"
+#include "control_api/testing/fake_power.h"
 #include "control_api/testing/fake_tunnels.h"
 #include "control_api/testing/raw_client.h"
 #include "pki/secret_box.h"
@@ -93,6 +94,7 @@ class ApiFixture : public ::testing::Test {
   FakeAgents agents;
   FakeTunnels tunnels;
   FakeNetboot netboot;
+  FakePower power;
   bool boots_machines = true;  // read by start_server()
   std::unique_ptr<pki::SecretBox> secret_box =
       std::move(*pki::SecretBox::open(directory.path() / "secrets.key", random));

@@ -8,6 +8,7 @@
 #include "model/codec.h"
 #include "model/enum_names.h"
 #include "pki/tokens.h"
+#include "reconcile/commands/plans.h"
 
 namespace bridgehead::control_api::testing {
 namespace {
@@ -63,7 +64,67 @@ class RoutesTest : public ApiFixture {
     return expect(status, HttpRequest{std::move(method), path(below), body.is_null() ? "" : body.dump()});
   }
 
+  void walk_planning() {
+    expect(200, "GET", "/policy");
+    expect(200, "PATCH", "/policy?dry_run=true", {{"repair", "off"}});
+    const auto policy =
+        expect(200, "PATCH", "/policy", {{"balance", "auto"}, {"ceiling", 0.7}, {"interval", 30}}).json()["policy"];
+    EXPECT_EQ(policy["balance"], "auto");
+    EXPECT_EQ(policy["consolidate"], "off") << "what isn't given stays";
+    EXPECT_THAT(expect(400, "PATCH", "/policy", {{"ceiling", 7}}).body, HasSubstr("ceiling: must be between"));
+    EXPECT_THAT(expect(400, "PATCH", "/policy", {{"balance", "yes"}}).body, HasSubstr("off, propose, auto"));
+
+    const auto rule = expect(201, "POST", "/rules",
+                             {{"name", "spread"}, {"kind", "apart"}, {"domain", "rack"}, {"labels", {{"tier", "web"}}}})
+                          .json()["rule"];
+    EXPECT_EQ(rule["hard"], true);
+    expect(400, "POST", "/rules", {{"name", "empty"}, {"kind", "apart"}});
+    expect(400, "POST", "/rules", {{"name", "pin"}, {"kind", "on"}, {"labels", {{"tier", "web"}}}});
+    expect(409, "POST", "/rules", {{"name", "spread"}, {"kind", "exclusive"}, {"labels", {{"tier", "web"}}}});
+    expect(200, "GET", "/rules");
+    expect(200, "GET", "/rules/spread");
+    expect(200, "DELETE", "/rules/spread");
+
+    expect(200, "PATCH", "/nodes/node1", {{"rack", "r1"}, {"power_feed", "a"}});
+    expect(200, "POST", "/nodes/node1/drain?dry_run=true");
+    const auto drained = expect(200, "POST", "/nodes/node1/drain").json();
+    EXPECT_EQ(drained["node"]["draining"], true);
+    const auto open = expect(200, "POST", "/nodes/node1/undrain").json()["node"];
+    EXPECT_EQ(open["draining"], false);
+    EXPECT_EQ(open["rack"], "r1");
+
+    expect(200, "GET", "/plan");
+    expect(200, "POST", "/plan/what-if",
+           {{"remove_nodes", {"node1"}},
+            {"add_nodes", {{{"count", 2}, {"cpus", 8}, {"memory", "64GiB"}}}},
+            {"add_vms", {{{"name", "more"}, {"cpus", 2}, {"memory", "4GiB"}, {"cpu_use", 0.5}}}}});
+    expect(404, "POST", "/plan/what-if", {{"remove_nodes", {"nowhere"}}});
+    // One as the planner would propose it.
+    reconcile::Proposal proposal;
+    proposal.plan.id = make_id<model::PlanId>(random);
+    proposal.plan.name = "shown";
+    proposal.plan.actions = {{.kind = model::PlanActionKind::sleep,
+                              .purpose = model::PlanPurpose::power,
+                              .to = node.id,
+                              .to_name = "node1"}};
+    proposal.basis =
+        std::make_shared<const reconcile::PlanBasis>(reconcile::plan_basis(*commander, reconcile::PlanScope::shown));
+    commander->desk.put(proposal);
+    expect(200, "GET", "/plans/shown");
+    expect(404, "GET", "/plans/unknown");
+    expect(404, "POST", "/plans/unknown/apply");
+    expect(200, "POST", "/plans/shown/apply?dry_run=true");
+    const auto applied = expect(202, "POST", "/plans/shown/apply").json();
+    EXPECT_EQ(applied["operation"]["kind"], "plan.apply");
+    expect(409, "POST", "/plans/shown/apply");
+    expect(200, "GET", "/plans");
+    expect(200, "GET", "/plans/shown/input");
+    EXPECT_EQ(expect(200, "GET", "/plans/shown/replay").json()["same"], false) << "the planner hadn't made it";
+    expect(202, "POST", "/plans/shown/cancel");
+  }
+
   void walk_netboot();
+  void walk_power();
 
   std::vector<nlohmann::json> answers_;
   std::set<std::pair<std::string, std::string>> seen_;
@@ -141,6 +202,25 @@ void RoutesTest::walk_netboot() {
   expect(202, "DELETE", "/node-images/debian-12:1");
 }
 
+void RoutesTest::walk_power() {
+  expect(409, "GET", "/nodes/node1/bmc");
+  const nlohmann::json bmc = {{"driver", "ipmi"},   {"address", "10.0.0.7"},   {"port", 623},
+                              {"user", "operator"}, {"password", "hush-hush"}, {"options", {{"cipher", "3"}}}};
+  expect(200, "PUT", "/nodes/node1/bmc?dry_run=true", bmc);
+  expect(409, "GET", "/nodes/node1/power");
+  expect(200, "PUT", "/nodes/node1/bmc", bmc);
+  expect(200, "GET", "/nodes/node1/bmc");
+  expect(200, "GET", "/nodes/node1/bmc/check");
+  expect(200, "GET", "/nodes/node1/power");
+  expect(200, "GET", "/nodes/node1");
+  expect(409, "POST", "/nodes/node1/power", {{"action", "off"}});
+  expect(200, "POST", "/nodes/node1/power?dry_run=true", {{"action", "off"}, {"force", true}});
+  const auto on = expect(202, "POST", "/nodes/node1/power", {{"action", "on"}}).json();
+  expect(409, "DELETE", "/nodes/node1/bmc");
+  finish_operation(on["operation"]["id"], model::OperationState::succeeded);
+  expect(200, "DELETE", "/nodes/node1/bmc");
+}
+
 // One walk through all routes; afterwards every answer is held against the schemas in api/openapi.yaml, and the table
 // of routes against its paths and roles.
 TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
@@ -183,10 +263,10 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   make_vm("run2", true);
   expect(202, "POST", "/vms/run2/stop", {{"grace_seconds", 5}});
   expect(409, "POST", "/vms/run/migrate", {{"to", "node1"}});
-  expect(409, "POST", "/vms/run/migrate", {{"to", "node1"}, {"post_copy", true}});
-  const auto checks = expect(200, "GET", "/vms/run/migration-checks?to=node1").json();
+  expect(409, "POST", "/vms/run/migrate", {{"to", "node1"}, {"pool", "local"}, {"post_copy", true}});
+  const auto checks = expect(200, "GET", "/vms/run/migration-checks?to=node1&pool=local").json();
   EXPECT_EQ(checks["items"][0]["passed"], false);
-  EXPECT_EQ(checks["items"][0]["checks"].size(), 7U);
+  EXPECT_EQ(checks["items"][0]["checks"].size(), 8U);
   make_vm("run3", true);
   expect(202, "POST", "/vms/run3/reboot", {{"force", true}});
   make_vm("run4", true);
@@ -283,6 +363,8 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   EXPECT_EQ(ticket->address, "manager.test:7444");
 
   walk_netboot();
+  walk_planning();
+  walk_power();
 
   expect(200, "GET", "/operations?limit=5");
   const std::string operation = created["operations"][0]["id"];
@@ -296,6 +378,9 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   EXPECT_EQ(send({"GET", path("/whoami"), "", token["secret"].get<std::string>()}).json()["name"], "ci");
   EXPECT_FALSE(token["token"].contains("secret_sha256"));
   expect(200, "DELETE", "/tokens/ci");
+  const std::vector<std::string> own_page = {"Sec-Fetch-Site: same-origin"};
+  expect(200, {"POST", path("/session"), nlohmann::json{{"token", viewer}}.dump(), "-", own_page});
+  expect(200, {"DELETE", path("/session"), "", "-", own_page});
 
   std::ofstream list(directory.path() / "routes.json");
   nlohmann::json routes = nlohmann::json::array();

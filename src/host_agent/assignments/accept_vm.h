@@ -1,4 +1,5 @@
-// accept_vm: makes ready what a guest finds here when it comes in by live migration, and opens the gate for its source.
+// accept_vm: makes ready what a guest finds here when it comes in by live migration, files for the disks that come
+// along included, and opens the gate for its source.
 #pragma once
 
 #include "host_agent/assignments/task.h"
@@ -12,7 +13,7 @@ class AcceptVmHandler {
 
  private:
   Result<MemoryBudget::Reservation> check(const model::EnsureVm& guest, const Task& task);
-  Status prepare(const model::EnsureVm& guest, const Task& task);
+  Result<std::vector<model::WaitingDisk>> prepare(const model::AcceptVm& work, const Task& task);
 
   NodeServices& services_;
 };

@@ -26,7 +26,9 @@ Assignments::Assignments(NodeServices& services)
       settle_vm_(services),
       move_disk_(services),
       flatten_disk_(services),
+      clear_disk_(services),
       import_image_(services),
+      help_import_(services),
       remove_image_(services),
       ensure_pool_(services),
       remove_pool_(services),
@@ -44,7 +46,9 @@ Outcome Assignments::run(const model::Assignment& assignment, const Task& task) 
                         [&](const model::SettleVm& work) { return settle_vm_.run(work, task); },
                         [&](const model::MoveDisk& work) { return move_disk_.run(work, task); },
                         [&](const model::FlattenDisk& work) { return flatten_disk_.run(work, task); },
+                        [&](const model::ClearDisk& work) { return clear_disk_.run(work, task); },
                         [&](const model::ImportImage& work) { return import_image_.run(work, task); },
+                        [&](const model::HelpImport& work) { return help_import_.run(work, task); },
                         [&](const model::RemoveImage& work) { return remove_image_.run(work, task); },
                         [&](const model::EnsurePool& work) { return ensure_pool_.run(work, task); },
                         [&](const model::RemovePool& work) { return remove_pool_.run(work, task); },
@@ -69,7 +73,9 @@ std::string lane_of(const model::AssignmentBody& body) {
                         [](const model::SettleVm& work) { return lane_of(work.vm); },
                         [](const model::MoveDisk& work) { return lane_of(work.vm, work.image.id); },
                         [](const model::FlattenDisk& work) { return lane_of(work.vm, work.image.id); },
+                        [](const model::ClearDisk& work) { return lane_of(work.vm); },
                         [](const model::ImportImage& work) { return lane_of(work.image.id); },
+                        [](const model::HelpImport& work) { return lane_of(work.image.id); },
                         [](const model::RemoveImage& work) { return lane_of(work.image.id); },
                         [](const model::EnsurePool& work) { return lane_of(work.pool.id); },
                         [](const model::RemovePool& work) { return lane_of(work.pool.id); },
@@ -80,8 +86,8 @@ std::string lane_of(const model::AssignmentBody& body) {
 }
 
 bool takes_long(const model::AssignmentBody& body) {
-  return std::holds_alternative<model::ImportImage>(body) || std::holds_alternative<model::MoveDisk>(body) ||
-         std::holds_alternative<model::FlattenDisk>(body);
+  return std::holds_alternative<model::ImportImage>(body) || std::holds_alternative<model::HelpImport>(body) ||
+         std::holds_alternative<model::MoveDisk>(body) || std::holds_alternative<model::FlattenDisk>(body);
 }
 
 model::VmId guest_of(const model::AssignmentBody& body) {
@@ -95,6 +101,7 @@ model::VmId guest_of(const model::AssignmentBody& body) {
                         [](const model::SettleVm& work) { return work.vm; },
                         [](const model::MoveDisk& work) { return work.vm; },
                         [](const model::FlattenDisk& work) { return work.vm; },
+                        [](const model::ClearDisk& work) { return work.vm; },
                         [](const auto&) { return model::VmId(); },
                     },
                     body);

@@ -4,10 +4,12 @@
 #include <string>
 
 #include "host_agent/assignments/accept_vm.h"
+#include "host_agent/assignments/clear_disk.h"
 #include "host_agent/assignments/ensure_network.h"
 #include "host_agent/assignments/ensure_pool.h"
 #include "host_agent/assignments/ensure_vm.h"
 #include "host_agent/assignments/flatten_disk.h"
+#include "host_agent/assignments/help_import.h"
 #include "host_agent/assignments/import_image.h"
 #include "host_agent/assignments/migrate_vm.h"
 #include "host_agent/assignments/move_disk.h"
@@ -36,7 +38,9 @@ class Assignments {
   SettleVmHandler settle_vm_;
   MoveDiskHandler move_disk_;
   FlattenDiskHandler flatten_disk_;
+  ClearDiskHandler clear_disk_;
   ImportImageHandler import_image_;
+  HelpImportHandler help_import_;
   RemoveImageHandler remove_image_;
   EnsurePoolHandler ensure_pool_;
   RemovePoolHandler remove_pool_;

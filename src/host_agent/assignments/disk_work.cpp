@@ -30,6 +30,10 @@ Status through_job(const NodeServices& services, const model::VmId& vm, const Ta
   }
 }
 
+model::ImageFormat copy_format(model::ImageFormat now, const PoolHandle& to) {
+  return to.abilities().punch_hole ? now : model::ImageFormat::qcow2;
+}
+
 model::Image stored_as(model::Image image, const storage::StoredImage& stored) {
   image.format = stored.format;
   image.virtual_size = stored.virtual_size;

@@ -26,8 +26,6 @@ struct EnsureVmHandler::Plan {
 
 namespace {
 
-bool lives(GuestState state) { return state == GuestState::running || state == GuestState::paused; }
-
 Status unless_stopped(const Task& task) {
   if (task.stop.stop_requested()) return fail(cancelled_error());
   return {};

@@ -1,6 +1,7 @@
 #include "host_agent/assignments/flatten_disk.h"
 
 #include "host_agent/assignments/disk_work.h"
+#include "host_agent/assignments/lease.h"
 
 namespace bridgehead::host_agent {
 
@@ -15,7 +16,10 @@ Outcome FlattenDiskHandler::run(const model::FlattenDisk& work, const Task& task
   if (!pool) return failed(pool.error());
   const auto guest = guest_of_disk(services_, work.vm, work.lease, task);
   if (!guest) return failed(guest.error());
-  auto flat = lives(*guest) ? flatten_under_guest(work, task) : flatten_at_rest(work, *pool, task);
+  if (!work.vm.empty()) {
+    if (auto held = check_lease(work.vm, work.lease, {*pool}); !held) return failed(held.error());
+  }
+  auto flat = lives(guest->state) ? flatten_under_guest(work, task) : flatten_at_rest(work, *pool, task);
   if (!flat) return failed(flat.error());
   const auto stored =
       pool->call<StoredImage>([image = work.image](ImagePool& images) { return images.inspect(image); });

@@ -37,17 +37,32 @@ Result<std::filesystem::path> source_path(const NodeServices& services, const mo
 
 }  // namespace
 
+// What an earlier run has made, where this one doesn't come to look at it.
+void ImportImageHandler::forget(const Task& task, const PoolHandle& pool) {
+  if (!task.resumed) return;
+  (void)pool.call<void>([this, operation = task.operation](storage::ImagePool& images) {
+    return images.collect_garbage(
+        [&](const model::OperationId& other) { return other != operation && services_.journal.is_unfinished(other); });
+  });
+}
+
 Outcome ImportImageHandler::run(const model::ImportImage& work, const Task& task) {
   std::optional<UploadGuard> guard;
   if (work.source.kind == model::ImageSourceKind::upload) guard.emplace(services_.uploads, task.operation);
-  if (task.stop.stop_requested()) return failed(cancelled_error());
+  // What an earlier run has left is removed by the import itself, cancelled or not.
+  if (task.stop.stop_requested() && !task.resumed) return failed(cancelled_error());
   auto pool = services_.pools.ensure(work.pool);
   if (!pool) return failed(pool.error());
-  storage::ImportRequest request{.operation = task.operation, .image = work.image, .source = work.source};
+  storage::ImportRequest request{.operation = task.operation,
+                                 .image = work.image,
+                                 .source = work.source,
+                                 .helpers = work.helpers,
+                                 .leaving = task.leaving};
   // Published before a crash: no source is needed any more, least of all an upload sent again.
   const auto published =
       pool->call<StoredImage>([image = work.image](storage::ImagePool& images) { return images.inspect(image); });
   const bool needs_source = !(task.resumed && published);
+  if (!needs_source) forget(task, *pool);
 
   std::shared_ptr<UploadPipe> upload;
   if (needs_source && work.source.kind == model::ImageSourceKind::upload) {
@@ -58,7 +73,10 @@ Outcome ImportImageHandler::run(const model::ImportImage& work, const Task& task
     request.upload = upload.get();
   } else if (needs_source && work.source.kind != model::ImageSourceKind::url) {
     auto path = source_path(services_, work);
-    if (!path) return failed(path.error());
+    if (!path) {
+      forget(task, *pool);
+      return failed(path.error());
+    }
     request.source_path = std::move(*path);
   }
   Result<StoredImage> stored = published;

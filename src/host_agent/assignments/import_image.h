@@ -12,6 +12,8 @@ class ImportImageHandler {
   Outcome run(const model::ImportImage& work, const Task& task);
 
  private:
+  void forget(const Task& task, const PoolHandle& pool);
+
   NodeServices& services_;
 };
 

@@ -11,6 +11,9 @@ class MigrateVmHandler {
   Outcome run(const model::MigrateVm& work, const Task& task);
 
  private:
+  Outcome run_with_disks(const model::MigrateVm& work, const Task& task);
+  Outcome give_up(const model::MigrateVm& work, const Task& task);
+  Status stamp_for_target(const model::MigrateVm& work);
   Status move(const model::MigrateVm& work, const Task& task);
   Outcome moved(const model::VmId& vm);
 

@@ -9,7 +9,6 @@ namespace bridgehead::host_agent {
 namespace {
 
 using hypervisor::GuestDisk;
-using model::ImageFormat;
 using storage::ImagePool;
 using storage::StoredImage;
 
@@ -23,22 +22,14 @@ Error unknown(Error error) {
   error.code = ErrorCode::unavailable;
   return error;
 }
-// An end, which `unavailable` isn't.
-Error definite(Error error) {
-  if (error.code == ErrorCode::unavailable) error.code = ErrorCode::failed_precondition;
-  return error;
+// Not known yet where the disk is; and no end at all where the agent stops: its next run goes on.
+Outcome open(const Task& task, Error error) {
+  return failed(task.leaving() ? cancelled_error() : unknown(std::move(error)));
 }
 
 void note_left(const model::Image& image, const model::Pool& pool, const Status& done) {
   if (done) return;
   log::warning(messages::disk_copy_left, "disk {} in pool {}: {}", image.id, pool.name, done.error().describe());
-}
-
-// qcow2 stays, for snapshots; and where a pool can't take zeros back as holes, QEMU would write all that a raw disk
-// lacks.
-ImageFormat format_there(const StoredImage& stored, const PoolHandle& to, bool under_guest) {
-  const bool filled = under_guest && !to.abilities().punch_hole;
-  return stored.format == ImageFormat::qcow2 || filled ? ImageFormat::qcow2 : ImageFormat::raw;
 }
 
 Status check_room(const PoolHandle& from, const PoolHandle& to, const StoredImage& stored) {
@@ -60,8 +51,10 @@ Outcome MoveDiskHandler::run(const model::MoveDisk& work, const Task& task) {
   }
   const Move move{work, task, services_.pools.ensure(work.from), services_.pools.ensure(work.to)};
   const auto moved = has_moved(move);
-  if (!moved) return failed(unknown(moved.error()));
-  return *moved ? finish(move) : carry_out(move);
+  if (!moved) return open(task, moved.error());
+  if (*moved) return finish(move);
+  decided(move);
+  return carry_out(move);
 }
 
 Result<bool> MoveDiskHandler::has_moved(const Move& move) const {
@@ -90,19 +83,38 @@ Result<bool> MoveDiskHandler::uses_copy(const Move& move, const hypervisor::Disk
   // QEMU may have ended while the guest went over, before libvirt wrote that down.
   if (old && old->path == path) return use.runs ? false : is_whole(move);
   auto fresh = inspect(move.to, image);
+  if (fresh && fresh->path == path) return true;
+  // A pool that doesn't answer may hold the file that is used: no copy is marked whole then.
+  if (!old && old.error().code != ErrorCode::not_found) return forward(old);
   if (use.runs && move.to && !fresh && fresh.error().code == ErrorCode::not_found && path.stem() == image.id.str()) {
     // It went over just when the copy was being given up.
     if (auto marked = mark_whole(move); !marked) return forward(marked);
     fresh = inspect(move.to, image);
+    if (fresh && fresh->path == path) return true;
+    // It is another file after all.
+    if (auto taken_back = reopen(move); !taken_back) return forward(taken_back);
   }
-  if (fresh && fresh->path == path) return true;
-  if (!old && old.error().code != ErrorCode::not_found) return forward(old);
   if (!fresh && fresh.error().code != ErrorCode::not_found) return forward(fresh);
   return fail(ErrorCode::failed_precondition, "the guest uses {}, which is in neither pool", path.native());
 }
 
+// From here on until it is decided the guest must not be started by anybody who goes by its definition.
 Status MoveDiskHandler::mark_whole(const Move& move) const {
+  if (!move.work.vm.empty()) {
+    const auto noted = services_.journal.set_meta(undecided_move(move.work.vm), move.task.operation.str());
+    if (!noted) return noted;
+  }
   return move.to->call<void>([image = move.work.image](ImagePool& images) { return images.end_copy(image); });
+}
+
+Status MoveDiskHandler::reopen(const Move& move) const {
+  return move.to->call<void>([image = move.work.image](ImagePool& images) { return images.reopen_copy(image); });
+}
+
+void MoveDiskHandler::decided(const Move& move) const {
+  if (move.work.vm.empty() || services_.journal.meta(undecided_move(move.work.vm)).empty()) return;
+  const auto kept = services_.journal.set_meta(undecided_move(move.work.vm), "");
+  if (!kept) log::warning(messages::journal_failed, "{}", kept.error().describe());
 }
 
 // The copy was in step with the disk, and the guest was about to go over to it.
@@ -120,6 +132,11 @@ Outcome MoveDiskHandler::carry_out(const Move& move) const {
   if (move.task.stop.stop_requested()) return end_without(move, cancelled_error());
   const auto guest = guest_of_disk(services_, move.work.vm, move.work.lease, move.task);
   if (!guest) return end_without(move, guest.error());
+  const auto applied = services_.journal.applied(move.work.vm);
+  const bool starts = applied && applied->autostart && applied->power == model::PowerState::running;
+  if (move.task.resumed && starts && !lives(guest->state)) {  // after a power cut: its start waits behind this
+    return open(move.task, {ErrorCode::unavailable, "the guest is started first; its disk then moves under it", {}});
+  }
   const auto copied = copy(move, *guest);
   if (copied) return finish(move);
   return end_without(move, copied.error());
@@ -132,7 +149,7 @@ Status MoveDiskHandler::copy(const Move& move, const hypervisor::GuestInfo& gues
   if (!move.work.vm.empty() && move.work.lease > 0) {
     if (auto stamped = stamp_lease(services_, move.work.vm, move.work.lease, {*move.to}); !stamped) return stamped;
   }
-  if (lives(guest)) return copy_under_guest(move, *stored);
+  if (lives(guest.state)) return copy_under_guest(move, *stored);
   // A guest that has ended since it was looked at may have gone over before.
   const auto whole = is_whole(move);
   if (!whole) return forward(whole);
@@ -152,7 +169,7 @@ Status MoveDiskHandler::copy_under_guest(const Move& move, const StoredImage& st
   }
   GuestDisk target{.name = work.disk,
                    .path = (*use)->copying_to,
-                   .format = format_there(stored, *to, true),
+                   .format = copy_format(stored.format, *to),
                    .size = stored.virtual_size,
                    .direct_io = to->abilities().direct_io};
   if (target.path.empty()) {
@@ -162,9 +179,12 @@ Status MoveDiskHandler::copy_under_guest(const Move& move, const StoredImage& st
     if (!place) return forward(place);
     target.path = place->path;
   }
+  const auto in_step = [&]() -> Status {  // `unavailable` would be taken for libvirt's
+    const auto marked = mark_whole(move);
+    return marked ? marked : fail(definite(marked.error()));
+  };
   return through_job(services_, work.vm, task, [&] {
-    return services_.hypervisor.move_disk(
-        work.vm, target, [&] { return mark_whole(move); }, task.progress, task.stop);
+    return services_.hypervisor.move_disk(work.vm, target, in_step, task.progress, task.stop);
   });
 }
 
@@ -203,11 +223,12 @@ Outcome MoveDiskHandler::end_without(const Move& move, Error error) const {
   if (move.task.leaving()) return failed(cancelled_error());  // goes on by itself, and is taken up again
   auto moved = has_moved(move);
   if (moved && !*moved && !work.vm.empty()) {
-    if (auto ended = end_copying(move); !ended) return failed(unknown(ended.error()));
+    if (auto ended = end_copying(move); !ended) return open(move.task, ended.error());
     moved = has_moved(move);  // QEMU may have been about to go over
   }
-  if (!moved) return failed(unknown(moved.error()));
+  if (!moved) return open(move.task, moved.error());
   if (*moved) return finish(move);
+  decided(move);
   note_left(work.image, work.to,
             move.to->call<void>([image = work.image](ImagePool& images) { return images.remove(image); }));
   if (!work.vm.empty() && !work.others_there) {
@@ -218,20 +239,21 @@ Outcome MoveDiskHandler::end_without(const Move& move, Error error) const {
 
 // From the moment on when it ends writes reach the old file only, so its mark is taken back before.
 Status MoveDiskHandler::end_copying(const Move& move) const {
-  auto reopened =
-      move.to->call<void>([image = move.work.image](ImagePool& images) { return images.reopen_copy(image); });
-  if (!reopened) return reopened;
+  if (auto reopened = reopen(move); !reopened) return reopened;
   return services_.hypervisor.end_disk_job(move.work.vm, move.work.disk);
 }
 
 Outcome MoveDiskHandler::finish(const Move& move) const {
   const auto& work = move.work;
   const auto stored = inspect(move.to, work.image);
-  if (!stored) return failed(unknown(stored.error()));
-  if (auto named = name_file(move, *stored); !named) return failed(unknown(named.error()));
+  if (!stored) return open(move.task, stored.error());
+  if (auto named = name_file(move, *stored); !named) return open(move.task, named.error());
+  decided(move);
   move.task.progress({.phase = "remove the old copy"});
-  if (!move.from) {
-    note_left(work.image, work.from, forward(move.from));
+  Status held = move.from ? Status() : forward(move.from);
+  if (held && !work.vm.empty()) held = check_lease(work.vm, work.lease, {*move.from});
+  if (!held) {
+    note_left(work.image, work.from, held);
   } else {
     note_left(work.image, work.from,
               move.from->call<void>([image = work.image](ImagePool& images) { return images.remove(image); }));

@@ -27,8 +27,10 @@ class MoveDiskHandler {
 
   Result<bool> has_moved(const Move& move) const;
   Result<bool> uses_copy(const Move& move, const hypervisor::DiskInUse& use) const;
-  Status mark_whole(const Move& move) const;
   Result<bool> is_whole(const Move& move) const;
+  Status mark_whole(const Move& move) const;
+  Status reopen(const Move& move) const;
+  void decided(const Move& move) const;
   Outcome carry_out(const Move& move) const;
   Outcome end_without(const Move& move, Error error) const;
   Status end_copying(const Move& move) const;

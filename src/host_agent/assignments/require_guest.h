@@ -5,6 +5,12 @@
 
 namespace bridgehead::host_agent {
 
+// An end, which `unavailable` isn't.
+inline Error definite(Error error) {
+  if (error.code == ErrorCode::unavailable) error.code = ErrorCode::failed_precondition;
+  return error;
+}
+
 // Work that a restarted agent takes up again may find libvirt still starting (a node that boots): it waits for it a
 // while. New work is refused at once instead.
 inline Result<hypervisor::GuestInfo> look_at_guest(const NodeServices& services, const model::VmId& vm,

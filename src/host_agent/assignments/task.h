@@ -29,7 +29,8 @@ struct Task {
   std::stop_token stop;   // cancelled by the user, or the agent stops
   ProgressSink progress;  // never empty
   bool resumed = false;   // an earlier run of the agent had begun it
-  // The agent stops, nobody cancelled: what goes on without it may be left so, for its next run.
+  // The agent stops, nobody cancelled: what goes on without it, or was done so far, may be left so for its next run.
+  // Outlives the executor.
   std::function<bool()> leaving = [] { return false; };
 };
 

@@ -17,13 +17,14 @@ agent::v1::AgentMessage to_wire(const Outgoing& message) {
       failed.set_error_message(refused.error.describe());
     }
     void operator()(const Pong& pong) const { wire.set_pong(pong.number); }
+    void operator()(const model::NodeUse& use) const { wire.set_use(model::encode(use)); }
   };
   std::visit(Visitor{wire}, message);
   return wire;
 }
 
 Result<WelcomeMessage> welcome_from_wire(const agent::v1::Welcome& welcome) {
-  WelcomeMessage message{.node_name = welcome.node_name()};
+  WelcomeMessage message{.node_name = welcome.node_name(), .takes_use = welcome.takes_use()};
   for (const auto& bytes : welcome.pools()) {
     auto pool = model::decode<model::Pool>(bytes);
     if (!pool) return forward(pool);

@@ -13,6 +13,7 @@ std::string key_of(const Outgoing& message) {
     }
     std::string operator()(const TunnelRefused& refused) const { return "tunnel/" + refused.tunnel.str(); }
     std::string operator()(const Pong&) const { return "pong"; }
+    std::string operator()(const model::NodeUse&) const { return "use"; }
   };
   return std::visit(Visitor{}, message);
 }

@@ -13,6 +13,7 @@
 #include <variant>
 
 #include "model/assignment.h"
+#include "model/use.h"
 
 namespace bridgehead::host_agent {
 
@@ -27,7 +28,8 @@ struct TunnelRefused {
 struct Pong {
   std::uint64_t number = 0;
 };
-using Outgoing = std::variant<ReportWanted, model::ObservedVm, VmGone, model::AssignmentReport, TunnelRefused, Pong>;
+using Outgoing =
+    std::variant<ReportWanted, model::ObservedVm, VmGone, model::AssignmentReport, TunnelRefused, Pong, model::NodeUse>;
 
 class Outbox {
  public:

@@ -266,6 +266,7 @@ bool Session::connected() const {
 void Session::send(const model::ObservedVm& seen) { state_->outbox.push(seen); }
 void Session::send_gone(const model::VmId& vm) { state_->outbox.push(VmGone{vm}); }
 void Session::send(const model::AssignmentReport& report) { state_->outbox.push(report); }
+void Session::send(const model::NodeUse& use) { state_->outbox.push(use); }
 void Session::send_report() { state_->outbox.push(ReportWanted{}); }
 void Session::refuse_tunnel(const model::TunnelId& tunnel, const Error& error) {
   state_->outbox.push(TunnelRefused{tunnel, error});

@@ -19,6 +19,7 @@
 #include "host_agent/secret_files.h"
 #include "host_agent/tunnels.h"
 #include "model/assignment.h"
+#include "model/use.h"
 
 namespace bridgehead::host_agent {
 
@@ -26,6 +27,7 @@ struct WelcomeMessage {
   std::string node_name;
   std::vector<model::Pool> pools;
   std::vector<model::Network> networks;
+  bool takes_use = false;
 };
 
 struct SessionOptions {
@@ -62,6 +64,7 @@ class Session {
   void send(const model::ObservedVm& seen);
   void send_gone(const model::VmId& vm);
   void send(const model::AssignmentReport& report);
+  void send(const model::NodeUse& use);
   void send_report();  // facts or pools changed
   void refuse_tunnel(const model::TunnelId& tunnel, const Error& error);
 

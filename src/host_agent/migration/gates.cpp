@@ -23,6 +23,14 @@ namespace {
 constexpr char kControl = 'c';
 constexpr char kData = 'd';
 constexpr char kProbe = 'p';  // is this the gate, and the right node behind it?
+// Where disks go along. An agent of before, which would leave them behind, doesn't know this control.
+constexpr char kControlWithDisks = 'm';
+constexpr char kDisks = 'b';
+constexpr char kGiveUp = 'g';
+
+// Answered by the other agent, at whichever of its addresses.
+bool is_question(char tag) { return tag == kProbe || tag == kGiveUp; }
+bool is_control(char tag) { return tag == kControl || tag == kControlWithDisks; }
 
 // Only of what lies in a directory of root's: nobody else can put a link in its place.
 Status give_to_qemu(const MigrationPaths& paths, const std::filesystem::path& path) {
@@ -98,12 +106,13 @@ std::vector<std::string> own_addresses(const std::string& manager) {
 class MigrationGates::Gate {
  public:
   Gate(const MigrationHost& host, model::VmId vm, model::NodeId source, Identity identity,
-       std::optional<MemoryBudget::Reservation> memory)
+       std::optional<MemoryBudget::Reservation> memory, TakeOver take_over)
       : host_(host),
         vm_(std::move(vm)),
         source_(std::move(source)),
         identity_(std::move(identity)),
-        memory_(std::move(memory)) {}
+        memory_(std::move(memory)),
+        take_over_(std::move(take_over)) {}
   ~Gate() {
     done_.raise();
     relays_.stop();
@@ -134,24 +143,45 @@ class MigrationGates::Gate {
       return;
     }
     if (*tag == kProbe) return (void)link->send_tag(kProbe);
-    const auto& paths = host_.paths;
-    auto local =
-        connect_to(*tag == kControl ? paths.libvirt_socket.string() : paths.data(vm_).string(), host_.handshake);
+    if (*tag == kGiveUp && take_over_) return take_over(*link);
+    auto local = reach(*tag);
     if (!local) {
       log::warning(messages::migration_refused, "guest {}: {}", vm_, local.error().describe());
-      if (*tag == kControl) done_.raise();
+      if (is_control(*tag)) done_.raise();
       return;
     }
-    if (*tag == kControl) came_ = true;
+    if (is_control(*tag)) came_ = true;
     link->relay(std::move(*local), stop);
-    if (*tag == kControl) done_.raise();
+    if (is_control(*tag)) (take_over_ ? left_ : done_).raise();
   }
 
-  // Nobody came, or the source has hung up: from then on nothing gets in, and nothing stays.
+  Result<UniqueFd> reach(char tag) const {
+    const auto& paths = host_.paths;
+    if (tag == kData) return connect_to(paths.data(vm_).string(), host_.handshake);
+    if (tag == kDisks && take_over_) return connect_to(paths.disks(vm_).string(), host_.handshake);
+    if (tag == (take_over_ ? kControlWithDisks : kControl)) {
+      return connect_to(paths.libvirt_socket.string(), host_.handshake);
+    }
+    return fail(ErrorCode::permission_denied, "the source asks for something that isn't part of this migration");
+  }
+
+  void take_over(TlsLink& link) {
+    if (auto taken = take_over_()) {
+      (void)link.send_tag(kGiveUp);
+      done_.raise();
+    } else {
+      log::warning(messages::migration_refused, "guest {}: {}", vm_, taken.error().describe());
+    }
+  }
+
+  // Nobody came, or the source has hung up (and given the guest up): from then on nothing gets in, and nothing stays.
   void close_when_done() {
-    pollfd entry{.fd = done_.fd(), .events = POLLIN, .revents = 0};
-    int ready = ::poll(&entry, 1, static_cast<int>(host_.patience.count()));
-    if (ready == 0 && came_) ready = ::poll(&entry, 1, -1);
+    pollfd ends[] = {{.fd = done_.fd(), .events = POLLIN, .revents = 0},
+                     {.fd = left_.fd(), .events = POLLIN, .revents = 0}};
+    const auto patience = static_cast<int>(host_.patience.count());
+    int ready = ::poll(ends, 2, patience);
+    if (ready == 0 && came_) ready = ::poll(ends, 2, -1);
+    if (ready > 0 && ends[0].revents == 0) (void)::poll(ends, 1, patience);
     relays_.stop();
     remove_place(host_.paths, vm_);
     memory_.reset();
@@ -163,7 +193,9 @@ class MigrationGates::Gate {
   const model::NodeId source_;
   const Identity identity_;
   std::optional<MemoryBudget::Reservation> memory_;
+  const TakeOver take_over_;
   StopSignal done_;
+  StopSignal left_;  // libvirt has hung up; whether the guest was given up is to be heard
   std::atomic<bool> came_ = false;
   std::atomic<bool> closed_ = false;
   RelayThreads relays_;
@@ -174,16 +206,16 @@ MigrationGates::MigrationGates(MigrationHost host) : host_(std::move(host)) {}
 MigrationGates::~MigrationGates() = default;
 
 Result<model::MigrationGate> MigrationGates::open(const model::VmId& vm, const model::NodeId& source,
-                                                  std::optional<MemoryBudget::Reservation> memory) {
+                                                  std::optional<MemoryBudget::Reservation> memory, TakeOver take_over) {
   auto identity = host_.identity();
   if (!identity) return forward(identity);
-  model::MigrationGate answer{.addresses = own_addresses(identity->manager), .port = 0};
+  model::MigrationGate answer{.addresses = own_addresses(identity->manager), .port = 0, .disks = {}};
   if (answer.addresses.empty()) {
     return fail_with_hint(ErrorCode::failed_precondition, "this node has no address that other nodes reach",
                           "Give one of its interfaces an address.");
   }
   close(vm);
-  auto gate = std::make_unique<Gate>(host_, vm, source, std::move(*identity), std::move(memory));
+  auto gate = std::make_unique<Gate>(host_, vm, source, std::move(*identity), std::move(memory), std::move(take_over));
   if (auto opened = gate->open(answer.port); !opened) return forward(opened);
   const std::lock_guard lock(mutex_);
   drop_closed();
@@ -224,44 +256,50 @@ class MigrationWay::State {
   }
 
   // Finds the first address that the target answers at, before libvirt is asked for anything.
-  Status build(const std::vector<std::string>& addresses) {
-    Error why{ErrorCode::unavailable, "the target names no address", {}};
-    for (const auto& address : addresses) {
-      address_ = address;
-      auto link = reach(kProbe);
-      // Our own end of the handshake says nothing about what the target makes of us: it answers when it lets us in.
-      const auto answer = link ? link->receive_tag(host_.handshake) : Result<char>(forward(link));
-      if (!answer) {
-        why = answer.error();
-        address_.clear();
-        continue;
-      }
-      break;
-    }
-    if (address_.empty()) {
-      why.hint = "Migration needs TCP between the nodes; look at their firewalls and routes.";
-      return fail(std::move(why));
-    }
+  Status build(const std::vector<std::string>& addresses, bool with_disks) {
+    if (auto answered = ask(kProbe, addresses); !answered) return answered;
     if (auto made = make_place(host_.paths, vm_, 0711); !made) return made;
-    for (const char tag : {kControl, kData}) {
-      const auto path = tag == kControl ? host_.paths.control(vm_) : host_.paths.data(vm_);
-      auto listener = listen_at(path.string());
-      if (!listener) return forward(listener);
-      if (tag == kData) {
-        if (auto given = give_to_qemu(host_.paths, path); !given) return given;
-      }
-      relays_.listen(std::move(*listener),
-                     [this, tag](UniqueFd connection, int stop) { serve(std::move(connection), tag, stop); });
-    }
-    return {};
+    const auto& paths = host_.paths;
+    auto listening = listen(with_disks ? kControlWithDisks : kControl, paths.control(vm_));
+    if (listening) listening = listen(kData, paths.data(vm_));
+    if (listening && with_disks) listening = listen(kDisks, paths.disks(vm_));
+    return listening;
   }
+
+  Status give_up(const std::vector<std::string>& addresses) { return ask(kGiveUp, addresses); }
 
   const MigrationPaths& paths() const { return host_.paths; }
   const model::VmId& vm() const { return vm_; }
 
  private:
+  // One after the other, until one answers.
+  Status ask(char tag, const std::vector<std::string>& addresses) {
+    Error why{ErrorCode::unavailable, "the target names no address", {}};
+    for (const auto& address : addresses) {
+      address_ = address;
+      auto link = reach(tag);
+      // Our own end of the handshake says nothing about what the target makes of us: it answers when it lets us in.
+      const auto answer = link ? link->receive_tag(host_.handshake) : Result<char>(forward(link));
+      if (answer) return {};
+      why = answer.error();
+    }
+    why.hint = "Migration needs TCP between the nodes; look at their firewalls and routes.";
+    return fail(std::move(why));
+  }
+
+  Status listen(char tag, const std::filesystem::path& path) {
+    auto listener = listen_at(path.string());
+    if (!listener) return forward(listener);
+    if (!is_control(tag)) {
+      if (auto given = give_to_qemu(host_.paths, path); !given) return given;
+    }
+    relays_.listen(std::move(*listener),
+                   [this, tag](UniqueFd connection, int stop) { serve(std::move(connection), tag, stop); });
+    return {};
+  }
+
   Result<TlsLink> reach(char tag) const {
-    auto socket = connect_to(address_, port_, tag == kProbe ? std::chrono::seconds(3) : host_.handshake);
+    auto socket = connect_to(address_, port_, is_question(tag) ? std::chrono::seconds(3) : host_.handshake);
     if (!socket) return forward(socket);
     auto link = TlsLink::as_client(std::move(*socket), identity_, target_, host_.handshake);
     if (!link) return link;
@@ -289,8 +327,15 @@ Result<MigrationWay> MigrationWay::build(const MigrationHost& host, const model:
   auto identity = host.identity();
   if (!identity) return forward(identity);
   auto state = std::make_unique<State>(host, vm, target, gate.port, std::move(*identity));
-  if (auto built = state->build(gate.addresses); !built) return forward(built);
+  if (auto built = state->build(gate.addresses, !gate.disks.empty()); !built) return forward(built);
   return MigrationWay(std::move(state));
+}
+
+Status MigrationWay::give_up(const MigrationHost& host, const model::VmId& vm, const model::NodeId& target,
+                             const model::MigrationGate& gate) {
+  auto identity = host.identity();
+  if (!identity) return forward(identity);
+  return State(host, vm, target, gate.port, std::move(*identity)).give_up(gate.addresses);
 }
 
 MigrationWay::MigrationWay(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -300,5 +345,6 @@ MigrationWay::~MigrationWay() = default;
 
 std::filesystem::path MigrationWay::control_socket() const { return state_->paths().control(state_->vm()); }
 std::filesystem::path MigrationWay::data_socket() const { return state_->paths().data(state_->vm()); }
+std::filesystem::path MigrationWay::disks_socket() const { return state_->paths().disks(state_->vm()); }
 
 }  // namespace bridgehead::host_agent

@@ -12,8 +12,8 @@
 namespace bridgehead::host_agent {
 namespace {
 
-// At once. A migration needs two; libvirt may open a third.
-constexpr std::size_t kMostConnections = 16;
+// At once. A migration needs two, and one for each disk that goes along; libvirt may open another.
+constexpr std::size_t kMostConnections = 64;
 
 }  // namespace
 

@@ -135,6 +135,9 @@ class CrashingPool final : public storage::ImagePool {
                                     std::stop_token stop) override {
     return point_->around("import", [&] { return inner_->import_golden(request, progress, stop); });
   }
+  Status help_import(const storage::HelpRequest& request, const ProgressSink& progress, std::stop_token stop) override {
+    return point_->around("help import", [&] { return inner_->help_import(request, progress, stop); });
+  }
   Result<StoredImage> create_disk(const model::Image& disk, const model::Image* golden, Bytes size) override {
     return point_->around("create_disk", [&] { return inner_->create_disk(disk, golden, size); });
   }
@@ -202,6 +205,7 @@ class CrashingHypervisor final : public hypervisor::Hypervisor {
   Result<std::vector<hypervisor::GuestInfo>> list() override {
     return point_.look([&] { return inner_.list(); });
   }
+  Result<std::vector<hypervisor::GuestCounters>> counters() override { return inner_.counters(); }
   Result<hypervisor::GuestInfo> get(const model::VmId& id) override {
     return point_.look([&] { return inner_.get(id); });
   }

@@ -211,6 +211,76 @@ TEST_F(DiskMoves, WhileLibvirtIsAwayItIsNotDecided) {
   expect_in(host, move, true);
 }
 
+// The main use: off a pool that fails. Were the half copy marked whole now, it would be the disk after a power cut.
+TEST_F(DiskMoves, WhileItsOldPoolIsAwayAHalfCopyIsNotTakenForWhole) {
+  const auto move = move_of(host, guest, "disk0");
+  host.hypervisor.hold_disk_jobs(true);
+  {
+    Node node(host);
+    const auto work = node.assignment(move);
+    node.executor().assign(work);
+    ASSERT_TRUE(node.wait([&] { return !host.hypervisor.copying_to(move.vm, "disk0").empty(); }));
+    host.pool->set_away(true);
+    node.executor().cancel(work.operation);
+    const auto open = node.end_of(work.operation);
+    ASSERT_EQ(open.state, AssignmentState::failed);
+    EXPECT_EQ(open.error->code, ErrorCode::unavailable) << "the manager asks again";
+    node.executor().acknowledge(work.operation);
+  }
+  EXPECT_FALSE(host.pool_of(move.to.id)->copied_by(move.image)->has_value());
+  EXPECT_FALSE(host.pool_of(move.to.id)->inspect(move.image));
+  host.pool->set_away(false);
+  EXPECT_TRUE(host.pool->has(move.image.id)) << "the only whole one";
+  host.hypervisor.hold_disk_jobs(false);
+  EXPECT_EQ(Node(host).carry_out(move).state, AssignmentState::succeeded);
+  expect_in(host, move, true);
+}
+
+TEST_F(DiskMoves, WhatIsNotDecidedIsNotedUntilItIs) {
+  const auto move = move_of(host, guest, "disk0");
+  const model::Assignment work{.operation = host.id<model::OperationId>(), .body = move};
+  const auto to = host.pool_of(move.to.id);
+  to->attach();
+  ASSERT_TRUE(to->begin_copy(work.operation, move.image, model::ImageFormat::qcow2, 4_GiB));
+  ASSERT_TRUE(to->end_copy(move.image));
+  host.hypervisor.set_state(move.vm, GuestState::stopped);
+  host.hypervisor.set_unavailable(Error{ErrorCode::unavailable, "libvirtd isn't there", {}});
+  {
+    Node node(host);
+    ASSERT_TRUE(node.journal().set_meta(undecided_move(move.vm), work.operation.str()));
+    node.executor().assign(work);
+    ASSERT_EQ(node.end_of(work.operation).error->code, ErrorCode::unavailable);
+    node.executor().acknowledge(work.operation);
+  }
+  host.hypervisor.set_unavailable({});
+  Node again(host);
+  EXPECT_EQ(again.journal().meta(undecided_move(move.vm)), work.operation.str()) << "also by the next agent";
+  again.executor().assign(work);
+  EXPECT_EQ(again.end_of(work.operation).state, AssignmentState::succeeded);
+  EXPECT_EQ(again.journal().meta(undecided_move(move.vm)), "");
+  EXPECT_TRUE(host.store->list("meta/undecided_move/")->empty());
+}
+
+TEST_F(DiskMoves, AfterAPowerCutTheGuestIsStartedFirst) {
+  const auto move = move_of(host, guest, "disk0");
+  host.hypervisor.hold_disk_jobs(true);
+  const model::Assignment work{.operation = host.id<model::OperationId>(), .body = move};
+  {
+    Node node(host);
+    node.executor().assign(work);
+    ASSERT_TRUE(node.wait([&] { return !host.hypervisor.copying_to(move.vm, "disk0").empty(); }));
+    node.executor().stop();
+  }
+  host.hypervisor.set_state(move.vm, GuestState::stopped);
+  host.hypervisor.hold_disk_jobs(false);
+  Node again(host);
+  again.executor().recover();
+  const auto open = again.end_of(work.operation);
+  ASSERT_EQ(open.state, AssignmentState::failed);
+  EXPECT_EQ(open.error->code, ErrorCode::unavailable) << "the manager asks again";
+  EXPECT_TRUE(host.pool->has(move.image.id));
+}
+
 TEST_F(DiskMoves, CancelledTheCopyIsEndedAndRemoved) {
   const auto move = move_of(host, guest, "disk0");
   host.hypervisor.hold_disk_jobs(true);

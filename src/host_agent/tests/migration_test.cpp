@@ -126,6 +126,40 @@ TEST_F(MigrationGate, LetsNobodyElseIn) {
   EXPECT_TRUE(MigrationWay::build(source, vm, target_node, *gate)) << "the right one still gets in";
 }
 
+TEST_F(MigrationGate, WhereDisksGoAlongTheyHaveAWayOfTheirOwnAndTheGuestIsGivenUpAtLast) {
+  serve_at(libvirt_and_qemu, target.paths.libvirt_socket, "libvirt");
+  std::atomic<int> asked = 0;
+  const auto take_over = [&]() -> Status {
+    if (++asked > 1) return {};
+    return fail(ErrorCode::failed_precondition, "it has not come in whole");
+  };
+  auto gate = gates->open(vm, source_node, {}, take_over);
+  ASSERT_TRUE(gate) << gate.error().describe();
+  serve_at(libvirt_and_qemu, target.paths.data(vm), "QEMU");
+  serve_at(libvirt_and_qemu, target.paths.disks(vm), "NBD");
+  gate->disks = {{.name = "disk0", .path = "/pool/disk0"}};
+  {
+    const auto way = MigrationWay::build(source, vm, target_node, *gate);
+    ASSERT_TRUE(way) << way.error().describe();
+    EXPECT_EQ(say(way->disks_socket(), "hello"), "NBD heard 5 bytes");
+    EXPECT_EQ(say(way->control_socket(), "hello"), "libvirt heard 5 bytes");
+  }
+  EXPECT_FALSE(MigrationWay::give_up(source, vm, target_node, *gate)) << "refused, and it stays open";
+  EXPECT_TRUE(MigrationWay::give_up(source, vm, target_node, *gate));
+  EXPECT_EQ(asked, 2);
+  EXPECT_TRUE(testing::eventually([&] { return !gates->is_open(vm); }));
+  EXPECT_FALSE(MigrationWay::give_up(source, vm, target_node, *gate));
+}
+
+TEST_F(MigrationGate, AnAgentThatWouldLeaveTheDisksBehindDoesNotGetThrough) {
+  serve_at(libvirt_and_qemu, target.paths.libvirt_socket, "libvirt");
+  const auto gate = gates->open(vm, source_node, {}, [] { return Status{}; });
+  ASSERT_TRUE(gate);
+  const auto way = MigrationWay::build(source, vm, target_node, *gate);  // knows of no disks
+  ASSERT_TRUE(way);
+  EXPECT_EQ(say(way->control_socket(), "hello"), "");
+}
+
 TEST_F(MigrationGate, ClosesWhenNobodyComes) {
   target.patience = std::chrono::milliseconds(50);
   MigrationGates impatient(target);
@@ -347,6 +381,13 @@ TEST_F(Migration, ASourceSaysWhetherTheGuestIsStillItsOwn) {
   const auto off = end_with(GuestState::stopped, false);
   EXPECT_TRUE(off.guest_is_here);
   EXPECT_EQ(off.error->message, "the guest was shut down on the way");
+  host.hypervisor.cut_power(guest.vm.id);
+  const auto cut = node.carry_out(model::MigrateVm{.vm = guest.vm.id,
+                                                   .lease = 7,
+                                                   .target = host.id<model::NodeId>(),
+                                                   .gate = {.addresses = {"127.0.0.1"}, .port = 1}});
+  EXPECT_FALSE(cut.guest_is_here) << "the target is asked; it is to run again";
+  EXPECT_EQ(cut.error->code, ErrorCode::unavailable);
 }
 
 TEST_F(Migration, SettlingTellsWhetherTheGuestIsHereAndClearsWhatIsNot) {

@@ -162,6 +162,70 @@ TEST_F(OtherAssignments, ImportFromAnotherPoolsGoldenImage) {
   EXPECT_EQ(node_.carry_out(work).error->code, ErrorCode::not_found);
 }
 
+TEST_F(OtherAssignments, HelpingIsAsLongAsTheLeadersImport) {
+  model::HelpImport work;
+  work.image = {.id = host_.id<model::ImageId>(), .name = "new", .pool = host_.pool_record.id};
+  work.pool = work.source_pool = host_.pool_record;
+  work.source_image = host_.golden;
+  work.leader = host_.id<model::NodeId>();
+  EXPECT_EQ(node_.carry_out(work).state, AssignmentState::succeeded);
+  EXPECT_EQ(host_.pool->calls().back(), fmt::format("help_import {} {}", work.leader, work.image.id));
+  EXPECT_FALSE(host_.pool->has(work.image.id)) << "it publishes nothing";
+
+  host_.pool->hold_imports(true);
+  const auto held = node_.assignment(work);
+  node_.executor().assign(held);
+  ASSERT_TRUE(eventually([&] { return !node_.reports().empty() && node_.reports().back().progress.phase == "copy"; }));
+  node_.executor().cancel(held.operation);
+  EXPECT_EQ(node_.end_of(held.operation).state, AssignmentState::cancelled);
+  host_.pool->hold_imports(false);
+
+  work.source_image.id = host_.id<model::ImageId>();
+  EXPECT_EQ(node_.carry_out(work).error->code, ErrorCode::not_found);
+}
+
+TEST_F(OtherAssignments, AnImportKnowsWhetherItsAgentStopsOrItsUserCancels) {
+  for (const bool agent_stops : {false, true}) {
+    host_.pool->hold_imports(true);
+    Node node(host_);
+    const auto held = node.assignment(import_of(model::ImageSourceKind::url, "https://images.example/a"));
+    node.executor().assign(held);
+    ASSERT_TRUE(eventually([&] { return !node.reports().empty(); }));
+    if (agent_stops) {
+      node.executor().stop();
+      EXPECT_TRUE(node.journal().is_unfinished(held.operation));
+    } else {
+      node.executor().cancel(held.operation);
+      EXPECT_EQ(node.end_of(held.operation).state, AssignmentState::cancelled);
+    }
+    EXPECT_EQ(host_.pool->last_stop_was_for_good(), !agent_stops);
+    host_.pool->hold_imports(false);
+  }
+}
+
+TEST_F(OtherAssignments, WhatARunBeforeHasLeftGoesWhereTheImportIsNotRunAgain) {
+  const auto resume = [this](const model::Assignment& work) {
+    EXPECT_TRUE(node_.journal().receive(work));
+    node_.executor().recover();
+    return node_.end_of(work.operation);
+  };
+  const auto collected = [this] {
+    const auto calls = host_.pool->calls();
+    return std::count(calls.begin(), calls.end(), "collect_garbage");
+  };
+  auto gone = node_.assignment(import_of(model::ImageSourceKind::image));
+  auto& import = std::get<model::ImportImage>(gone.body);
+  import.source_image.id = host_.id<model::ImageId>();
+  import.source_pool = host_.pool_record;
+  EXPECT_EQ(resume(gone).error->code, ErrorCode::not_found);
+  EXPECT_EQ(collected(), 2) << "at attach, and for this import";
+
+  auto published = node_.assignment(import_of(model::ImageSourceKind::upload));
+  std::get<model::ImportImage>(published.body).image = host_.golden;
+  EXPECT_EQ(resume(published).state, AssignmentState::succeeded);
+  EXPECT_EQ(collected(), 3);
+}
+
 TEST_F(OtherAssignments, ImagesPoolsAndNetworksComeAndGo) {
   EXPECT_EQ(node_.carry_out(model::RemoveImage{host_.golden, host_.pool_record}).state, AssignmentState::succeeded);
   EXPECT_FALSE(host_.pool->has(host_.golden.id));

@@ -482,6 +482,15 @@ TEST_F(AgentTest, AfterTheHostsRebootGuestsAreStarted) {
   }
   ASSERT_TRUE(host_.store->commit(state::Transaction().put("meta/boot_id", "the boot before")));
   manager_.stop();  // it works without the manager
+  // Nobody knows which file its disk is.
+  ASSERT_TRUE(host_.store->commit(state::Transaction().put("meta/" + undecided_move(vm.vm.id), "an operation")));
+  {
+    const auto agent = start();
+    EXPECT_TRUE(eventually([&] { return !host_.store->list("meta/" + late_start(vm.vm.id))->empty(); }));
+    EXPECT_EQ(host_.state(vm.vm.id), GuestState::stopped);
+  }
+  ASSERT_TRUE(host_.store->commit(
+      state::Transaction().put("meta/boot_id", "the boot before").erase("meta/" + undecided_move(vm.vm.id))));
   const auto agent = start();
   EXPECT_TRUE(eventually([&] { return host_.state(vm.vm.id) == GuestState::running; }));
 }

@@ -30,7 +30,8 @@ pugi::xml_node find_disk(const pugi::xml_document& domain, const std::string& na
 
 struct Seen {
   DiskInUse use;
-  std::string target;  // "vda"
+  std::string target;   // "vda"
+  bool copied = false;  // libvirt itself holds the copy for complete, and lets the guest go over to it
 };
 
 // What runs, or the definition of what doesn't.
@@ -52,7 +53,9 @@ Result<std::optional<Seen>> look(const FoundDomain& found, const std::string& na
     use.disk.format = *format;
   }
   use.disk.direct_io = std::string_view(disk.child("driver").attribute("cache").value()) == "none";
-  use.copying_to = disk.child("mirror").child("source").attribute("file").value();
+  const auto mirror = disk.child("mirror");
+  use.copying_to = mirror.child("source").attribute("file").value();
+  seen.copied = std::string_view(mirror.attribute("ready").value()) == "yes";
   return std::optional(std::move(seen));
 }
 
@@ -63,29 +66,25 @@ Result<Seen> require_disk(const FoundDomain& found, const std::string& name) {
   return std::move(**seen);
 }
 
-struct Job {
-  bool runs = false;
-  bool ready = false;
-};
-
-Result<Job> job_of(const FoundDomain& found, const std::string& target, const char* phase,
-                   const ProgressSink& progress) {
+// Whether a job runs on the disk. Its figures say when QEMU is done, a moment before libvirt has noticed: they are for
+// people, not for deciding.
+Result<bool> job_runs(const FoundDomain& found, const std::string& target, const char* phase,
+                      const ProgressSink& progress) {
   virDomainBlockJobInfo info{};
   const int runs = ::virDomainGetBlockJobInfo(found.domain.get(), target.c_str(), &info, 0);
   if (runs < 0) return fail_libvirt("look at the disk's job");
-  if (runs == 0) return Job{};
+  if (runs == 0) return false;
   progress({.phase = phase, .done = info.cur, .total = info.end});
-  // libvirt gives both as equal only once QEMU has said so.
-  return Job{.runs = true, .ready = info.end != 0 && info.cur == info.end};
+  return true;
 }
 
 // The definition alone may still be that of before the job's end, which libvirt is just taking in. Asking for the job
 // waits for that; a guest that has ended has none.
 Result<std::optional<Seen>> look_after_job(const FoundDomain& found, const std::string& name,
                                            const std::string& target) {
-  const auto job = job_of(found, target, "", [](const Progress&) {});
+  const auto runs = job_runs(found, target, "", [](const Progress&) {});
   auto seen = look(found, name);
-  if (!job && seen && *seen && (*seen)->use.runs) return forward(job);
+  if (!runs && seen && *seen && (*seen)->use.runs) return forward(runs);
   return seen;
 }
 
@@ -125,16 +124,14 @@ Status move_disk(const FoundDomain& found, const GuestDisk& to, const std::funct
     return fail(ErrorCode::conflict, "the disk is being copied to {} already", before->use.copying_to.native());
   }
   for (;;) {
-    const auto job = job_of(found, target, "copy", progress);
-    if (!job) return forward(job);
+    const auto runs = job_runs(found, target, "copy", progress);
+    if (!runs) return forward(runs);
     if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
-    if (job->ready) break;
-    if (!job->runs) {
-      const auto after = require_disk(found, to.name);
-      if (!after) return forward(after);
-      if (after->use.disk.path == to.path) return {};
-      return fail(ErrorCode::io_error, "QEMU gave the copy up");
-    }
+    const auto now = require_disk(found, to.name);
+    if (!now) return forward(now);
+    if (now->use.disk.path == to.path) return {};
+    if (!*runs) return fail(ErrorCode::io_error, "QEMU gave the copy up");
+    if (now->copied) break;
     std::this_thread::sleep_for(kLook);
   }
   if (auto agreed = in_step(); !agreed) return agreed;
@@ -150,17 +147,17 @@ Status flatten_disk(const FoundDomain& found, const std::string& name, const Pro
   bool begun = false;
   for (;;) {
     // The job first: what the disk is then told to be is what it is after the job.
-    const auto job = job_of(found, before->target, "flatten", progress);
-    if (!job) return forward(job);
+    const auto runs = job_runs(found, before->target, "flatten", progress);
+    if (!runs) return forward(runs);
     const auto seen = require_disk(found, name);
     if (!seen) return forward(seen);
+    if (!*runs && seen->use.disk.backing.empty()) return {};
     if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
-    if (job->runs) {
+    if (*runs) {
       begun = true;
       std::this_thread::sleep_for(kLook);
       continue;
     }
-    if (seen->use.disk.backing.empty()) return {};
     if (begun) return fail(ErrorCode::io_error, "QEMU gave up bringing the golden image into the disk");
     auto pull =
         check(::virDomainBlockPull(found.domain.get(), seen->target.c_str(), 0, 0), "begin to flatten the disk");
@@ -174,12 +171,12 @@ Status end_disk_job(const FoundDomain& found, const std::string& name) {
   if (!seen) return forward(seen);
   if (!*seen || !(*seen)->use.runs) return {};
   const auto& target = (*seen)->target;
-  const auto job = job_of(found, target, "end", [](const Progress&) {});
-  if (!job) return forward(job);
-  if (!job->runs || ::virDomainBlockJobAbort(found.domain.get(), target.c_str(), 0) == 0) return {};
+  const auto runs = job_runs(found, target, "end", [](const Progress&) {});
+  if (!runs) return forward(runs);
+  if (!*runs || ::virDomainBlockJobAbort(found.domain.get(), target.c_str(), 0) == 0) return {};
   auto failed = fail_libvirt("end the disk's job");
-  const auto now = job_of(found, target, "end", [](const Progress&) {});
-  return now && !now->runs ? Status{} : Status(failed);  // it may have ended by itself
+  const auto now = job_runs(found, target, "end", [](const Progress&) {});
+  return now && !*now ? Status{} : Status(failed);  // it may have ended by itself
 }
 
 Status use_file(virConnectPtr connection, const FoundDomain& found, const GuestDisk& disk) {

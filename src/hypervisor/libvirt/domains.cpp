@@ -132,7 +132,8 @@ Result<GuestCondition> condition_of(virDomainPtr domain) {
   if (is_migrating(domain, state, reason)) return GuestCondition{.state = GuestState::running, .migrating = true};
   return GuestCondition{.state = guest_state(state, reason),
                         .uncertain = is_uncertain(state, reason),
-                        .has_ended = state == VIR_DOMAIN_SHUTOFF && reason != VIR_DOMAIN_SHUTOFF_FAILED};
+                        .has_ended = state == VIR_DOMAIN_SHUTOFF && reason != VIR_DOMAIN_SHUTOFF_FAILED,
+                        .unexplained = state == VIR_DOMAIN_SHUTOFF && reason == VIR_DOMAIN_SHUTOFF_UNKNOWN};
 }
 
 Result<GuestInfo> describe(const FoundDomain& found) {
@@ -153,6 +154,7 @@ Result<GuestInfo> describe(const FoundDomain& found) {
                    .migrating = condition->migrating,
                    .uncertain = condition->uncertain,
                    .has_ended = condition->has_ended,
+                   .unexplained = condition->unexplained,
                    .snapshots = std::move(*snapshots)};
 }
 

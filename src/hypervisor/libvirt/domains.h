@@ -32,6 +32,7 @@ struct GuestCondition {
   bool migrating = false;  // see GuestInfo
   bool uncertain = false;
   bool has_ended = false;
+  bool unexplained = false;
 };
 Result<GuestCondition> condition_of(virDomainPtr domain);
 Result<GuestInfo> describe(const FoundDomain& found);

@@ -11,6 +11,7 @@
 #include "hypervisor/libvirt/console_stream.h"
 #include "hypervisor/libvirt/disk_jobs.h"
 #include "hypervisor/libvirt/domains.h"
+#include "hypervisor/libvirt/guest_counters.h"
 #include "hypervisor/libvirt/live_changes.h"
 #include "hypervisor/libvirt/migration.h"
 #include "hypervisor/libvirt/nat_networks.h"
@@ -58,6 +59,8 @@ class LibvirtHypervisor final : public Hypervisor {
   Result<HypervisorInfo> info() override { return connection_.call(&read_info); }
 
   Result<std::vector<GuestInfo>> list() override { return connection_.call(&describe_all); }
+
+  Result<std::vector<GuestCounters>> counters() override { return connection_.call(&count_guests); }
 
   Result<GuestInfo> get(const model::VmId& id) override {
     return connection_.call([&](virConnectPtr connection) -> Result<GuestInfo> {

@@ -1,5 +1,6 @@
 #include "hypervisor/libvirt/migration.h"
 
+#include <algorithm>
 #include <future>
 
 namespace bridgehead::hypervisor {
@@ -13,12 +14,19 @@ constexpr unsigned kFlags =
     VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE | VIR_MIGRATE_UNSAFE;
 // AUTO_CONVERGE: a guest that writes its memory quicker than the network carries it is slowed down until it fits.
 constexpr unsigned kRunsMeanwhile = VIR_MIGRATE_LIVE | VIR_MIGRATE_AUTO_CONVERGE;
+// SYNCHRONOUS_WRITES: a guest that writes its disks quicker than the network carries it is slowed down to that.
+constexpr unsigned kWithDisks =
+    VIR_MIGRATE_NON_SHARED_DISK | VIR_MIGRATE_NON_SHARED_SYNCHRONOUS_WRITES | VIR_MIGRATE_PAUSED;
 
 struct Parameters {
   virTypedParameterPtr list = nullptr;
   int count = 0;
   int room = 0;
   ~Parameters() { ::virTypedParamsFree(list, count); }
+
+  Status add(const char* name, const std::string& value) {
+    return check(::virTypedParamsAddString(&list, &count, &room, name, value.c_str()), "prepare the migration");
+  }
 };
 
 std::uint64_t number(const Parameters& stats, const char* name) {
@@ -36,7 +44,8 @@ std::string phase_of(const Parameters& stats, const Seen& seen) {
   const auto remaining = number(stats, VIR_DOMAIN_JOB_MEMORY_REMAINING);
   const auto speed = number(stats, VIR_DOMAIN_JOB_MEMORY_BPS);
   const auto dirty = number(stats, VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE) * number(stats, VIR_DOMAIN_JOB_MEMORY_PAGE_SIZE);
-  std::string phase = "memory";
+  // Disks come first, and are kept in step until the end.
+  std::string phase = number(stats, VIR_DOMAIN_JOB_MEMORY_TOTAL) == 0 ? "disks" : "memory";
   if (seen.post_copy) {
     phase = "memory, runs on the target already";
   } else if (seen.round > 1) {
@@ -57,8 +66,8 @@ Seen tell(virDomainPtr domain, const ProgressSink& progress) {
   const bool paused = ::virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED;
   const Seen seen{.round = number(stats, VIR_DOMAIN_JOB_MEMORY_ITERATION),
                   .post_copy = paused && reason == VIR_DOMAIN_PAUSED_POSTCOPY};
-  const auto total = number(stats, VIR_DOMAIN_JOB_MEMORY_TOTAL);
-  const auto remaining = number(stats, VIR_DOMAIN_JOB_MEMORY_REMAINING);
+  const auto total = number(stats, VIR_DOMAIN_JOB_MEMORY_TOTAL) + number(stats, VIR_DOMAIN_JOB_DISK_TOTAL);
+  const auto remaining = number(stats, VIR_DOMAIN_JOB_MEMORY_REMAINING) + number(stats, VIR_DOMAIN_JOB_DISK_REMAINING);
   progress({.phase = phase_of(stats, seen), .done = total - std::min(total, remaining), .total = total});
   return seen;
 }
@@ -76,23 +85,54 @@ Result<unsigned> flags_for(virDomainPtr domain, MigrationMode mode) {
                         "Leave post-copy out.");
 }
 
+Result<std::string> definition_with(virDomainPtr domain, unsigned flags, const std::vector<GuestDisk>& disks) {
+  const CString xml(::virDomainGetXMLDesc(domain, flags | VIR_DOMAIN_XML_SECURE));
+  if (!xml) return fail_libvirt("read the guest's definition");
+  Result<std::string> changed(xml.get());
+  for (const auto& disk : disks) {
+    changed = with_disk_file(*changed, disk);
+    if (!changed) return changed;
+  }
+  return changed;
+}
+
+// Which disks go along, how, and what they are called there.
+Status add_disks(virDomainPtr domain, const MigrationRoute& route, Parameters& parameters) {
+  const auto now = read_domain(domain, 0);
+  if (!now) return forward(now);
+  auto added = parameters.add(VIR_MIGRATE_PARAM_DISKS_URI, "unix://" + route.disks.string());
+  for (const auto& disk : route.copied) {
+    const auto target = now->pinned.targets.find(disk.name);
+    if (target == now->pinned.targets.end()) {
+      return fail(ErrorCode::not_found, "the guest has no disk '{}'", disk.name);
+    }
+    if (added) added = parameters.add(VIR_MIGRATE_PARAM_MIGRATE_DISKS, target->second);
+  }
+  const auto live = definition_with(domain, VIR_DOMAIN_XML_MIGRATABLE, route.copied);
+  if (!live) return forward(live);
+  const auto stored = definition_with(domain, VIR_DOMAIN_XML_INACTIVE, route.copied);
+  if (!stored) return forward(stored);
+  if (added) added = parameters.add(VIR_MIGRATE_PARAM_DEST_XML, *live);
+  if (added) added = parameters.add(VIR_MIGRATE_PARAM_PERSIST_XML, *stored);
+  return added;
+}
+
 }  // namespace
 
 Status migrate(const FoundDomain& found, const MigrationRoute& route, MigrationMode mode, const AskAboutJob& ask,
                const ProgressSink& progress, std::stop_token stop) {
   auto* domain = found.domain.get();
-  const auto flags = flags_for(domain, mode);
-  if (!flags) return forward(flags);
+  const auto mode_flags = flags_for(domain, mode);
+  if (!mode_flags) return forward(mode_flags);
   Parameters parameters;
-  const auto uri = "unix://" + route.data.string();
-  if (::virTypedParamsAddString(&parameters.list, &parameters.count, &parameters.room, VIR_MIGRATE_PARAM_URI,
-                                uri.c_str()) != 0) {
-    return fail_libvirt("prepare the migration");
-  }
+  auto prepared = parameters.add(VIR_MIGRATE_PARAM_URI, "unix://" + route.data.string());
+  if (prepared && !route.copied.empty()) prepared = add_disks(domain, route, parameters);
+  if (!prepared) return prepared;
+  const unsigned flags = *mode_flags | (route.copied.empty() ? 0U : kWithDisks);
   const auto destination = "qemu+unix:///system?socket=" + route.control.string();
   auto moving = std::async(std::launch::async, [&] {
     return check(::virDomainMigrateToURI3(domain, destination.c_str(), parameters.list,
-                                          static_cast<unsigned>(parameters.count), *flags),
+                                          static_cast<unsigned>(parameters.count), flags),
                  "migrate the guest");
   });
   bool aborted = false;

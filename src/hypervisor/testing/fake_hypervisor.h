@@ -73,16 +73,9 @@ class FakeHypervisor final : public Hypervisor {
     addresses_[id] = {std::move(addresses), agent_answers};
   }
   // What happens inside a guest: it shuts itself down, crashes, ...
-  void set_state(const model::VmId& id, GuestState state) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (const auto found = guests_.find(id); found != guests_.end()) {
-        found->second.info.state = state;
-        found->second.info.has_ended = state == GuestState::stopped;
-      }
-    }
-    emit(id, GuestEventKind::state_changed);
-  }
+  void set_state(const model::VmId& id, GuestState state) { set_state(id, state, false); }
+  // Its host was reset: the guest is off, and nothing tells why.
+  void cut_power(const model::VmId& id) { set_state(id, GuestState::stopped, true); }
   void set_migrating(const model::VmId& id, bool on) {
     {
       const std::lock_guard lock(mutex_);
@@ -128,6 +121,22 @@ class FakeHypervisor final : public Hypervisor {
     const auto found = copies_.find({id, disk});
     return found == copies_.end() ? std::filesystem::path() : found->second;
   }
+  // Where guests go that migrate from here; there they stand still when their disks go along.
+  void set_migration_target(FakeHypervisor* target) {
+    const std::lock_guard lock(mutex_);
+    migration_target_ = target;
+  }
+  void come_in(GuestConfig config, GuestState state) {
+    const std::lock_guard lock(mutex_);
+    GuestInfo info{.id = config.id, .state = state, .generation = config.generation, .lease = config.lease};
+    const auto id = config.id;
+    guests_.insert_or_assign(id, Guest{.config = std::move(config), .info = std::move(info)});
+  }
+  // The way that the last guest went.
+  MigrationRoute route() const {
+    const std::lock_guard lock(mutex_);
+    return route_;
+  }
   std::map<model::NetworkId, model::Network> networks() const {
     const std::lock_guard lock(mutex_);
     return networks_;
@@ -146,6 +155,22 @@ class FakeHypervisor final : public Hypervisor {
     if (auto entered = enter("list", ""); !entered) return forward(entered);
     std::vector<GuestInfo> all;
     for (const auto& [id, guest] : guests_) all.push_back(guest.info);
+    return all;
+  }
+
+  // What counters() tells of it while it runs.
+  void count(GuestCounters counters) {
+    const std::lock_guard lock(mutex_);
+    counted_[counters.id] = std::move(counters);
+  }
+  Result<std::vector<GuestCounters>> counters() override {
+    const std::lock_guard lock(mutex_);
+    std::vector<GuestCounters> all;
+    for (const auto& [id, guest] : guests_) {
+      if (!lives(guest.info.state)) continue;
+      const auto found = counted_.find(id);
+      all.push_back(found == counted_.end() ? GuestCounters{.id = id} : found->second);
+    }
     return all;
   }
 
@@ -251,14 +276,21 @@ class FakeHypervisor final : public Hypervisor {
   }
 
   // The guest is gone here afterwards; whether it is anywhere else is the test's business.
-  Status migrate(const model::VmId& id, const MigrationRoute&, MigrationMode, const ProgressSink& progress,
+  Status migrate(const model::VmId& id, const MigrationRoute& route, MigrationMode, const ProgressSink& progress,
                  std::stop_token stop) override {
     {
       const std::lock_guard lock(mutex_);
       if (auto entered = enter("migrate", id.str()); !entered) return entered;
       if (auto running = require_running(id); !running) return running;
       if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+      route_ = route;
+      if (migration_target_ != nullptr) {
+        migration_target_->come_in(guests_.at(id).config,
+                                   route.copied.empty() ? GuestState::running : GuestState::paused);
+      }
       guests_.erase(id);
+      // "last word": it has moved, and nobody hears of it.
+      if (auto answered = enter("last word", id.str()); !answered) return answered;
     }
     progress({.phase = "memory", .done = 1, .total = 1});
     emit(id, GuestEventKind::removed);
@@ -420,6 +452,18 @@ class FakeHypervisor final : public Hypervisor {
   }
 
  private:
+  void set_state(const model::VmId& id, GuestState state, bool unexplained) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = guests_.find(id); found != guests_.end()) {
+        auto& info = found->second.info;
+        info.state = state;
+        info.has_ended = state == GuestState::stopped;
+        info.unexplained = unexplained;
+      }
+    }
+    emit(id, GuestEventKind::state_changed);
+  }
   struct Guest {
     GuestConfig config;
     GuestInfo info;
@@ -492,6 +536,7 @@ class FakeHypervisor final : public Hypervisor {
   }
 
   mutable std::mutex mutex_;
+  std::map<model::VmId, GuestCounters> counted_;
   std::map<model::VmId, Guest> guests_;
   std::map<model::NetworkId, model::Network> networks_;
   std::map<model::VmId, std::pair<std::vector<std::string>, bool>> addresses_;
@@ -502,6 +547,8 @@ class FakeHypervisor final : public Hypervisor {
   bool hold_jobs_ = false;
   std::condition_variable_any jobs_changed_;
   std::map<std::pair<model::VmId, std::string>, std::filesystem::path> copies_;
+  FakeHypervisor* migration_target_ = nullptr;
+  MigrationRoute route_;
   std::vector<std::string> calls_;
   std::vector<UniqueFd> vnc_ends_;
   std::function<void(const GuestEvent&)> handler_;

@@ -50,6 +50,20 @@ TEST_F(LibvirtTest, LivesThroughItsStates) {
   EXPECT_FALSE(std::filesystem::exists(config.console_log));
 }
 
+TEST_F(LibvirtTest, CountsWhatAGuestUses) {
+  configure();
+  EXPECT_TRUE(hypervisor->counters()->empty()) << "it doesn't run";
+  ASSERT_TRUE(hypervisor->start(id));
+  ASSERT_TRUE(booted());
+  const auto counted = hypervisor->counters();
+  ASSERT_TRUE(counted) << counted.error().describe();
+  ASSERT_EQ(counted->size(), 1u);
+  EXPECT_EQ(counted->front().id, id);
+  EXPECT_GT(counted->front().cpu.count(), 0);
+  EXPECT_GT(counted->front().memory, Bytes(1_MiB));
+  EXPECT_GT(counted->front().storage, 0u) << "it booted from its disk";
+}
+
 TEST_F(LibvirtTest, WhatIsNotThereIsSaid) {
   for (const auto& refused : {hypervisor->start(id), hypervisor->pause(id), hypervisor->create_snapshot(id, "s")}) {
     ASSERT_FALSE(refused);

@@ -60,6 +60,16 @@ TEST(Codec, RoundTripsEveryField) {
   Profile profile{.id = make_id<ProfileId>(*std::make_unique<SeededRandom>(2)), .name = "p"};
   profile.secret_files = node.netboot->secret_files;
   EXPECT_EQ(decode<Profile>(encode(profile)).value(), profile);
+  const Bmc bmc{.id = vm.node,
+                .driver = "ipmi",
+                .address = "10.0.0.7",
+                .port = 6230,
+                .user = "operator",
+                .options = {{"cipher", "3"}},
+                .password = "1:0011aabb:c2VhbGVk",
+                .created = vm.created,
+                .power = {MachinePower::sleeping, PowerEvidence::bmc_and_others, vm.created}};
+  EXPECT_EQ(decode<Bmc>(encode(bmc)).value(), bmc);
 }
 
 TEST(Overlay, HoldsPathsAndSizesInBounds) {

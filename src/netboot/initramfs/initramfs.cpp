@@ -41,8 +41,8 @@ std::vector<std::string> root_modules(const std::set<model::RootTransport>& root
   std::vector<std::string> names;
   for (const auto root : roots) {
     switch (root) {
-      case model::RootTransport::nbd: names.insert(names.end(), {"nbd", "erofs"}); break;
-      case model::RootTransport::ram: names.insert(names.end(), {"loop", "erofs"}); break;
+      case model::RootTransport::nbd: names.insert(names.end(), {"nbd", "loop", "squashfs"}); break;
+      case model::RootTransport::ram: names.insert(names.end(), {"loop", "squashfs"}); break;
       case model::RootTransport::nfs: names.insert(names.end(), {"nfs", "nfsv4", "nfsv3"}); break;
     }
   }

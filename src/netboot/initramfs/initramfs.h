@@ -59,8 +59,8 @@ struct InitramfsRequest {
 struct KernelFinding {
   enum class Severity { warning, error };
   Severity severity = Severity::error;
-  std::string needed;   // "EROFS_FS", "driver ixgbe"
-  std::string message;  // "Kernel 6.1.0 has no EROFS (CONFIG_EROFS_FS; module erofs)"
+  std::string needed;   // "SQUASHFS", "driver ixgbe"
+  std::string message;  // "Kernel 6.1.0 has no squashfs (CONFIG_SQUASHFS; module squashfs)"
   std::string hint;     // what to do
   bool operator==(const KernelFinding&) const = default;
 };

@@ -63,14 +63,14 @@ void examine_root(KernelExaminer& kernel, const std::set<model::RootTransport>& 
   using model::RootTransport;
   const bool image = roots.contains(RootTransport::nbd) || roots.contains(RootTransport::ram);
   if (image) {
-    kernel.part("EROFS_FS", "erofs", "EROFS, which roots by nbd and ram are", Severity::error, "take root nfs only.");
-    kernel.built_in("EROFS_FS_ZIP", "compression in EROFS", "Take another kernel, or root nfs only.");
+    kernel.part("SQUASHFS", "squashfs", "squashfs, which roots by nbd and ram are", Severity::error,
+                "take root nfs only.");
+    kernel.built_in("SQUASHFS_ZSTD", "zstd in squashfs", "Take another kernel, or root nfs only.");
+    kernel.part("BLK_DEV_LOOP", "loop", "loop device, which roots by nbd and ram need", Severity::error,
+                "take root nfs only.");
   }
   if (roots.contains(RootTransport::nbd)) {
     kernel.part("BLK_DEV_NBD", "nbd", "NBD client, which root nbd needs", Severity::error, "take other roots.");
-  }
-  if (roots.contains(RootTransport::ram)) {
-    kernel.part("BLK_DEV_LOOP", "loop", "loop device, which root ram needs", Severity::error, "take other roots.");
   }
   if (roots.contains(RootTransport::nfs)) {
     kernel.part("NFS_FS", "nfs", "NFS client, which root nfs needs", Severity::error, "take other roots.");
@@ -112,7 +112,7 @@ void examine_unpacking(KernelExaminer& examiner, const Kernel& kernel) {
   if (!kernel.config.known()) {
     examiner.add(Severity::warning, "configuration",
                  fmt::format("kernel {}'s configuration isn't in the tree: that it can unpack xz and has DEVTMPFS and "
-                             "EROFS_FS_ZIP couldn't be checked",
+                             "SQUASHFS_ZSTD couldn't be checked",
                              kernel.version),
                  fmt::format("Put it at boot/config-{} of the tree.", kernel.version));
   } else if (best_compression(kernel.config) == InitramfsCompression::none) {

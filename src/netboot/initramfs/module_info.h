@@ -11,7 +11,7 @@
 namespace bridgehead::netboot {
 
 struct ModuleInfo {
-  std::vector<std::string> aliases;    // "pci:v00001AF4d*sv*sd*bc*sc*i*", "fs-erofs"
+  std::vector<std::string> aliases;    // "pci:v00001AF4d*sv*sd*bc*sc*i*", "fs-squashfs"
   std::vector<std::string> needs;      // names; modpost's direct dependencies
   std::vector<std::string> soft_pre;   // to be loaded before, where they exist; names or aliases
   std::vector<std::string> soft_post;  // after

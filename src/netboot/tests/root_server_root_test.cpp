@@ -33,11 +33,11 @@ TEST_F(RootServerTest, NbdkitServesImagesByName) {
   SeededRandom random(5);
   random.fill({reinterpret_cast<std::uint8_t*>(content.data()), content.size()});
   // As images lie: in directories that only root may enter.
-  ASSERT_TRUE(write_file_atomic(temporary.path() / "root.erofs", content, 0600));
+  ASSERT_TRUE(write_file_atomic(temporary.path() / "root.squashfs", content, 0600));
   const auto exports = temporary.path() / "exports";
   ASSERT_TRUE(make_directories(exports));
   ASSERT_TRUE(supervisor.start(*nbd_service({.address = "10.20.0.1", .exports = exports})));
-  ASSERT_TRUE(publish_nbd_export(exports, "debian-12.3", temporary.path() / "root.erofs")) << "while it runs";
+  ASSERT_TRUE(publish_nbd_export(exports, "debian-12.3", temporary.path() / "root.squashfs")) << "while it runs";
   const auto copy = temporary.path() / "copy";
   const auto fetch = [&](const std::string& name) {
     return runner.run(

@@ -1,4 +1,4 @@
-// Real builds and imports: mmdebstrap, mkfs.erofs, packages from the machine's mirror. Needs root; builds share a
+// Real builds and imports: mmdebstrap, mksquashfs, packages from the machine's mirror. Needs root; builds share a
 // cache, so only the first run on a machine takes a minute.
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -136,7 +136,7 @@ TEST_F(Builder, BuildsPublishesAndBuildsAgainFromTheCache) {
   EXPECT_THAT(manifest.os, HasSubstr("Debian"));
   EXPECT_THAT(manifest.notes, Contains("a warning"));
   EXPECT_GT(manifest.packages.size(), 30u);
-  EXPECT_LT(manifest.files.at("root.erofs").size, 120_MiB);
+  EXPECT_LT(manifest.files.at("root.squashfs").size, 120_MiB);
   SystemRandom random;
   const auto published = store->publish(std::move(*staged), make_id<model::NodeImageId>(random), "tiny");
   ASSERT_TRUE(published) << published.error().describe();
@@ -151,7 +151,7 @@ TEST_F(Builder, BuildsPublishesAndBuildsAgainFromTheCache) {
   auto again = builder.build(recipe(), {.keep_tree = true, .initramfs = counting, .initramfs_key = "a"}, progress);
   ASSERT_TRUE(again) << again.error().describe();
   EXPECT_THAT(phases, ::testing::Not(Contains("configure")));
-  EXPECT_EQ(again->manifest().files.at("root.erofs"), manifest.files.at("root.erofs"));
+  EXPECT_EQ(again->manifest().files.at("root.squashfs"), manifest.files.at("root.squashfs"));
   const auto third = builder.build(recipe(), {.initramfs = counting, .initramfs_key = "a"});
   ASSERT_TRUE(third) << third.error().describe();
   EXPECT_EQ(calls, 1) << "the initramfs of the same key comes from the cache";
@@ -208,7 +208,7 @@ TEST_F(Builder, AnAptSourceWithoutAGoodSignatureIsNotUsed) {
 
 TEST_F(Builder, SweepTakesOnlyWhatNobodyHas) {
   write(work() / "build.dead00/tree/etc/x", "x");
-  write(work() / "image.alive0/root.erofs", "x");
+  write(work() / "image.alive0/root.squashfs", "x");
   write(work() / "unrelated/x", "x");
   const auto lock = open_file(work() / "image.alive0", O_RDONLY | O_DIRECTORY);
   ASSERT_EQ(::flock(lock->get(), LOCK_EX), 0);
@@ -260,7 +260,8 @@ class Importer : public Builder {
     EXPECT_TRUE(fs::is_symlink(staged->directory() /
                                "root/etc/systemd/system/multi-user.target.wants/bridgehead-netboot-join.service"));
     EXPECT_THAT(staged->manifest().notes, Contains(HasSubstr("no libvirt")));
-    const auto check = runner_.run({.program = "fsck.erofs", .arguments = {staged->directory() / "root.erofs"}});
+    const auto check =
+        runner_.run({.program = "unsquashfs", .arguments = {"-ll", staged->directory() / "root.squashfs"}});
     EXPECT_TRUE(check) << check.error().describe();
   }
 };
@@ -289,8 +290,8 @@ TEST_F(Importer, OciLayoutArchiveTreeAndTarGiveTheSameImage) {
   expect_image(from_tar);
 
   for (const auto* other : {&from_archive, &from_tree, &from_tar}) {
-    EXPECT_EQ((*other)->manifest().files.at("root.erofs").sha256,
-              from_layout->manifest().files.at("root.erofs").sha256);
+    EXPECT_EQ((*other)->manifest().files.at("root.squashfs").sha256,
+              from_layout->manifest().files.at("root.squashfs").sha256);
   }
   expect_only(4);
 }

@@ -30,11 +30,11 @@ class Store : public ::testing::Test {
   model::NodeImageId new_id() { return make_id<model::NodeImageId>(random_); }
 
   // An image as the builder would leave it in the store's tmp.
-  StagedImage staged(const std::string& root, bool with_tree = false) {
+  StagedImage staged(const std::string& root, bool with_tree = false, std::string_view root_name = kRootFile) {
     const fs::path at = store_->temporary() / fmt::format("image.{}", ++count_);
     write(at / "vmlinuz", "the kernel");
     write(at / "initramfs.img", "initramfs of " + root);
-    write(at / "root.erofs", root);
+    write(at / root_name, root);
     Manifest manifest;
     manifest.role = "compute";
     manifest.kernel_version = "6.1.0";
@@ -49,9 +49,9 @@ class Store : public ::testing::Test {
       list = format_list(*list_tree(at / "root"));
     }
     write(at / "files.list", list);
-    for (const auto* name : {"vmlinuz", "initramfs.img", "root.erofs", "files.list"}) {
+    for (const auto name : {kKernelFile, kInitramfsFile, root_name, kListFile}) {
       const auto hashed = hash_file(at / name);
-      manifest.files[name] = {Bytes(hashed->size), hashed->sha256};
+      manifest.files[std::string(name)] = {Bytes(hashed->size), hashed->sha256};
     }
     return StagedImage(at, manifest);
   }
@@ -77,13 +77,24 @@ class Store : public ::testing::Test {
   int count_ = 0;
 };
 
+TEST_F(Store, TheRootIsFoundByEitherName) {
+  const auto image = published("new");
+  EXPECT_EQ(root_file(store_->path(image.id)), store_->file(image.id, "root.squashfs"));
+  auto before = store_->publish(staged("before", false, "root.erofs"), new_id(), "debian-12");
+  ASSERT_TRUE(before) << before.error().describe();
+  EXPECT_EQ(root_file(store_->path(before->id)), store_->file(before->id, "root.erofs"));
+  EXPECT_EQ(to_model(*before).root_sha256, before->files.at("root.erofs").sha256);
+  EXPECT_EQ(to_model(*before).root_size, Bytes(6));
+  EXPECT_EQ(to_model(image).root_sha256, image.files.at("root.squashfs").sha256);
+}
+
 TEST_F(Store, PublishesImmutableImagesUnderGrowingVersions) {
   const auto first = published("one");
   const auto second = published("two");
   EXPECT_EQ(first.name, "debian-12:1");
   EXPECT_EQ(second.name, "debian-12:2");
-  EXPECT_EQ(slurp(store_->file(first.id, "root.erofs")), "one");
-  EXPECT_EQ(fs::status(store_->file(first.id, "root.erofs")).permissions(), fs::perms(0444));
+  EXPECT_EQ(slurp(store_->file(first.id, "root.squashfs")), "one");
+  EXPECT_EQ(fs::status(store_->file(first.id, "root.squashfs")).permissions(), fs::perms(0444));
   EXPECT_EQ(*store_->get(second.id), second);
   EXPECT_EQ(store_->find("debian-12")->id, second.id);
   EXPECT_EQ(store_->find("debian-12:1")->id, first.id);
@@ -127,7 +138,7 @@ TEST_F(Store, EqualFilesAreStoredOnce) {
   const auto first = published("one", true);
   const auto second = published("two", true);
   EXPECT_EQ(inode(store_->file(first.id, "vmlinuz")), inode(store_->file(second.id, "vmlinuz")));
-  EXPECT_NE(inode(store_->file(first.id, "root.erofs")), inode(store_->file(second.id, "root.erofs")));
+  EXPECT_NE(inode(store_->file(first.id, "root.squashfs")), inode(store_->file(second.id, "root.squashfs")));
   EXPECT_EQ(inode(store_->file(first.id, "root/etc/same")), inode(store_->file(second.id, "root/etc/same")));
   EXPECT_NE(inode(store_->file(first.id, "root/etc/own")), inode(store_->file(second.id, "root/etc/own")));
   EXPECT_EQ(slurp(store_->file(second.id, "root/etc/own")), "two");
@@ -153,13 +164,13 @@ TEST_F(Store, GcRemovesOnlyWhatNoImageHas) {
 TEST_F(Store, VerifyNamesTheFileThatChanged) {
   const auto image = published("one", true);
   EXPECT_TRUE(store_->verify(image.id));
-  const fs::path root = store_->file(image.id, "root.erofs");
+  const fs::path root = store_->file(image.id, "root.squashfs");
   fs::permissions(root, fs::perms::owner_all);
   write(root, "two");
   auto result = store_->verify(image.id);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::data_corrupt);
-  EXPECT_THAT(result.error().message, HasSubstr("root.erofs"));
+  EXPECT_THAT(result.error().message, HasSubstr("root.squashfs"));
   write(root, "one");
   EXPECT_TRUE(store_->verify(image.id));
   write(store_->file(image.id, "root/etc/added"), "");
@@ -175,7 +186,7 @@ TEST_F(Store, WhatACrashLeftIsNotSeenAndGoes) {
     half.release();
   }
   // A removal that got as far as the rename.
-  write(store_->temporary() / "removed.x/root.erofs", "old");
+  write(store_->temporary() / "removed.x/root.squashfs", "old");
   open();
   EXPECT_EQ(store_->list()->size(), 1u);
   EXPECT_FALSE(fs::exists(store_->temporary() / "removed.x"));
@@ -210,7 +221,7 @@ TEST_F(Store, ADamagedManifestHidesOneImageAndStopsGc) {
 
 TEST_F(Store, FilesThatArentWhatTheManifestSaysAreRefused) {
   auto image = staged("one");
-  write(image.directory() / "root.erofs", "longer than before");
+  write(image.directory() / "root.squashfs", "longer than before");
   const auto done = store_->publish(std::move(image), new_id(), "debian-12");
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, ErrorCode::data_corrupt);

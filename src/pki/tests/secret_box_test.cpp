@@ -25,7 +25,8 @@ TEST_F(SecretBoxTest, OpensWhatItSealed) {
   const auto box = open();
   for (const auto& content : {std::string(), std::string("x"), every_byte, std::string(64 << 10, 'k')}) {
     const auto sealed = box->seal(content, "/etc/key");
-    EXPECT_EQ(from_base64(sealed)->find("kkkkkkkk"), std::string::npos);
+    EXPECT_EQ(sealed.find(to_base64("kkkkkkkkk")), std::string::npos);
+    EXPECT_TRUE(sealed.starts_with("1:")) << "versioned";
     EXPECT_EQ(open()->unseal(sealed, "/etc/key").value(), content) << "by the key of the file";
     EXPECT_NE(box->seal(content, "/etc/key"), sealed) << "no two are the same";
   }
@@ -41,13 +42,16 @@ TEST_F(SecretBoxTest, RefusesWhatWasChanged) {
   EXPECT_TRUE(refused(sealed, "/etc/other"));
   EXPECT_TRUE(refused("", "/etc/key"));
   EXPECT_TRUE(refused("no base64!", "/etc/key"));
-  auto raw = *from_base64(sealed);
+  const auto head = sealed.substr(0, sealed.rfind(':') + 1);
+  auto raw = *from_base64(sealed.substr(head.size()));
   for (std::size_t at = 0; at < raw.size(); ++at) {
     raw[at] = static_cast<char>(raw[at] ^ 1);
-    EXPECT_TRUE(refused(to_base64(raw), "/etc/key")) << at;
+    EXPECT_TRUE(refused(head + to_base64(raw), "/etc/key")) << at;
     raw[at] = static_cast<char>(raw[at] ^ 1);
   }
-  EXPECT_TRUE(refused(to_base64(raw.substr(0, raw.size() - 1)), "/etc/key"));
+  EXPECT_TRUE(refused(head + to_base64(raw.substr(0, raw.size() - 1)), "/etc/key"));
+  EXPECT_TRUE(refused(to_base64(raw), "/etc/key")) << "as if it were of the time without versions";
+  EXPECT_TRUE(refused("2" + sealed.substr(1), "/etc/key")) << "of a version to come";
   const auto other = open("other.key")->unseal(sealed, "/etc/key");
   EXPECT_FALSE(other) << "another key";
 }
@@ -63,6 +67,51 @@ TEST_F(SecretBoxTest, TheKeyIsItsOwnersAndNeverReplaced) {
   ASSERT_FALSE(damaged);
   EXPECT_EQ(damaged.error().code, ErrorCode::data_corrupt);
   EXPECT_EQ(read_file(path).value(), "short\n");
+}
+
+TEST_F(SecretBoxTest, RefusesTheTextOfAnotherRecord) {
+  const auto box = open();
+  const auto sealed = box->seal("hush", record_label("node", "n1", "bmc"));
+  EXPECT_EQ(box->unseal(sealed, record_label("node", "n1", "bmc")).value(), "hush");
+  EXPECT_FALSE(box->unseal(sealed, record_label("node", "n2", "bmc")));
+  EXPECT_FALSE(box->unseal(sealed, record_label("node", "n1", "console")));
+}
+
+TEST_F(SecretBoxTest, OpensWhatWasSealedBeforeThereWereVersions) {
+  // By the key of 32 bytes of 'k', nonce of 12 bytes of 'n', label "/etc/key"; made with Python's cryptography.
+  ASSERT_TRUE(write_file_atomic(directory_.path() / "secrets.key", to_base64(std::string(32, 'k')) + "\n", 0600));
+  const std::string sealed = "bm5ubm5ubm5ubm5u+1SJxHTa8fDiLzFzh1dbjFgwSV34tg4=";
+  const auto box = open();
+  EXPECT_EQ(box->unseal(sealed, "/etc/key").value(), "content");
+  EXPECT_TRUE(box->needs_resealing(sealed));
+  ASSERT_TRUE(box->rotate());
+  EXPECT_EQ(box->unseal(sealed, "/etc/key").value(), "content");
+}
+
+TEST_F(SecretBoxTest, RotatesItsKeys) {
+  const auto box = open();
+  const auto old = box->seal("content", "label");
+  EXPECT_FALSE(box->needs_resealing(old));
+  ASSERT_TRUE(box->rotate());
+  EXPECT_TRUE(box->needs_resealing(old));
+  EXPECT_EQ(box->unseal(old, "label").value(), "content");
+  const auto fresh = box->seal("content", "label");
+  EXPECT_FALSE(box->needs_resealing(fresh));
+  EXPECT_EQ(open()->unseal(old, "label").value(), "content") << "after a restart in between";
+  EXPECT_EQ(open()->unseal(fresh, "label").value(), "content");
+  ASSERT_TRUE(box->forget_old_keys());
+  EXPECT_FALSE(box->unseal(old, "label"));
+  EXPECT_EQ(open()->unseal(fresh, "label").value(), "content");
+  EXPECT_FALSE(open()->unseal(old, "label"));
+}
+
+TEST_F(SecretBoxTest, RefusesAKeyThatOthersMayRead) {
+  open();
+  const auto path = directory_.path() / "secrets.key";
+  ASSERT_EQ(::chmod(path.c_str(), 0640), 0);
+  const auto refused = SecretBox::open(path, random_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::failed_precondition);
 }
 
 }  // namespace

@@ -357,7 +357,11 @@ TEST_F(ProvisionTest, NonsenseIsRefusedAndChangesNothing) {
   EXPECT_EQ(get("/", {}).status, 404);
   const auto file = get("/boot/files/" + image.id.str() + "/vmlinuz", {});
   ASSERT_TRUE(file.file);
-  EXPECT_EQ(file.file->path, nodeimage::image_directory(directory_->path() / "store", image.id) / "vmlinuz");
+  const auto stored = nodeimage::image_directory(directory_->path() / "store", image.id);
+  EXPECT_EQ(file.file->path, stored / "vmlinuz");
+  const auto root = get("/boot/files/" + image.id.str() + "/root", {});
+  ASSERT_TRUE(root.file);
+  EXPECT_EQ(root.file->path, stored / "root.squashfs");
 }
 
 TEST_F(ProvisionTest, AMachineWithoutAnyImageIsToldSo) {

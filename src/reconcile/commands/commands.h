@@ -23,6 +23,8 @@
 #include "model/pool.h"
 #include "model/token.h"
 #include "model/vm.h"
+#include "reconcile/planning/plan_desk.h"
+#include "reconcile/planning/use_history.h"
 #include "scheduler/scheduler.h"
 #include "state/inventory.h"
 
@@ -34,6 +36,8 @@ struct Commander {
   RandomSource& random;
   const Clock& clock;
   scheduler::Limits limits{};
+  const UseHistory* use = nullptr;  // null: nothing is measured
+  PlanDesk desk{};
   std::mutex turn{};
 };
 
@@ -85,6 +89,7 @@ struct CreateVms {
   model::PowerState power = model::PowerState::running;  // running or stopped
   std::string node;                                      // only there; "" = chosen
   std::map<std::string, std::string> labels;
+  model::PlanningWish planning;
   model::CloudInit cloud_init;  // password_hash: crypt(3) form; the API hashes a plain password first
 };
 
@@ -113,6 +118,9 @@ struct CloudInitChange {
 struct UpdateVm {
   std::optional<std::string> name;
   std::optional<std::map<std::string, std::string>> labels;  // replaces all
+  std::optional<std::int64_t> priority;
+  std::optional<double> move_cost;
+  std::optional<bool> may_move;
   std::optional<std::uint64_t> cpus;
   std::optional<Bytes> memory;
   std::optional<bool> autostart;
@@ -165,6 +173,10 @@ struct ImportImage {
   std::string node;           // "" = chosen: the one with the most room in the pool
   model::ImageSource source;  // kind image: source.image (or an image's id or name in source.location)
   model::LayoutWish layout = model::LayoutWish::automatic;
+  // From one shared pool to another: how many nodes copy it together at most, or which; the first of these leads.
+  // Neither: as many as pays.
+  std::optional<std::uint64_t> most_nodes;
+  std::vector<std::string> nodes;
 };
 
 Result<Accepted<model::Image>> import_image(Commander& commander, const Caller& caller, const ImportImage& request);
@@ -210,6 +222,8 @@ Result<Accepted<model::Network>> delete_network(Commander& commander, const Call
 struct UpdateNode {
   std::optional<std::string> name;
   std::optional<bool> schedulable;
+  std::optional<std::string> rack;  // "" = its own
+  std::optional<std::string> power_feed;
   // Of a node that boots over the network only: failed_precondition.
   std::optional<std::vector<model::OverlayFile>> files;        // taken at its next boot
   std::optional<std::vector<model::SecretFile>> secret_files;  // sealed already; taken at once
@@ -249,7 +263,7 @@ Result<model::JoinToken> create_join_token(Commander& commander, const Caller& c
 // --- Finding
 // ----------------------------------------------------------------------------------------------------------
 
-// By id or name; the id wins. not_found: "there is no VM 'web'". For Node, Pool, Image, Network, Vm and Token.
+// By id or name; the id wins. not_found: "there is no VM 'web'". For Node, Pool, Image, Network, Vm, Token and Rule.
 template <typename T>
 Result<state::Record<T>> resolve(const state::Inventory& inventory, const std::string& reference);
 // already_exists when a record of this kind has the name.

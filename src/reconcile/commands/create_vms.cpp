@@ -18,6 +18,7 @@ Status check_plain(const CreateVms& request) {
   if (auto checked = validate::cpus(request.cpus); !checked) return checked;
   if (auto checked = validate::memory(request.memory); !checked) return checked;
   if (auto checked = validate::labels(request.labels); !checked) return checked;
+  if (auto checked = validate::planning(request.planning); !checked) return checked;
   if (auto checked = validate::cloud_init(request.cloud_init); !checked) return checked;
   if (request.disks.size() > parts::kMostDisks) return wrong("disks", "at most {} are possible", parts::kMostDisks);
   if (request.nics && request.nics->size() > parts::kMostNics)
@@ -126,6 +127,7 @@ Result<NewVm> make_vm(Draft& draft, const CreateVms& request, const Plan& plan, 
   vm.id = make_id<model::VmId>(draft.random());
   vm.name = name;
   vm.labels = request.labels;
+  vm.planning = request.planning;
   vm.created = draft.now;
   vm.status.since = draft.now;
   auto& spec = vm.spec;
@@ -166,7 +168,7 @@ Result<CreatedVms> fill(Draft& draft, const CreateVms& request) {
     auto made = make_vm(draft, request, *plan, name);
     if (!made) return forward(made);
     // Whether it fits is known now; where it goes is decided when its turn comes.
-    const auto needs = placement_request(draft.inventory, made->vm.spec, made->images, plan->node);
+    const auto needs = placement_request(draft.inventory, made->vm, made->images, plan->node);
     const auto place = scheduler::place(cluster, needs);
     if (!place) {
       if (i == 1) return forward(place);

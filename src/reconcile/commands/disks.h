@@ -9,7 +9,7 @@
 namespace bridgehead::reconcile {
 
 // Errors: not_found; failed_precondition when it is no disk, not ready, has snapshots, its VM is migrating, the pool
-// isn't on its node; resource_exhausted when the pool has too little space; conflict when it is moving already.
+// isn't on its node; resource_exhausted when the pool has too little space.
 Result<Accepted<model::Image>> migrate_image(Commander& commander, const Caller& caller, const std::string& image,
                                              const std::string& pool);
 Result<Accepted<model::Image>> flatten_image(Commander& commander, const Caller& caller, const std::string& image);

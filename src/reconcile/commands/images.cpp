@@ -76,6 +76,40 @@ Result<model::NodeId> chosen_node(const state::Inventory& inventory, const Impor
   return source_image->node;
 }
 
+// The nodes that are to copy it together, or how many at most; null = as many as pays.
+Result<nlohmann::json> asked_nodes(const state::Inventory& inventory, const ImportImage& request,
+                                   const model::Pool& pool, const model::Image* source_image) {
+  constexpr std::uint64_t kMost = 64;
+  nlohmann::json asked;
+  const auto& names = request.nodes;
+  if (request.most_nodes && !names.empty()) return wrong("nodes", "goes without most_nodes");
+  if (!request.node.empty() && !names.empty()) return wrong("nodes", "goes without node: the first one leads");
+  if (request.most_nodes && (*request.most_nodes < 1 || *request.most_nodes > kMost)) {
+    return wrong("most_nodes", "must be between 1 and {}", kMost);
+  }
+  if (request.most_nodes.value_or(names.size()) > 1 &&
+      (source_image == nullptr || !source_image->node.empty() || !model::is_shared(pool.driver))) {
+    return fail_with_hint(ErrorCode::failed_precondition,
+                          "nodes: several nodes only copy an image from one shared pool to another together",
+                          "Leave it out: one node does it.");
+  }
+  if (request.most_nodes) asked = *request.most_nodes;
+  for (const auto& name : names) {
+    const auto record = parts::in_field<model::Node>(inventory, "nodes", name);
+    if (!record) return forward(record);
+    const auto& id = (*record)->value.id;
+    for (const auto& other : asked) {
+      if (other == id.str()) return wrong("nodes", "'{}' stands there twice", (*record)->value.name);
+    }
+    if (!pool_wanted_on(pool, id)) {
+      return fail(ErrorCode::failed_precondition, "nodes: '{}' doesn't have pool '{}'", (*record)->value.name,
+                  pool.name);
+    }
+    asked.push_back(id.str());
+  }
+  return asked;
+}
+
 Result<Accepted<model::Image>> fill_import(Draft& draft, const ImportImage& request) {
   const auto& inventory = draft.inventory;
   if (auto checked = check_name_free<model::Image>(inventory, request.name); !checked) return forward(checked);
@@ -93,7 +127,12 @@ Result<Accepted<model::Image>> fill_import(Draft& draft, const ImportImage& requ
     source.image = source_image->id;
     source.location.clear();
   }
-  const auto node = chosen_node(inventory, request, pool->value, source_image ? &*source_image : nullptr);
+  const auto* source_record = source_image ? &*source_image : nullptr;
+  auto nodes = asked_nodes(inventory, request, pool->value, source_record);
+  if (!nodes) return forward(nodes);
+  auto led_by = request;
+  if (!request.nodes.empty()) led_by.node = request.nodes.front();
+  const auto node = chosen_node(inventory, led_by, pool->value, source_record);
   if (!node) return forward(node);
 
   model::Image image;
@@ -109,6 +148,7 @@ Result<Accepted<model::Image>> fill_import(Draft& draft, const ImportImage& requ
   auto operation = draft.operation(model::operation_kind::image_import, "image", image.id.str(), image.name, 0);
   operation.parameters["source"] = source;
   if (shared && !node->empty()) operation.parameters["node"] = node->str();
+  if (!nodes->is_null()) operation.parameters["nodes"] = std::move(*nodes);
   draft.edit.create(image);
   draft.add(operation);
   return Accepted<model::Image>{.object = std::move(image), .operation = std::move(operation)};

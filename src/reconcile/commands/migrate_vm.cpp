@@ -1,10 +1,12 @@
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "model/enum_names.h"
 #include "reconcile/cluster.h"
-#include "reconcile/commands/migration.h"
+#include "reconcile/commands/migrated_disks.h"
 #include "reconcile/commands/vm_common.h"
+#include "reconcile/rules.h"
 
 namespace bridgehead::reconcile {
 namespace {
@@ -15,6 +17,7 @@ struct Candidate {
   const model::Vm& vm;
   const model::Node& source;
   const model::Node& target;
+  const model::Pool* pool;  // for disks that go along; null: the one that they are in
 };
 
 MigrationCheck passed(std::string name) { return {.name = std::move(name)}; }
@@ -23,7 +26,7 @@ MigrationCheck failed(std::string name, std::string message, std::string fix) {
 }
 
 MigrationCheck check_guest(const Candidate& at) {
-  const auto& [inventory, limits, vm, source, target] = at;
+  const auto& [inventory, limits, vm, source, target, pool] = at;
   if (vm.status.phase != model::VmPhase::running && vm.status.phase != model::VmPhase::paused) {
     return failed("guest", fmt::format("VM '{}' is {}, not running", vm.name, model::to_string(vm.status.phase)),
                   vm.status.phase == model::VmPhase::stopped ? fmt::format("Start it first: bh vm start {}", vm.name)
@@ -60,63 +63,6 @@ MigrationCheck check_capacity(const Candidate& at) {
   const auto fits = scheduler::check_fits(snapshot, at.limits, spec.cpus, spec.memory);
   if (fits) return passed("capacity");
   return failed("capacity", fits.error().message, "Move other guests away, or choose another node.");
-}
-
-std::set<model::PoolId> pools_of(const Candidate& at) {
-  std::set<model::PoolId> pools;
-  for (const auto& disk : at.vm.spec.disks) {
-    const auto image = at.inventory.find<model::Image>(disk.image);
-    if (!image) continue;
-    pools.insert(image->value.pool);
-    const auto golden = at.inventory.find<model::Image>(image->value.parent);
-    if (golden) pools.insert(golden->value.pool);
-  }
-  return pools;
-}
-
-// What to do about disks that other nodes can't reach.
-std::string way_out(const Candidate& at, const model::PoolId& local) {
-  std::string shared = "POOL";
-  for (const auto& pool : at.inventory.all<model::Pool>()) {
-    const auto& nodes = pool->value.nodes;
-    const auto ready_on = [&](const model::Node& node) {
-      const auto there = nodes.find(node.id);
-      return there != nodes.end() && there->second.ready;
-    };
-    if (!model::is_shared(pool->value.driver) || pool->value.deleting) continue;
-    if (ready_on(at.source) && ready_on(at.target)) shared = pool->value.name;
-  }
-  std::string commands;
-  for (const auto& disk : at.vm.spec.disks) {
-    const auto image = at.inventory.find<model::Image>(disk.image);
-    if (!image || image->value.pool != local) continue;
-    commands += fmt::format("{}bh image migrate {} --pool {}", commands.empty() ? "" : "; ", image->value.name, shared);
-  }
-  return fmt::format("Bring its disks into a shared pool first, while it runs: {}", commands);
-}
-
-MigrationCheck check_pools(const Candidate& at) {
-  for (const auto& id : pools_of(at)) {
-    const auto record = at.inventory.find<model::Pool>(id);
-    if (!record) return failed("pools", fmt::format("pool {} is gone", id), "Look at its disks: bh image list.");
-    const auto& pool = record->value;
-    if (!model::is_shared(pool.driver)) {
-      return failed("pools", fmt::format("pool '{}' is local to its node", pool.name), way_out(at, pool.id));
-    }
-    for (const auto* node : {&at.source, &at.target}) {
-      const auto there = pool.nodes.find(node->id);
-      if (there == pool.nodes.end() || !there->second.ready) {
-        const auto why = there == pool.nodes.end() ? std::string("it isn't there") : there->second.message;
-        return failed("pools", fmt::format("pool '{}' isn't ready on node '{}': {}", pool.name, node->name, why),
-                      "Look at it: bh pool show.");
-      }
-      if (!there->second.abilities.locks) {
-        return failed("pools", fmt::format("pool '{}' keeps no locks on node '{}'", pool.name, node->name),
-                      "Mount it with locks that hold between nodes; without them two nodes could write one disk.");
-      }
-    }
-  }
-  return passed("pools");
 }
 
 MigrationCheck check_networks(const Candidate& at) {
@@ -197,43 +143,90 @@ MigrationCheck check_versions(const Candidate& at) {
                 "Bring the node to the newer version first.");
 }
 
+// As if it weren't anywhere yet.
+MigrationCheck check_rules(const Candidate& at) {
+  const auto rules = hard_rules(at.inventory);
+  if (rules.empty()) return passed("rules");
+  auto cluster = cluster_snapshot(at.inventory, at.limits);
+  const auto own = rules_of(rules, at.vm);
+  for (const auto index : own) {
+    auto& guests = cluster.rules[index].guests;
+    if (--guests[at.source.id] == 0) guests.erase(at.source.id);
+  }
+  for (const auto& node : cluster.nodes) {
+    if (node.id != at.target.id) continue;
+    if (auto checked = scheduler::check_rules(cluster, node, own); !checked) {
+      return failed("rules", checked.error().message, checked.error().hint);
+    }
+  }
+  return passed("rules");
+}
+
 MigrationChecks check(const Candidate& at) {
+  auto disks = plan_migrated_disks(at.inventory, at.vm, at.source, at.target, at.pool);
   return {.node = at.target.id,
           .node_name = at.target.name,
-          .checks = {check_guest(at), check_node(at), check_capacity(at), check_pools(at), check_networks(at),
-                     check_cpu(at), check_versions(at)}};
+          .checks = {check_guest(at), check_node(at), check_capacity(at), std::move(disks.check), check_networks(at),
+                     check_cpu(at), check_versions(at), check_rules(at)},
+          .copies = std::move(disks.copies)};
 }
 
 Result<std::vector<MigrationChecks>> check_all(const state::Inventory& inventory, const scheduler::Limits& limits,
-                                               const model::Vm& vm, const std::string& target) {
+                                               const model::Vm& vm, const MigrateVm& request) {
   const auto source = inventory.find<model::Node>(vm.node);
   if (!source) return fail(ErrorCode::failed_precondition, "VM '{}' is on no node", vm.name);
+  state::Record<model::Pool> pool;
+  if (!request.pool.empty()) {
+    const auto named = resolve<model::Pool>(inventory, request.pool);
+    if (!named) return forward(named);
+    pool = *named;
+  }
+  const auto* into = pool ? &pool->value : nullptr;
   std::vector<MigrationChecks> all;
-  if (!target.empty()) {
-    const auto node = resolve<model::Node>(inventory, target);
+  if (!request.to.empty()) {
+    const auto node = resolve<model::Node>(inventory, request.to);
     if (!node) return forward(node);
-    all.push_back(check({inventory, limits, vm, source->value, (*node)->value}));
+    all.push_back(check({inventory, limits, vm, source->value, (*node)->value, into}));
     return all;
   }
   for (const auto& node : inventory.all<model::Node>()) {
-    if (node->value.id != vm.node) all.push_back(check({inventory, limits, vm, source->value, node->value}));
+    if (node->value.id != vm.node) all.push_back(check({inventory, limits, vm, source->value, node->value, into}));
   }
   if (all.empty()) return fail(ErrorCode::failed_precondition, "there is no other node to move '{}' to", vm.name);
   return all;
 }
 
-// Of those that pass, the least loaded.
-Result<model::NodeId> choose(const state::Inventory& inventory, const scheduler::Limits& limits, const model::Vm& vm,
-                             const std::vector<MigrationChecks>& all) {
+// Of those that pass, the least loaded; if possible one where no disk needs to go along.
+Result<MigrationChecks> choose(const state::Inventory& inventory, const scheduler::Limits& limits, const model::Vm& vm,
+                               std::vector<MigrationChecks> all) {
+  std::erase_if(all, [](const auto& checks) { return !checks.passed(); });
+  const auto without = [](const auto& checks) { return checks.copies.empty(); };
+  if (std::any_of(all.begin(), all.end(), without)) std::erase_if(all, std::not_fn(without));
+  const auto chosen = [&](const model::NodeId& id) {
+    return std::find_if(all.begin(), all.end(), [&](const auto& checks) { return checks.node == id; });
+  };
   auto cluster = cluster_snapshot(inventory, limits);
-  std::erase_if(cluster.nodes, [&](const auto& node) {
-    return std::none_of(all.begin(), all.end(),
-                        [&](const auto& checks) { return checks.node == node.id && checks.passed(); });
-  });
+  cluster.rules.clear();  // they hold on all that pass
+  std::erase_if(cluster.nodes, [&](const auto& node) { return chosen(node.id) == all.end(); });
   const scheduler::VmRequest request{.cpus = vm.spec.cpus, .memory = vm.spec.memory};
   const auto placement = scheduler::place(cluster, request);
   if (!placement) return forward(placement);
-  return placement->node;
+  return *chosen(placement->node);
+}
+
+Status check_post_copy(const state::Inventory& inventory, const model::Vm& vm, const MigrationChecks& chosen) {
+  const auto source = inventory.find<model::Node>(vm.node);
+  if (source && source->value.facts.virtualization != model::Virtualization::kvm) {
+    return fail_with_hint(
+        ErrorCode::failed_precondition,
+        fmt::format("post_copy: VM '{}' is emulated, and stands still while its memory is copied", vm.name),
+        "Leave post-copy out.");
+  }
+  if (chosen.copies.empty()) return {};
+  return fail_with_hint(
+      ErrorCode::failed_precondition,
+      fmt::format("post_copy: disks of VM '{}' go along, which must be whole before it goes on there", vm.name),
+      "Leave post-copy out.");
 }
 
 Error refused(const model::Vm& vm, const std::vector<MigrationChecks>& all) {
@@ -257,10 +250,10 @@ bool MigrationChecks::passed() const {
 }
 
 Result<std::vector<MigrationChecks>> check_migration(const state::Inventory& inventory, const scheduler::Limits& limits,
-                                                     const std::string& vm, const std::string& target) {
+                                                     const std::string& vm, const MigrateVm& request) {
   const auto record = vm_common::usable(inventory, vm);
   if (!record) return forward(record);
-  return check_all(inventory, limits, (*record)->value, target);
+  return check_all(inventory, limits, (*record)->value, request);
 }
 
 Result<Accepted<model::Vm>> migrate_vm(Commander& commander, const Caller& caller, const std::string& reference,
@@ -269,25 +262,22 @@ Result<Accepted<model::Vm>> migrate_vm(Commander& commander, const Caller& calle
     const auto record = vm_common::usable(draft.inventory, reference);
     if (!record) return forward(record);
     const auto& vm = (*record)->value;
-    const auto all = check_all(draft.inventory, draft.limits(), vm, request.to);
+    const auto all = check_all(draft.inventory, draft.limits(), vm, request);
     if (!all) return forward(all);
     if (std::none_of(all->begin(), all->end(), [](const auto& checks) { return checks.passed(); })) {
       return fail(refused(vm, *all));
     }
-    const auto source = draft.inventory.find<model::Node>(vm.node);
-    if (request.post_copy && source && source->value.facts.virtualization != model::Virtualization::kvm) {
-      return fail_with_hint(
-          ErrorCode::failed_precondition,
-          fmt::format("post_copy: VM '{}' is emulated, and stands still while its memory is copied", vm.name),
-          "Leave post-copy out.");
+    const auto chosen = choose(draft.inventory, draft.limits(), vm, *all);
+    if (!chosen) return forward(chosen);
+    if (request.post_copy) {
+      if (auto possible = check_post_copy(draft.inventory, vm, *chosen); !possible) return forward(possible);
     }
-    const auto node = choose(draft.inventory, draft.limits(), vm, *all);
-    if (!node) return forward(node);
     auto operation = draft.operation(model::operation_kind::vm_migrate, "vm", vm.id.str(), vm.name, vm.generation);
     operation.parameters["from"] = vm.node.str();
-    operation.parameters["to"] = node->str();
+    operation.parameters["to"] = chosen->node.str();
     operation.parameters["token"] = draft.edit.take("lease");
     if (request.post_copy) operation.parameters["post_copy"] = true;
+    if (!chosen->copies.empty()) operation.parameters["copies"] = operations::to_parameter(chosen->copies);
     draft.add(operation);
     return Accepted<model::Vm>{.object = vm, .operation = std::move(operation)};
   });

@@ -31,6 +31,17 @@ Result<model::Node> fill_delete_node(Draft& draft, const std::string& reference)
         fmt::format("node '{}' has images in its local pools, the first is '{}'", node.name, image->value.name),
         "Delete those images first.");
   }
+  for (const auto& open : draft.inventory.open_operations()) {
+    const auto& operation = open->value;
+    const bool works_on_it = operation.target == node.id.str();
+    const bool works_there = operation.node == node.id && node.state != model::NodeState::unreachable;
+    if (!works_on_it && !works_there) continue;
+    // It would go on with it beside whoever takes it over.
+    return fail_with_hint(
+        ErrorCode::failed_precondition,
+        fmt::format("node '{}' is at work on '{}' ({})", node.name, operation.target_name, operation.kind),
+        fmt::format("Wait for it, or: bh operation cancel {}", operation.id));
+  }
   for (const auto& pool : draft.inventory.all<model::Pool>()) {
     auto without = pool->value;
     without.nodes.erase(node.id);
@@ -43,6 +54,7 @@ Result<model::Node> fill_delete_node(Draft& draft, const std::string& reference)
     if (without != pool->value) draft.edit.update(pool, without);
   }
   if (const auto boot = draft.inventory.find<model::Boot>(node.id)) draft.edit.remove(boot);
+  if (const auto bmc = draft.inventory.find<model::Bmc>(node.id)) draft.edit.remove(bmc);
   for (const auto& token : draft.inventory.all<model::JoinToken>()) {
     if (token->value.node == node.id) draft.edit.remove(token);
   }
@@ -97,6 +109,11 @@ Status put_files(Draft& draft, model::Node& node, const UpdateNode& request) {
   return {};
 }
 
+Status check_domain(std::string_view field, const std::optional<std::string>& value) {
+  if (!value || value->empty()) return {};
+  return validate::name(field == "rack" ? "rack" : "power feed", *value, field);
+}
+
 Status check_secret(const std::string& secret_sha256) {
   if (secret_sha256.empty()) return wrong("secret_sha256", "is missing");
   return validate::sha256(secret_sha256, "secret_sha256");
@@ -109,6 +126,8 @@ Result<model::Node> update_node(Commander& commander, const Caller& caller, cons
   if (request.name) {
     if (auto checked = validate::name("node", *request.name); !checked) return forward(checked);
   }
+  if (auto checked = check_domain("rack", request.rack); !checked) return forward(checked);
+  if (auto checked = check_domain("power_feed", request.power_feed); !checked) return forward(checked);
   return run<model::Node>(commander, caller, [&](Draft& draft) -> Result<model::Node> {
     const auto record = resolve<model::Node>(draft.inventory, reference);
     if (!record) return forward(record);
@@ -119,7 +138,10 @@ Result<model::Node> update_node(Commander& commander, const Caller& caller, cons
       node.name = *request.name;
     }
     node.schedulable = request.schedulable.value_or(node.schedulable);
+    if (node.schedulable) node.draining = false;
     const bool renamed_or_closed = node != (*record)->value;
+    node.rack = request.rack.value_or(node.rack);
+    node.power_feed = request.power_feed.value_or(node.power_feed);
     if (auto put = put_files(draft, node, request); !put) return forward(put);
     if (node == (*record)->value) return node;
     draft.edit.update(*record, node);

@@ -5,6 +5,7 @@
 #include "reconcile/commands/draft.h"
 #include "reconcile/commands/parts.h"
 #include "reconcile/commands/validate.h"
+#include "reconcile/operations/disk_copies.h"
 
 namespace bridgehead::reconcile {
 namespace {
@@ -84,8 +85,18 @@ Result<Accepted<model::Pool>> fill_remove_pool(Draft& draft, const std::string& 
   }
   for (const auto& open : draft.inventory.open_operations()) {
     const auto& operation = open->value;
-    if (operation.kind != model::operation_kind::image_migrate || operation.parameters.value("to", "") != pool.id.str())
-      continue;
+    if (operation.kind == model::operation_kind::image_clear && operations::clears_in(operation, pool.id)) {
+      return fail_with_hint(
+          ErrorCode::failed_precondition,
+          fmt::format("a file of disk '{}' is still to be removed from pool '{}'", operation.target_name, pool.name),
+          fmt::format("Wait for it: bh operation show {}", operation.id));
+    }
+    const auto copies = operations::copies_of(operation);
+    const bool copied_into =
+        std::any_of(copies.begin(), copies.end(), [&](const auto& copy) { return copy.to == pool.id; });
+    const bool moved_into =
+        operation.kind == model::operation_kind::image_migrate && operation.parameters.value("to", "") == pool.id.str();
+    if (!copied_into && !moved_into) continue;
     return fail_with_hint(ErrorCode::failed_precondition,
                           fmt::format("a disk of '{}' is on its way into pool '{}'", operation.target_name, pool.name),
                           fmt::format("Wait for it, or: bh operation cancel {}", operation.id));

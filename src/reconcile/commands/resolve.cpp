@@ -23,6 +23,8 @@ template <>
 constexpr std::string_view kWord<model::NodeImage> = "node image";
 template <>
 constexpr std::string_view kWord<model::Profile> = "profile";
+template <>
+constexpr std::string_view kWord<model::Rule> = "rule";
 
 }  // namespace
 
@@ -52,6 +54,7 @@ template Result<state::Record<model::Vm>> resolve(const state::Inventory&, const
 template Result<state::Record<model::Token>> resolve(const state::Inventory&, const std::string&);
 template Result<state::Record<model::NodeImage>> resolve(const state::Inventory&, const std::string&);
 template Result<state::Record<model::Profile>> resolve(const state::Inventory&, const std::string&);
+template Result<state::Record<model::Rule>> resolve(const state::Inventory&, const std::string&);
 
 template Status check_name_free<model::Node>(const state::Inventory&, const std::string&);
 template Status check_name_free<model::Pool>(const state::Inventory&, const std::string&);
@@ -60,5 +63,6 @@ template Status check_name_free<model::Network>(const state::Inventory&, const s
 template Status check_name_free<model::Vm>(const state::Inventory&, const std::string&);
 template Status check_name_free<model::Token>(const state::Inventory&, const std::string&);
 template Status check_name_free<model::Profile>(const state::Inventory&, const std::string&);
+template Status check_name_free<model::Rule>(const state::Inventory&, const std::string&);
 
 }  // namespace bridgehead::reconcile

@@ -48,6 +48,13 @@ Status change_vm(Draft& draft, const UpdateVm& request, model::Vm& vm) {
     if (auto checked = validate::labels(*request.labels); !checked) return checked;
     vm.labels = *request.labels;
   }
+  if (request.priority) {
+    if (auto checked = validate::priority(*request.priority); !checked) return checked;
+    vm.planning.priority = static_cast<std::int32_t>(*request.priority);
+  }
+  vm.planning.move_cost = request.move_cost.value_or(vm.planning.move_cost);
+  vm.planning.may_move = request.may_move.value_or(vm.planning.may_move);
+  if (auto checked = validate::planning(vm.planning); !checked) return checked;
   auto& spec = vm.spec;
   if (request.cpus) {
     if (auto checked = validate::cpus(*request.cpus); !checked) return checked;

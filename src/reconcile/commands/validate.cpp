@@ -100,6 +100,17 @@ Status vlan(const std::optional<std::uint64_t>& value, std::string_view field) {
   return {};
 }
 
+Status priority(std::int64_t value) {
+  if (value < -1000 || value > 1000) return wrong("priority", "must be between -1000 and 1000");
+  return {};
+}
+
+Status planning(const model::PlanningWish& value) {
+  if (auto checked = priority(value.priority); !checked) return checked;
+  if (!(value.move_cost >= 0 && value.move_cost <= 1e6)) return wrong("move_cost", "must be between 0 and 1000000");
+  return {};
+}
+
 Status labels(const std::map<std::string, std::string>& value) {
   if (value.size() > 64) return wrong("labels", "at most 64 are possible, these are {}", value.size());
   for (const auto& [key, text] : value) {

@@ -29,6 +29,8 @@ Status memory(Bytes value);                                                     
 Status disk_size(Bytes value, std::string_view field);                           // 1 MiB..64 TiB in whole sectors
 Status vlan(const std::optional<std::uint64_t>& value, std::string_view field);  // 1..4094
 Status labels(const std::map<std::string, std::string>& value);
+Status priority(std::int64_t value);  // -1000..1000
+Status planning(const model::PlanningWish& value);
 Status cloud_init(const model::CloudInit& value);
 Status bridge(std::string_view value);  // a network interface's name
 Status sha256(std::string_view value, std::string_view field);

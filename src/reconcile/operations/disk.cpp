@@ -46,12 +46,13 @@ Start start(const View& view, Changes&, model::Operation& operation) {
   if (image.pool.str() != from || image.state != model::ImageState::ready) {
     return end_with({ErrorCode::conflict, "the disk isn't where it was when this was asked for", "Ask again."});
   }
+  // What the disk's work is serialised with.
+  if (operation.target != (image.vm.empty() ? image.id.str() : image.vm.str())) {
+    return end_with({ErrorCode::conflict, "the disk was plugged in or taken out meanwhile", "Ask again."});
+  }
   if (!image.vm.empty()) {
     const auto vm = view.inventory.find<model::Vm>(image.vm);
     if (!vm || vm->value.deleting) return end_with({ErrorCode::not_found, "the disk's VM was deleted", {}});
-    if (image.vm.str() != operation.target) {
-      return end_with({ErrorCode::conflict, "the disk was plugged into a VM meanwhile", "Ask again."});
-    }
     return at_node(view, operation, vm->value.node);
   }
   if (!image.node.empty()) return at_node(view, operation, image.node);
@@ -147,7 +148,14 @@ void flattened(const View& view, const model::AssignmentReport& report, Changes&
                 fmt::format("Disk '{}' needs its golden image no longer", image->name), operation.created_by);
 }
 
-After fail_disk(const View&, const Error& error, unsigned, Changes&, model::Operation&) {
+After fail_disk(const View& view, const Error& error, unsigned, Changes&, model::Operation& operation) {
+  if (!view.inventory.find<model::Node>(operation.node)) {
+    // Another one sees by the copy's mark where the disk is.
+    const auto other = any_node(view, {model::PoolId(parameter<std::string>(operation, "from", {})),
+                                       model::PoolId(parameter<std::string>(operation, "to", {}))});
+    if (other) operation.node = *other;
+    return After::retry;
+  }
   return error.code == ErrorCode::unavailable ? After::retry : After::end;
 }
 

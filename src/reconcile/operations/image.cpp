@@ -1,6 +1,10 @@
-// image.import: parameters {"source": ImageSource}. The node leaves nothing behind when it fails or is cancelled; then
+// image.import: parameters {"source": ImageSource}; "node": where it is led, if that was asked for; "nodes": ids of all
+// that were asked for, or how many at most (none = as many as pays); "helpers": ids of those that help operation.node,
+// decided when it begins. The node leaves nothing behind when it fails or is cancelled; then
 // the record goes and the name is free. image.delete: tried until it works; given up after some tries, and then the
 // image is "failed" until a user asks again.
+#include <algorithm>
+
 #include "model/json.h"
 #include "reconcile/operations/records.h"
 
@@ -41,6 +45,53 @@ bool in_shared_pool(const View& view, const model::Image& image) {
   return pool && model::is_shared(pool->value.driver);
 }
 
+bool ready_on(const state::Record<model::Pool>& pool, const model::NodeId& node) {
+  const auto found = pool->value.nodes.find(node);
+  return found != pool->value.nodes.end() && found->second.ready;
+}
+
+std::vector<model::NodeId> nodes_in(const model::Operation& operation, const char* name) {
+  std::vector<model::NodeId> nodes;
+  for (auto& id : parameter<std::vector<std::string>>(operation, name, {})) nodes.emplace_back(std::move(id));
+  return nodes;
+}
+
+// How many nodes may do it together, and which ones were asked for (none = any). One: nobody helps.
+std::pair<std::size_t, std::vector<model::NodeId>> asked_nodes(const View& view, const model::Image& source) {
+  const auto& operation = view.operation();
+  const auto named = nodes_in(operation, "nodes");
+  if (!named.empty()) return {named.size(), named};
+  const bool pays = source.allocated >= view.options.spread_import_from;
+  return {parameter<std::size_t>(operation, "nodes", pays ? view.options.nodes_per_import : 1), {}};
+}
+
+// Of another shared pool's image, parts can be copied by every node that has both pools.
+std::vector<model::NodeId> choose_helpers(const View& view, const model::Image& image, const model::NodeId& leader) {
+  const auto from = parameter<model::ImageSource>(view.operation(), "source", {});
+  const auto source = view.inventory.find<model::Image>(from.image);
+  const auto pool = view.inventory.find<model::Pool>(image.pool);
+  const auto source_pool = source ? view.inventory.find<model::Pool>(source->value.pool) : nullptr;
+  if (from.kind != model::ImageSourceKind::image || !pool || !source_pool) return {};
+  if (!model::is_shared(pool->value.driver) || !model::is_shared(source_pool->value.driver)) return {};
+  const auto able = [&](const model::NodeId& node) {
+    const auto* agent = view.agents.node(node);
+    return agent != nullptr && agent->connected && agent->helps_imports;
+  };
+  if (!able(leader)) return {};
+  const auto [most, named] = asked_nodes(view, source->value);
+  std::vector<model::NodeId> helpers;
+  for (const auto& node : view.inventory.all<model::Node>()) {
+    const auto& id = node->value.id;
+    if (helpers.size() + 1 >= most) break;
+    if (id == leader || (!named.empty() && std::find(named.begin(), named.end(), id) == named.end())) continue;
+    if (!able(id) || !ready_on(pool, id) || !ready_on(source_pool, id)) continue;
+    if (!view.has_slot || view.has_slot(id)) helpers.push_back(id);
+  }
+  return helpers;
+}
+
+std::vector<model::NodeId> import_helpers(const model::Operation& operation) { return nodes_in(operation, "helpers"); }
+
 Start start_import(const View& view, Changes& changes, model::Operation& operation) {
   const auto record = image_of(view);
   if (!record) return end_with({ErrorCode::not_found, "the image's record is gone", {}});
@@ -57,6 +108,11 @@ Start start_import(const View& view, Changes& changes, model::Operation& operati
     return end_with(chosen.error());
   }
   const auto where = at_node(view, operation, *chosen);
+  if (where.what == Start::What::begin) {
+    for (const auto& helper : choose_helpers(view, image, *chosen)) {
+      operation.parameters["helpers"].push_back(helper.str());
+    }
+  }
   // What lies in a shared pool is no node's.
   if (where.what != Start::What::begin || in_shared_pool(view, image)) return where;
   image.node = *chosen;
@@ -86,6 +142,14 @@ Result<model::AssignmentBody> import_body(const View& view, const model::NodeId&
     import.source_pool = source_pool->value;
     import.source_pool.nodes.clear();
   }
+  if (node != view.operation().node) {
+    return model::AssignmentBody(model::HelpImport{.image = std::move(import.image),
+                                                   .pool = std::move(import.pool),
+                                                   .source_image = std::move(import.source_image),
+                                                   .source_pool = std::move(import.source_pool),
+                                                   .leader = view.operation().node});
+  }
+  import.helpers = import_helpers(view.operation());
   return model::AssignmentBody(std::move(import));
 }
 
@@ -171,6 +235,7 @@ void withdraw_delete(const View& view, Changes& changes, model::Operation&) {
 
 const Logic image_import{.kind = model::operation_kind::image_import,
                          .load = Load::image,
+                         .helpers = image_steps::import_helpers,
                          .start = image_steps::start_import,
                          .body = image_steps::import_body,
                          .succeed = image_steps::import_succeeded,

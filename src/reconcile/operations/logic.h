@@ -28,6 +28,11 @@ Start wait_for(std::string reason, std::optional<Monotonic> look_again = {});
 Start end_well();
 Start end_with(Error error);
 
+// How an operation of `work` ended; no error = well.
+struct Ended {
+  std::optional<Error> error;
+};
+
 // The answer of `fail`.
 enum class After { end, undo, retry };
 
@@ -39,11 +44,17 @@ struct Logic {
   bool one_is_enough = false;  // of those nodes; otherwise all must succeed
   // Where it takes a slot of its load while it runs. Null: on operation.node.
   std::vector<model::NodeId> (*occupies)(const model::Operation&) = nullptr;
+  // Nodes that help operation.node, each with what `body` says for it, under the same assignment id. What they report
+  // decides nothing; whatever ends the operation ends them. They take slots as well.
+  std::vector<model::NodeId> (*helpers)(const model::Operation&) = nullptr;
   // Its node isn't waited for without end: when that is lost, or the user cancels while it is away, it fails.
   bool gives_lost_nodes_up = false;
   bool undo_without_end = false;  // undoing it is tried for as long as its node is in the cluster
 
   Start (*start)(const View&, Changes&, model::Operation&) = nullptr;
+  // Of an operation that is carried out by others, which this makes and follows. It is asked whenever one of them ends.
+  // None: it goes on. Null: an agent carries it out, by all that is below but `withdraw`.
+  std::optional<Ended> (*work)(const View&, Changes&, model::Operation&) = nullptr;
   Result<model::AssignmentBody> (*body)(const View&, const model::NodeId&) = nullptr;
   // Of an operation with several steps, each on one node: whether its success leads to the next, for which this has set
   // operation.node. No node is met twice, so that one assignment id does for all. Null: there is one step.
@@ -61,7 +72,7 @@ const Logic* logic_of(std::string_view kind);
 
 extern const Logic vm_create, vm_delete, vm_update, vm_start, vm_stop, vm_pause, vm_resume, vm_reboot, vm_migrate,
     vm_clear, vm_snapshot_create, vm_snapshot_rollback, vm_snapshot_delete, image_import, image_migrate, image_flatten,
-    image_delete, pool_add, pool_remove, network_create, network_delete;
+    image_clear, image_delete, pool_add, pool_remove, network_create, network_delete, plan_apply;
 
 // The assignment that undoes an operation has an id of its own, derived from the operation's (the UUID's version
 // becomes 8, "custom" in RFC 9562), so that nothing needs to be remembered to tell whose it is.

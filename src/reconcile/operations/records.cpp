@@ -59,11 +59,6 @@ std::vector<state::Record<model::Image>> disks_of(const View& view, const model:
   return view.inventory.images_of_vm(vm);
 }
 
-namespace {
-
-// A disk that is only half made is of no use to anyone.
-bool kept(const model::Image& disk, bool keep_disks) { return keep_disks && disk.state == model::ImageState::ready; }
-
 void add_pool(const View& view, const model::PoolId& id, const model::NodeId& node, std::vector<model::Pool>& pools) {
   for (const auto& pool : pools) {
     if (pool.id == id) return;
@@ -74,6 +69,11 @@ void add_pool(const View& view, const model::PoolId& id, const model::NodeId& no
   std::erase_if(pool.nodes, [&](const auto& entry) { return entry.first != node; });
   pools.push_back(std::move(pool));
 }
+
+namespace {
+
+// A disk that is only half made is of no use to anyone.
+bool kept(const model::Image& disk, bool keep_disks) { return keep_disks && disk.state == model::ImageState::ready; }
 
 // The forced or gracious stop that was asked for last decides, whichever operation carries it out.
 void set_stop(const View& view, model::EnsureVm& ensure) {

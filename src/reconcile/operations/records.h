@@ -26,6 +26,9 @@ Absence absence_of(const View& view, const model::NodeId& node);
 // For a VM's operation whose node is known: begin, or wait until the node is connected.
 Start at_node(const View& view, model::Operation& operation, const model::NodeId& node);
 
+// Adds the pool as `node` should know it, once.
+void add_pool(const View& view, const model::PoolId& id, const model::NodeId& node, std::vector<model::Pool>& pools);
+
 // With everything that its disks and NICs refer to. not_found when a record is missing.
 Result<model::EnsureVm> ensure_vm(const View& view, const model::Vm& vm);
 // The assignment that says so of the operation's VM, whichever node it is for.

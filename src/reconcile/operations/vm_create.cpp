@@ -22,7 +22,7 @@ Start start(const View& view, Changes& changes, model::Operation& operation) {
 
   auto& cluster = view.cluster();
   const auto request =
-      placement_request(view.inventory, vm.spec, disks, model::NodeId(parameter<std::string>(operation, "node", {})));
+      placement_request(view.inventory, vm, disks, model::NodeId(parameter<std::string>(operation, "node", {})));
   const auto placement = scheduler::place(cluster, request);
   if (!placement) {
     const bool patient = view.now - operation.created < view.options.placement_patience;

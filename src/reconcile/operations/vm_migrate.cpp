@@ -1,6 +1,7 @@
 // vm.migrate: a running guest goes live to another node. Parameters: {"from", "to": node ids, "token": the lease under
 // which it will run there, taken when it was asked for, "post_copy": bool, "gate": where the target lets it in, once it
-// has said}.
+// has said; "copies": the disks that go along, see disk_copies.h;
+// "given_up": the source has said that it hasn't got it any more}.
 //
 // Two steps: the target accepts it, the source moves it. Until the second has succeeded the record says that it runs on
 // the source under its lease. The target stamps its token beside the disks before anything moves, so from then on
@@ -8,9 +9,13 @@
 // guest is then counts, not what was heard: it is on the source when the gate was never opened or the source says that
 // the guest runs there. Otherwise the target is asked, and for as long as it is in the cluster nothing is done without
 // its answer: it may have the guest.
+//
+// Where disks go along there are two of each, and no lock lets only one be used: the source alone decides, and while it
+// doesn't say the operation stays open. Only a guest that the source has given up goes on at the target. If it is
+// cancelled while the source is away the guest stays the source's, unless the target was told already.
 #include "model/enum_names.h"
 #include "model/json.h"
-#include "reconcile/operations/records.h"
+#include "reconcile/operations/disk_copies.h"
 
 namespace bridgehead::reconcile::operations {
 namespace vm_migrate_steps {
@@ -47,15 +52,11 @@ Start start(const View& view, Changes&, model::Operation& operation) {
   if (vm.spec.power == model::PowerState::stopped) {
     return end_with({ErrorCode::failed_precondition, "the VM was stopped before its turn came", {}});
   }
-  // A disk may have moved since it was asked for.
-  for (const auto& disk : vm.spec.disks) {
-    const auto image = view.inventory.find<model::Image>(disk.image);
-    const auto pool = image ? view.inventory.find<model::Pool>(image->value.pool) : nullptr;
-    if (!pool || model::is_shared(pool->value.driver)) continue;
-    return end_with({ErrorCode::failed_precondition,
-                     fmt::format("disk '{}' has moved to pool '{}', which is local to its node", image->value.name,
-                                 pool->value.name),
-                     "Bring it into a shared pool first: bh image migrate."});
+  if (auto there = check_copies(view, vm, copies_of(operation)); !there) return end_with(there.error());
+  if (clearing_on(view.inventory, vm, target_of(operation))) {
+    return wait_for(
+        fmt::format("waiting for node '{}' to remove an old file of its disk", node_name(view, target_of(operation))),
+        view.monotonic + std::chrono::seconds(1));
   }
   for (const auto& node : occupies(operation)) {
     if (view.agents.connected(node)) continue;
@@ -71,16 +72,22 @@ Result<model::AssignmentBody> body(const View& view, const model::NodeId& node) 
   const auto record = vm_of(view);
   if (!record) return fail(ErrorCode::not_found, "the VM's record is gone");
   const auto& operation = view.operation();
+  const auto copies = copies_of(operation);
   if (node == source_of(operation)) {
     return model::AssignmentBody(model::MigrateVm{.vm = record->value.id,
                                                   .lease = record->value.lease,
                                                   .target = target_of(operation),
                                                   .gate = parameter<model::MigrationGate>(operation, "gate", {}),
-                                                  .post_copy = parameter(operation, "post_copy", false)});
+                                                  .post_copy = parameter(operation, "post_copy", false),
+                                                  .token = token_of(operation),
+                                                  .leaving = pools_from(view, copies, node)});
   }
   auto guest = ensure_vm(view, on_target(record->value, operation));
   if (!guest) return forward(guest);
-  return model::AssignmentBody(model::AcceptVm{.guest = std::move(*guest), .source = source_of(operation)});
+  redirect(view, copies, node, *guest);
+  model::AcceptVm accept{.guest = std::move(*guest), .source = source_of(operation), .disks = {}};
+  for (const auto& copy : copies) accept.disks.push_back({.image = copy.image, .room = copy.room});
+  return model::AssignmentBody(std::move(accept));
 }
 
 bool advance(const View&, const model::AssignmentReport& report, model::Operation& operation) {
@@ -97,6 +104,7 @@ void arrive(const View& view, Changes& changes, const model::Operation& operatio
   auto vm = on_target(record->value, operation);
   ++vm.generation;
   changes.update(record, vm);
+  take_along(view, operation, source_of(operation), vm.node, changes);
   changes.event("vm.migrated", "vm", vm.id.str(), vm.name,
                 fmt::format("VM '{}' moved from node '{}' to node '{}'", vm.name, node_name(view, source_of(operation)),
                             node_name(view, vm.node)),
@@ -117,6 +125,7 @@ void succeed(const View& view, const model::AssignmentReport&, Changes& changes,
 
 // It stays where it is, under a newer lease than the one that the target may have stamped.
 void stay(const View& view, Changes& changes, model::PowerState power) {
+  leave_behind(view, view.operation(), target_of(view.operation()), changes);
   const auto record = vm_of(view);
   if (!record) return;
   auto vm = record->value;
@@ -134,7 +143,7 @@ model::PowerState power_there(Changes& changes, const model::Vm& vm) {
   return model::PowerState::stopped;
 }
 
-After fail_move(const View& view, const Error&, unsigned, Changes& changes, model::Operation& operation) {
+After fail_move(const View& view, const Error& error, unsigned, Changes& changes, model::Operation& operation) {
   const auto record = vm_of(view);
   if (operation.node == target_of(operation)) {  // its gate has let nobody in
     if (record) stay(view, changes, record->value.spec.power);
@@ -143,15 +152,34 @@ After fail_move(const View& view, const Error&, unsigned, Changes& changes, mode
   const auto* sent = view.agents.sent(operation.id, operation.node);
   const bool told = sent != nullptr && sent->report && sent->report->state != model::AssignmentState::running;
   if (told && sent->report->guest_is_here) {
-    if (record) stay(view, changes, power_there(changes, record->value));
+    if (!record) return After::end;
+    const bool power_cut = error.code == ErrorCode::unavailable && !copies_of(operation).empty();
+    stay(view, changes, power_cut ? record->value.spec.power : power_there(changes, record->value));
     return After::end;
+  }
+  if (!copies_of(operation).empty()) {
+    const bool in_cluster = view.inventory.find<model::Node>(source_of(operation)) != nullptr;
+    const bool given_up = !in_cluster || (told && error.code != ErrorCode::unavailable);
+    const bool waits = !operation.cancel_requested || view.agents.connected(source_of(operation));
+    if (!given_up && waits) return After::retry;
+    if (given_up) operation.parameters["given_up"] = true;
   }
   operation.node = target_of(operation);
   return After::undo;
 }
 
-Result<model::AssignmentBody> undo_body(const View& view, const model::NodeId&) {
-  return model::AssignmentBody(model::SettleVm{.vm = model::VmId(view.operation().target)});
+Result<model::AssignmentBody> undo_body(const View& view, const model::NodeId& node) {
+  model::SettleVm settle{.vm = model::VmId(view.operation().target),
+                         .disks = {},
+                         .pools = {},
+                         .given_up = parameter(view.operation(), "given_up", false)};
+  for (const auto& copy : copies_of(view.operation())) {
+    const auto image = view.inventory.find<model::Image>(copy.image);
+    if (!image) continue;
+    settle.disks.push_back(as_copied(view, image->value, copy, node));
+    add_pool(view, copy.to, node, settle.pools);
+  }
+  return model::AssignmentBody(std::move(settle));
 }
 
 void undone(const View& view, const std::optional<Error>& left, Changes& changes, model::Operation& operation) {

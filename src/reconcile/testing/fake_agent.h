@@ -88,7 +88,13 @@ class FakeAgent {
     if (fails && over) {  // the node can't say where it is now
       return finish(entry, model::AssignmentState::failed, Error{ErrorCode::unavailable, "libvirtd is away", {}});
     }
+    if (fails && still_has_guest(entry)) {
+      return finish(entry, model::AssignmentState::failed, Error{ErrorCode::unavailable, "libvirtd is away", {}});
+    }
     if (fails) {
+      if (const auto* accept = std::get_if<model::AcceptVm>(&entry.assignment.body)) {
+        for (const auto& coming : accept->disks) disks.insert(coming.image);
+      }
       return finish(entry, model::AssignmentState::failed,
                     Error{ErrorCode::io_error, "the simulated host had a bad day", {}});
     }
@@ -101,6 +107,7 @@ class FakeAgent {
     report.facts.cpus = 64;
     report.facts.memory = Bytes(256_GiB);
     report.load.uptime_seconds = 0;
+    report.helps_imports = helps_imports;
     for (const auto& [vm, guest] : guests) report.vms.push_back(observed(vm, guest));
     for (const auto& pool : pools) {
       report.pools[pool] = {
@@ -125,15 +132,20 @@ class FakeAgent {
   }
 
   const model::NodeId id;
+  bool helps_imports = true;
   std::map<model::OperationId, Entry> journal;
   std::map<model::VmId, Guest> guests;
   std::set<model::ImageId> disks;
+  // Copies under way in pools that all nodes share, with the number of parts that are done.
+  std::shared_ptr<std::map<model::OperationId, unsigned>> copies =
+      std::make_shared<std::map<model::OperationId, unsigned>>();
   // Of pools that all nodes share.
   std::shared_ptr<std::set<model::ImageId>> shared = std::make_shared<std::set<model::ImageId>>();
   std::set<model::ImageId> golden;
   std::set<model::PoolId> pools;
   std::set<model::NetworkId> networks;
   std::map<model::VmId, std::uint64_t> gates;  // open for a guest under this lease
+  std::set<model::VmId> held;                  // have come in with their disks, and stand still until they are given up
   std::deque<Said> said;
 
  private:
@@ -179,6 +191,7 @@ class FakeAgent {
     end.state = state;
     end.error = std::move(error);
     end.images = std::move(images);
+    if (std::holds_alternative<model::ImportImage>(entry.assignment.body)) copies->erase(end.operation);
     entry.end = end;
     say({.what = Said::What::report, .report = std::move(end)});
   }
@@ -189,10 +202,16 @@ class FakeAgent {
     finish(entry, model::AssignmentState::cancelled, {});
     if (const auto* move = std::get_if<model::MigrateVm>(&entry.assignment.body)) tell_if_here(entry, move->vm);
   }
+  // What goes with its disks is here for as long as it wasn't given up.
+  bool still_has_guest(const Entry& entry) const {
+    const auto* move = std::get_if<model::MigrateVm>(&entry.assignment.body);
+    return move != nullptr && !move->gate.disks.empty() && guests.contains(move->vm);
+  }
   // What still runs or has ended here can't go on elsewhere.
   void tell_if_here(Entry& entry, const model::VmId& vm) {
     const auto guest = guests.find(vm);
-    const bool here = guest != guests.end() && guest->second.power != model::PowerState::paused;
+    const bool here =
+        still_has_guest(entry) || (guest != guests.end() && guest->second.power != model::PowerState::paused);
     entry.end->guest_is_here = said.back().report.guest_is_here = here;
   }
   void refuse(Entry& entry, std::string why) {
@@ -222,6 +241,7 @@ class FakeAgent {
       return;
     }
     guest.generation = std::max(guest.generation, ensure.vm.generation);
+    held.erase(ensure.vm.id);
     observe(ensure.vm.id);
     std::vector<model::Image> images;
     for (auto image : ensure.images) {
@@ -262,30 +282,69 @@ class FakeAgent {
   void step(Entry& entry, const model::AcceptVm& accept) {
     const auto& vm = accept.guest.vm;
     if (guests.contains(vm.id)) return refuse(entry, "the guest is here already");
+    model::MigrationGate gate{.addresses = {"192.0.2.1"}, .port = 1, .disks = {}};
+    for (const auto& coming : accept.disks) {
+      if (disks.contains(coming.image)) return refuse(entry, "a file of the disk is here already");
+      disks.insert(coming.image);
+      for (const auto& spec : vm.spec.disks) {
+        if (spec.image == coming.image) {
+          gate.disks.push_back({.name = spec.name, .path = "/pool/" + coming.image.str(), .size = spec.size});
+        }
+      }
+    }
     gates[vm.id] = vm.lease;
     succeed(entry);
-    entry.end->gate = said.back().report.gate = model::MigrationGate{.addresses = {"192.0.2.1"}, .port = 1};
+    entry.end->gate = said.back().report.gate = gate;
   }
   // It has moved before this node says so; a failure in between is a last word that was lost.
   void step(Entry& entry, const model::MigrateVm& migrate) {
     const auto found = guests.find(migrate.vm);
     if (entry.step == 0 && found != guests.end()) return;
-    if (found == guests.end()) return succeed(entry);
     auto* target = peer(migrate.target);
+    const bool with_disks = !migrate.gate.disks.empty();
+    if (found == guests.end()) {
+      if (!with_disks) return succeed(entry);
+      if (target == nullptr || !target->take_over(migrate.vm)) return refuse(entry, "the target hasn't got it");
+      return succeed(entry);
+    }
     if (target == nullptr || target->gates.erase(migrate.vm) == 0) {
       refuse(entry, "the gate is closed");
       return tell_if_here(entry, migrate.vm);
     }
     target->guests[migrate.vm] = found->second;
-    target->observe(migrate.vm);
+    if (with_disks) {
+      target->held.insert(migrate.vm);
+    } else {
+      target->observe(migrate.vm);
+    }
     guests.erase(found);
     say({.what = Said::What::gone, .gone = migrate.vm});
   }
+  bool take_over(const model::VmId& vm) {
+    held.erase(vm);
+    if (!guests.contains(vm)) return false;
+    observe(vm);
+    return true;
+  }
   void step(Entry& entry, const model::SettleVm& settle) {
     gates.erase(settle.vm);
+    if (held.erase(settle.vm) != 0 && !settle.given_up) guests.erase(settle.vm);
     const bool here = guests.contains(settle.vm);
     succeed(entry);
     entry.end->guest_is_here = said.back().report.guest_is_here = here;
+  }
+  void step(Entry& entry, const model::ClearDisk& clear) {
+    if (!clear.guest_is_here) {
+      gates.erase(clear.vm);
+      const auto found = guests.find(clear.vm);
+      if (found != guests.end() && found->second.power == model::PowerState::running && !held.contains(clear.vm)) {
+        return refuse(entry, "the guest runs here");
+      }
+      if (found != guests.end()) guests.erase(found);
+      held.erase(clear.vm);
+    }
+    place(clear.pool).erase(clear.image.id);
+    succeed(entry);
   }
   // Whether a disk that moves is in its new pool: then its work has no other end.
   bool has_gone_over(const Entry& entry) const {
@@ -312,12 +371,28 @@ class FakeAgent {
     if (entry.step < 2) return;
     succeed(entry, {flatten.image});
   }
+  static constexpr unsigned kParts = 4;
   void step(Entry& entry, const model::ImportImage& import) {
-    if (entry.step < 3) return;
+    auto& done = (*copies)[entry.assignment.operation];
+    if (done < kParts) {
+      ++done;
+      return;
+    }
+    copies->erase(entry.assignment.operation);
     (import.image.node.empty() ? *shared : golden).insert(import.image.id);
     auto image = import.image;
     image.virtual_size = Bytes(1_GiB);
     succeed(entry, {image});
+  }
+  // Before the leader has begun, or after it has ended, there is nothing to do.
+  void step(Entry& entry, const model::HelpImport& help) {
+    const auto copy = copies->find(entry.assignment.operation);
+    if (copy == copies->end()) {
+      if (entry.step > 20 || shared->contains(help.image.id)) succeed(entry);
+      return;
+    }
+    if (copy->second < kParts) ++copy->second;
+    if (copy->second == kParts) succeed(entry);
   }
   void step(Entry& entry, const model::RemoveImage& remove) {
     golden.erase(remove.image.id);

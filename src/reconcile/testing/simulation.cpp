@@ -17,6 +17,7 @@ Simulation::Simulation(std::uint64_t seed, std::size_t nodes)
     node.facts.memory = Bytes(256_GiB);
     agents.push_back(std::make_unique<FakeAgent>(node.id));
     agents.back()->shared = agents.front()->shared;
+    agents.back()->copies = agents.front()->copies;
     agents.back()->peer = [this](const model::NodeId& id) -> FakeAgent* {
       const auto found = std::find_if(agents.begin(), agents.end(), [&](const auto& agent) { return agent->id == id; });
       return found == agents.end() ? nullptr : found->get();
@@ -148,6 +149,7 @@ std::string Simulation::check() const {
       }
     }
     if (agent == agents.front()) {
+      if (!agent->copies->empty()) wrong += "a half-made copy is left\n";
       for (const auto& image : *agent->shared) {
         const auto record = inventory_->find<model::Image>(image);
         if (!record || !record->value.node.empty()) wrong += fmt::format("shared image {} is an orphan\n", image);
@@ -161,6 +163,7 @@ std::string Simulation::check() const {
       const auto record = inventory_->find<model::Image>(image);
       if (!record || record->value.node != agent->id) wrong += fmt::format("golden image {} is an orphan\n", image);
     }
+    for (const auto& vm : agent->held) wrong += fmt::format("guest {} stands still on node {}\n", vm, agent->id);
     for (const auto& [operation, entry] : agent->journal) {
       wrong += fmt::format("operation {} is still in a journal\n", operation);
     }

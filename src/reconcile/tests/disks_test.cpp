@@ -182,35 +182,75 @@ TEST_F(Disks, ADetachedDiskMovesAndIsNotPluggedInMeanwhile) {
   EXPECT_EQ(sim.check(), "");
 }
 
-TEST_F(Disks, AGuestWhoseDiskBecomesLocalBeforeItsTurnStays) {
+TEST_F(Disks, ADetachedDisksWorkGoesOnElsewhereWhenItsNodeIsTakenOut) {
+  ASSERT_TRUE(add_pool(commander(), caller(), {.name = "more", .driver = model::PoolDriver::posix, .path = "/more"}));
+  ASSERT_TRUE(sim.settle());
+  ASSERT_TRUE(delete_vm(commander(), caller(), "db", true));
+  ASSERT_TRUE(sim.settle());
   for (const auto* disk : {"db-disk0", "db-disk1"}) {
     ASSERT_TRUE(migrate_image(commander(), caller(), disk, "demo"));
     ASSERT_TRUE(sim.settle());
   }
-  const auto before = vm();
-  ASSERT_TRUE(migrate_image(commander(), caller(), "db-disk0", "local"));
-  const auto asked = migrate_vm(commander(), caller(), "db", {});
-  ASSERT_TRUE(asked) << asked.error().describe();
+  ASSERT_TRUE(delete_image(commander(), caller(), "golden"));
   ASSERT_TRUE(sim.settle());
-  EXPECT_EQ(sim.check(), "");
-  const auto operation = sim.inventory().find<model::Operation>(asked->operation.id)->value;
-  ASSERT_EQ(operation.state, model::OperationState::failed);
-  EXPECT_THAT(operation.error->describe(), HasSubstr("has moved to pool 'local'"));
-  EXPECT_EQ(vm().node, before.node);
-  EXPECT_EQ(image().pool, pool("local").id);
+  const auto asked = migrate_image(commander(), caller(), "db-disk1", "more");
+  ASSERT_TRUE(asked) << asked.error().describe();
+  begin();
+  const auto now = [&] { return sim.inventory().find<model::Operation>(asked->operation.id)->value; };
+  const auto node = sim.inventory().find<model::Node>(now().node);
+  ASSERT_TRUE(node);
+  expect_refused(delete_node(commander(), caller(), node->value.name), ErrorCode::failed_precondition, "is at work on");
+  for (auto& agent : sim.agents) {
+    if (agent->id == node->value.id) sim.disconnect(*agent);
+  }
+  sim.pass();
+  sim.advance(std::chrono::minutes(2));
+  sim.pass();
+  ASSERT_TRUE(delete_node(commander(), caller(), node->value.name));
+  sim.pass();
+  sim.advance(std::chrono::minutes(1));
+  sim.pass();
+  EXPECT_NE(now().node.str(), node->value.id.str());
+  ASSERT_TRUE(sim.settle());
+  EXPECT_EQ(now().state, model::OperationState::succeeded);
+  EXPECT_EQ(image("db-disk1").pool, pool("more").id);
 }
 
-TEST_F(Disks, AGuestInALocalPoolIsToldHowItCouldMove) {
-  const auto refused = migrate_vm(commander(), caller(), "db", {});
-  ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().hint,
-              HasSubstr("bh image migrate db-disk0 --pool demo; bh image migrate db-disk1 --pool demo"));
-  ASSERT_TRUE(migrate_image(commander(), caller(), "db-disk0", "demo"));
+TEST_F(Disks, WorkOnADiskThatWasTakenOutOfItsGuestMeanwhileIsRefused) {
+  const auto asked = migrate_image(commander(), caller(), "db-disk1", "demo");
+  ASSERT_TRUE(asked) << asked.error().describe();
+  // As when a disk that was being plugged in could not be.
+  const auto record = sim.inventory().find_by_name<model::Image>("db-disk1");
+  auto detached = record->value;
+  detached.vm = {};
+  auto edit = sim.inventory().edit();
+  edit.update(record, detached);
+  ASSERT_TRUE(sim.inventory().commit(std::move(edit)));
+  for (int i = 0; i < 4; ++i) begin();
+  const auto operation = sim.inventory().find<model::Operation>(asked->operation.id)->value;
+  ASSERT_EQ(operation.state, model::OperationState::failed);
+  EXPECT_EQ(operation.error->code, ErrorCode::conflict);
+}
+
+TEST_F(Disks, AGuestWhoseDiskIsOnItsWayDoesNotMove) {
+  for (const auto* disk : {"db-disk0", "db-disk1"}) {
+    ASSERT_TRUE(migrate_image(commander(), caller(), disk, "demo"));
+    ASSERT_TRUE(sim.settle());
+  }
+  ASSERT_TRUE(migrate_image(commander(), caller(), "db-disk0", "local"));
+  expect_refused(migrate_vm(commander(), caller(), "db", {}), ErrorCode::failed_precondition, "being moved");
   ASSERT_TRUE(sim.settle());
-  ASSERT_TRUE(migrate_image(commander(), caller(), "db-disk1", "demo"));
+  EXPECT_EQ(sim.check(), "");
+}
+
+TEST_F(Disks, OfAGuestThatMovesOnlyThoseGoAlongThatTheNodesDoNotShare) {
+  ASSERT_TRUE(migrate_image(commander(), caller(), "db-disk0", "demo"));
   ASSERT_TRUE(sim.settle());
   const auto moved = migrate_vm(commander(), caller(), "db", {});
   ASSERT_TRUE(moved) << moved.error().describe();
+  const auto copies = operations::copies_of(moved->operation);
+  ASSERT_EQ(copies.size(), 1U);
+  EXPECT_EQ(copies[0].image, sim.inventory().find_by_name<model::Image>("db-disk1")->value.id);
   expect_refused(migrate_image(commander(), caller(), "db-disk0", "local"), ErrorCode::failed_precondition,
                  "moving to another node");
   ASSERT_TRUE(sim.settle());

@@ -8,6 +8,7 @@
 
 #include "reconcile/commands/disks.h"
 #include "reconcile/commands/migration.h"
+#include "reconcile/commands/plans.h"
 #include "reconcile/testing/simulation.h"
 
 namespace bridgehead::reconcile {
@@ -21,10 +22,21 @@ class Driver {
   explicit Driver(std::uint64_t seed) : Driver(seed, 1 + seed % 3) {}
   Driver(std::uint64_t seed, std::size_t nodes) : sim_(seed, nodes) {}
 
-  void run(int steps) {
+  // `mobile`: with so many guests on shared storage, and hardly anything but plans that move them.
+  void run(int steps, std::size_t mobile = 0) {
     for (auto& agent : sim_.agents) sim_.connect(*agent);
     sim_.pass();
     prepare();
+    if (mobile != 0) {
+      ASSERT_TRUE(create_vms(sim_.commander(), sim_.caller(),
+                             {.name = "mobile",
+                              .count = mobile,
+                              .image = "everywhere",
+                              .memory = Bytes(1_GiB),
+                              .nics = std::vector<NicRequest>{}}));
+      ASSERT_TRUE(sim_.settle());
+      only_plans_ = true;
+    }
     for (int i = 0; i < steps; ++i) {
       step();
       if (sim_.manager_dead() && sim_.chance(0.2)) sim_.start_manager();
@@ -46,6 +58,8 @@ class Driver {
     ASSERT_TRUE(create_network(sim_.commander(), sim_.caller(), {.name = "default"}));
     ASSERT_TRUE(add_pool(sim_.commander(), sim_.caller(),
                          {.name = "shared", .driver = model::PoolDriver::posix, .path = "/mnt/shared"}));
+    ASSERT_TRUE(add_pool(sim_.commander(), sim_.caller(),
+                         {.name = "second", .driver = model::PoolDriver::posix, .path = "/mnt/second"}));
     ASSERT_TRUE(sim_.settle());
     ASSERT_TRUE(import_image(sim_.commander(), sim_.caller(),
                              {.name = "everywhere",
@@ -67,10 +81,37 @@ class Driver {
     return images.empty() ? "none" : images[sim_.choose(images.size())]->value.name;
   }
 
+  // Moves of guests that can move now, in a row or at once; what comes between makes many of them impossible.
+  void apply_some_plan() {
+    auto basis = plan_basis(sim_.commander(), PlanScope::shown);
+    Proposal proposal;
+    proposal.plan.id = model::PlanId(fmt::format("00000000-0000-4000-8000-{:012}", ++plans_));
+    proposal.plan.name = fmt::format("plan{}", plans_);
+    for (const auto& guest : basis.cluster.guests) {
+      const auto& to = basis.cluster.hosts[sim_.choose(basis.cluster.hosts.size())];
+      const auto& from = basis.cluster.hosts[guest.host];
+      if (!guest.may_move || to.id == from.id) continue;
+      model::PlanAction move{.vm = model::VmId(guest.id),
+                             .vm_name = guest.name,
+                             .from = model::NodeId(from.id),
+                             .from_name = from.name,
+                             .to = model::NodeId(to.id),
+                             .to_name = to.name};
+      if (!proposal.plan.actions.empty() && sim_.chance(0.5)) {
+        move.after = {static_cast<std::uint32_t>(proposal.plan.actions.size() - 1)};
+      }
+      proposal.plan.actions.push_back(std::move(move));
+    }
+    proposal.basis = std::make_shared<const PlanBasis>(std::move(basis));
+    sim_.commander().desk.put(proposal);
+    (void)apply_plan(sim_.commander(), sim_.caller(), proposal.plan.name);
+  }
+
   void command() {
     auto& commander = sim_.commander();
     const auto caller = sim_.caller();
-    switch (sim_.choose(22)) {
+    if (only_plans_ && sim_.chance(0.8)) return apply_some_plan();
+    switch (sim_.choose(25)) {
       case 0:
       case 1:
       case 2:
@@ -85,7 +126,7 @@ class Driver {
       case 16:
         (void)create_vms(commander, caller,
                          {.name = fmt::format("vm{}", sim_.choose(8)),
-                          .image = "everywhere",
+                          .image = sim_.chance(0.5) ? "everywhere" : "golden",
                           .memory = Bytes(1_GiB),
                           .nics = std::vector<NicRequest>{}});
         break;
@@ -93,6 +134,7 @@ class Driver {
       case 18: (void)migrate_vm(commander, caller, any_vm(), {}); break;
       case 19:
       case 20: (void)migrate_image(commander, caller, any_image(), sim_.chance(0.5) ? "shared" : "local"); break;
+      case 24: apply_some_plan(); break;
       case 21: (void)flatten_image(commander, caller, any_image()); break;
       case 3: (void)delete_vm(commander, caller, any_vm(), sim_.chance(0.1)); break;
       case 4: (void)power_vm(commander, caller, any_vm(), {.action = PowerAction::start}); break;
@@ -122,6 +164,14 @@ class Driver {
                            {.name = fmt::format("image{}", sim_.choose(3)),
                             .pool = "local",
                             .source = {.kind = model::ImageSourceKind::url, .location = "http://example.org/b"}});
+        break;
+      case 22:
+      case 23:
+        (void)import_image(commander, caller,
+                           {.name = fmt::format("copy{}", sim_.choose(3)),
+                            .pool = "second",
+                            .source = {.kind = model::ImageSourceKind::image, .location = "everywhere"},
+                            .most_nodes = 1 + sim_.choose(3)});
         break;
       case 14: {
         const auto images = sim_.inventory().all<model::Image>();
@@ -162,6 +212,8 @@ class Driver {
   }
 
   Simulation sim_;
+  int plans_ = 0;
+  bool only_plans_ = false;
 };
 
 std::string history(Simulation& sim) {
@@ -192,6 +244,35 @@ TEST(Simulation, EverySeedEndsDoneOrUndone) {
   EXPECT_GT(ended, (last - first + 1) * 10);
 }
 
+// The same of plans alone: whatever comes between, each ends, as what it says.
+TEST(Simulation, EveryPlanEnds) {
+  std::uint64_t first = 1;
+  std::uint64_t last = 60;
+  if (const char* only = std::getenv("BRIDGEHEAD_SIMULATION_SEED")) first = last = std::strtoull(only, nullptr, 10);
+  if (const char* seeds = std::getenv("BRIDGEHEAD_SIMULATION_SEEDS")) last = std::strtoull(seeds, nullptr, 10);
+  std::map<model::PlanState, std::size_t> plans;
+  for (auto seed = first; seed <= last; ++seed) {
+    Driver driver(seed, 3);
+    ASSERT_NO_FATAL_FAILURE(driver.run(600, 4)) << "seed " << seed;
+    const bool rests = driver.sim().settle();
+    const auto wrong = driver.sim().check();
+    ASSERT_TRUE(rests && wrong.empty()) << "seed " << seed << "\n" << wrong << history(driver.sim());
+    for (const auto& record : driver.sim().inventory().all<model::Plan>()) {
+      const auto& plan = record->value;
+      ++plans[plan.state];
+      ASSERT_NE(plan.state, model::PlanState::applying) << "seed " << seed << ": " << plan.name;
+      for (const auto& action : plan.actions) {
+        ASSERT_NE(action.state, model::PlanActionState::waiting) << "seed " << seed << ": " << plan.name;
+        ASSERT_NE(action.state, model::PlanActionState::running) << "seed " << seed << ": " << plan.name;
+      }
+    }
+  }
+  if (last - first < 20) return;
+  EXPECT_GT(plans[model::PlanState::applied], 0u);
+  EXPECT_GT(plans[model::PlanState::failed], 0u);
+  EXPECT_GT(plans[model::PlanState::superseded] + plans[model::PlanState::cancelled], 0u);
+}
+
 // One scenario at a time, without chance: the manager is killed at every commit, and the agent's stream is cut (with
 // all that is on its way) after every one of its steps, each in a run of its own.
 struct Scenario {
@@ -208,6 +289,9 @@ void walk(const Scenario& scenario, std::optional<std::size_t> kill_at, std::opt
   ASSERT_TRUE(
       create_vms(sim.commander(), sim.caller(),
                  {.name = "mobile", .image = "everywhere", .memory = Bytes(1_GiB), .nics = std::vector<NicRequest>{}}));
+  ASSERT_TRUE(
+      create_vms(sim.commander(), sim.caller(),
+                 {.name = "laden", .image = "golden", .memory = Bytes(1_GiB), .nics = std::vector<NicRequest>{}}));
   ASSERT_TRUE(sim.settle());
   if (kill_at) sim.kill_manager_after(*kill_at);
   const bool accepted = scenario.command(sim);
@@ -231,6 +315,23 @@ void walk(const Scenario& scenario, std::optional<std::size_t> kill_at, std::opt
   EXPECT_TRUE(sim.settle());
   EXPECT_EQ(sim.check(), "") << scenario.name << " kill " << (kill_at ? static_cast<int>(*kill_at) : -1) << " cut "
                              << cut_at.value_or(-1);
+}
+
+// A plan that moves "mobile" to the other node.
+std::string propose_move(Simulation& sim) {
+  const auto& vm = sim.inventory().find_by_name<model::Vm>("mobile")->value;
+  Proposal proposal;
+  proposal.plan.id = model::PlanId("00000000-0000-4000-8000-000000000001");
+  proposal.plan.name = "moves";
+  model::PlanAction move{.vm = vm.id, .vm_name = vm.name, .from = vm.node};
+  for (const auto& node : sim.inventory().all<model::Node>()) {
+    (node->value.id == vm.node ? move.from_name : move.to_name) = node->value.name;
+    if (node->value.id != vm.node) move.to = node->value.id;
+  }
+  proposal.plan.actions.push_back(std::move(move));
+  proposal.basis = std::make_shared<const PlanBasis>(plan_basis(sim.commander(), PlanScope::shown));
+  sim.commander().desk.put(proposal);
+  return proposal.plan.name;
 }
 
 TEST(Simulation, EveryStepOfEveryOperationCanBeTheLast) {
@@ -285,6 +386,23 @@ TEST(Simulation, EveryStepOfEveryOperationCanBeTheLast) {
          return cancel_operation(s.commander(), s.caller(), asked->operation.id.str()).has_value();
        },
        2},
+      {"migrate with disks",
+       [](Simulation& s) { return migrate_vm(s.commander(), s.caller(), "laden", {}).has_value(); }, 2},
+      {"migrate with disks and cancel",
+       [](Simulation& s) {
+         const auto asked = migrate_vm(s.commander(), s.caller(), "laden", {});
+         if (!asked) return false;
+         for (int i = 0; i < 4; ++i) s.pass();
+         return cancel_operation(s.commander(), s.caller(), asked->operation.id.str()).has_value();
+       },
+       2},
+      {"migrate with disks and delete",
+       [](Simulation& s) {
+         if (!migrate_vm(s.commander(), s.caller(), "laden", {})) return false;
+         s.pass();
+         return delete_vm(s.commander(), s.caller(), "laden", false).has_value();
+       },
+       2},
       {"migrate disk",
        [](Simulation& s) { return migrate_image(s.commander(), s.caller(), "old-disk0", "shared").has_value(); }},
       {"migrate disk and cancel",
@@ -301,6 +419,15 @@ TEST(Simulation, EveryStepOfEveryOperationCanBeTheLast) {
          return delete_vm(s.commander(), s.caller(), "old", false).has_value();
        }},
       {"flatten", [](Simulation& s) { return flatten_image(s.commander(), s.caller(), "old-disk0").has_value(); }},
+      {"plan", [](Simulation& s) { return apply_plan(s.commander(), s.caller(), propose_move(s)).has_value(); }, 2},
+      {"plan and cancel",
+       [](Simulation& s) {
+         const auto name = propose_move(s);
+         if (!apply_plan(s.commander(), s.caller(), name)) return false;
+         for (int i = 0; i < 4; ++i) s.pass();
+         return cancel_plan(s.commander(), s.caller(), name).has_value();
+       },
+       2},
       {"network", [](Simulation& s) { return create_network(s.commander(), s.caller(), {.name = "n2"}).has_value(); }},
   };
   for (const auto& scenario : scenarios) {

@@ -38,6 +38,11 @@ class FakePool : public ImagePool {
     const std::lock_guard lock(mutex_);
     import_size_ = size;
   }
+  // Its file system doesn't answer.
+  void set_away(bool away) {
+    const std::lock_guard lock(mutex_);
+    away_ = away;
+  }
   // Abilities that the next attach finds.
   void set_punch_hole(bool possible) {
     const std::lock_guard lock(mutex_);
@@ -56,6 +61,11 @@ class FakePool : public ImagePool {
     const std::lock_guard lock(mutex_);
     hold_ = hold;
     released_.notify_all();
+  }
+  // Whether the import that was stopped last was told that it won't be resumed.
+  bool last_stop_was_for_good() const {
+    const std::lock_guard lock(mutex_);
+    return for_good_;
   }
   bool has(const model::ImageId& image) const {
     const std::lock_guard lock(mutex_);
@@ -99,6 +109,7 @@ class FakePool : public ImagePool {
     }
     lock.lock();
     released_.wait(lock, stop, [this] { return !hold_; });
+    for_good_ = stop.stop_requested() && !request.leaving();
     if (stop.stop_requested()) return fail(ErrorCode::cancelled, "the import was cancelled");
     const StoredImage image{.path = root() / "golden" / (request.image.id.str() + ".raw"),
                             .format = model::ImageFormat::raw,
@@ -109,6 +120,19 @@ class FakePool : public ImagePool {
     lock.unlock();
     if (progress) progress({.phase = "import", .done = size, .total = size});
     return image;
+  }
+
+  // While imports are held, until it is stopped.
+  Status help_import(const HelpRequest& request, const ProgressSink& progress, std::stop_token stop) override {
+    std::unique_lock lock(mutex_);
+    if (auto error = note(fmt::format("help_import {} {}", request.leader, request.image.id))) return fail(*error);
+    const std::uint64_t size = import_size_.count();
+    lock.unlock();
+    if (progress) progress({.phase = "copy", .done = size / 2, .total = size});
+    lock.lock();
+    released_.wait(lock, stop, [this] { return !hold_; });
+    if (stop.stop_requested()) return fail(ErrorCode::cancelled, "the import was cancelled");
+    return {};
   }
 
   Result<StoredImage> create_disk(const model::Image& disk, const model::Image* golden, Bytes size) override {
@@ -191,6 +215,7 @@ class FakePool : public ImagePool {
 
   Result<StoredImage> inspect(const model::Image& image) const override {
     const std::lock_guard lock(mutex_);
+    if (away_) return fail(ErrorCode::unavailable, "the file system doesn't answer");
     const auto found = images_.find(image.id);
     if (found == images_.end() || incomplete_.contains(image.id))
       return fail(ErrorCode::not_found, "image {} is not here", image.id);
@@ -306,10 +331,12 @@ class FakePool : public ImagePool {
   mutable std::mutex mutex_;
   std::condition_variable_any released_;
   bool attached_ = false;
+  bool away_ = false;
   bool punch_hole_ = true;
   bool direct_io_ = true;
   bool hold_ = false;
   std::optional<Bytes> available_;
+  bool for_good_ = false;
   model::CloneMethod clone_method_ = model::CloneMethod::overlay;
   Bytes import_size_ = 2_GiB;
   std::map<model::ImageId, StoredImage> images_;

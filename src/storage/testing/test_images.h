@@ -14,6 +14,7 @@
 #include "base/command.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "storage/digest.h"
 #include "storage/image_pool.h"
 
 namespace bridgehead::storage::testing {
@@ -46,6 +47,12 @@ inline std::string content_of(const std::filesystem::path& path) {
 
 inline void write_content(const std::filesystem::path& path, std::string_view bytes) {
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+inline std::string sha256_of(std::string_view bytes) {
+  Sha256 digest;
+  digest.update(bytes);
+  return digest.hex();
 }
 
 inline std::string random_bytes(std::size_t count, std::uint64_t seed) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "storage/digest.h"
 #include "storage/qcow2_image.h"
 #include "storage/testing/test_images.h"
@@ -111,6 +113,22 @@ TEST_F(CopyEngineTest, EmptyTinyAndOddSizesAreCopied) {
     write_content(raw_, random_bytes(size, size));
     expected_ = content_of(raw_);
     for (const auto& way : ways()) expect_copied(raw_, way);
+  }
+}
+
+// Others may write into the same file at that time: nobody may see it longer than it will be, or change what is past
+// it.
+TEST_F(CopyEngineTest, APartIsWrittenNowhereElse) {
+  ASSERT_NE(expected_.size() % 4096, 0U);
+  const std::string others(8192, 'o');
+  for (const bool direct : {false, true}) {
+    std::ofstream(file("target.raw"), std::ios::binary) << std::string(expected_.size(), '\0') << others;
+    const auto image = open_image(raw_);
+    ASSERT_TRUE(image);
+    const auto target = open_file(file("target.raw"), O_RDWR);
+    ASSERT_TRUE(target);
+    ASSERT_TRUE(copy_part(*image, target->get(), {0, expected_.size()}, {.direct_io = direct}));
+    EXPECT_TRUE(content_of(file("target.raw")) == expected_ + others) << direct;
   }
 }
 

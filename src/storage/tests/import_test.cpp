@@ -4,19 +4,12 @@
 #include <thread>
 
 #include "storage/byte_order.h"
-#include "storage/digest.h"
 #include "storage/image_pool.h"
 #include "storage/testing/http_file_server.h"
 #include "storage/testing/test_images.h"
 
 namespace bridgehead::storage::testing {
 namespace {
-
-std::string sha256_of(std::string_view bytes) {
-  Sha256 digest;
-  digest.update(bytes);
-  return digest.hex();
-}
 
 class ImportTest : public ::testing::Test {
  protected:

@@ -4,7 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "storage/image_pool.h"
+#include "storage/qcow2_overlay.h"
 #include "storage/testing/fake_pool.h"
 #include "storage/testing/holding_qemu.h"
 #include "storage/testing/pool_conformance.h"
@@ -73,6 +75,29 @@ TEST_F(LocalPoolTest, OurOverlayIsWhatQemuWouldHaveMade) {
   run_tool("qemu-io", {"-f", "qcow2", "-c", "write -P 7 0 64k", "-c", "write -P 8 5497558073344 64k", "-c",
                        "read -P 7 0 64k", stored->path.native()});
   run_tool("qemu-img", {"check", "-f", "qcow2", stored->path.native()});
+}
+
+// QEMU can write its disk's header; root's tools read it.
+TEST_F(LocalPoolTest, ADiskThatNamesAnythingButAGoldenImageIsRefused) {
+  const model::Image disk{.id = make_id<model::ImageId>(random_), .role = model::ImageRole::disk};
+  const std::filesystem::path home = record_.path;
+  const auto path = home / "disks" / (disk.id.str() + ".qcow2");
+  const auto named = [&](const std::string& backing) {
+    const auto bytes = qcow2_overlay(backing, 1_MiB);
+    EXPECT_TRUE(bytes && write_file_atomic(path, *bytes));
+    return pool_->inspect(disk);
+  };
+  const auto id = make_id<model::ImageId>(random_).str();
+  EXPECT_TRUE(named(""));
+  EXPECT_TRUE(named("../golden/" + id + ".raw"));
+  EXPECT_TRUE(named((home / "golden" / (id + ".raw")).native())) << "as they were once made";
+  for (const std::string hostile : {"/etc/shadow", "../golden/../../etc/shadow", "../disks/x.raw",
+                                    "../golden/shadow.raw", "json:{\"driver\":\"raw\"}"}) {
+    const auto refused = named(hostile);
+    ASSERT_FALSE(refused) << hostile;
+    EXPECT_EQ(refused.error().code, ErrorCode::permission_denied) << hostile;
+  }
+  EXPECT_FALSE(pool_->flatten_disk(disk, {}, {}));
 }
 
 TEST_F(LocalPoolTest, AnImportKilledInItsMiddleLeavesNothingVisibleAndItsRestIsCollected) {

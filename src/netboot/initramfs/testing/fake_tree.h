@@ -101,7 +101,7 @@ inline const std::vector<std::pair<std::string, std::vector<std::string>>>& boot
       {"kernel/crypto/crc32c_generic", {"alias=crypto-crc32c", "alias=crc32c"}},
       {"kernel/arch/x86/crypto/crc32c-intel", {"alias=crc32c", "alias=cpu:type:x86,ven*fam*mod*:feature:*0094*"}},
       {"kernel/lib/libcrc32c", {"softdep=pre: crc32c"}},
-      {"kernel/fs/erofs/erofs", {"depends=libcrc32c", "alias=fs-erofs"}},
+      {"kernel/fs/squashfs/squashfs", {"depends=libcrc32c", "alias=fs-squashfs"}},
       {"kernel/drivers/block/nbd", {}},
       {"kernel/drivers/block/loop", {}},
       {"kernel/net/sunrpc/sunrpc", {}},

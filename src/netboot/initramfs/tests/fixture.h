@@ -9,7 +9,7 @@ namespace bridgehead::netboot::testing {
 
 inline constexpr const char* kConfig =
     "CONFIG_BLK_DEV_INITRD=y\nCONFIG_RD_GZIP=y\nCONFIG_RD_XZ=y\nCONFIG_RD_ZSTD=y\nCONFIG_DEVTMPFS=y\n"
-    "CONFIG_EROFS_FS=m\nCONFIG_EROFS_FS_ZIP=y\nCONFIG_NFS_V4_1=y\nCONFIG_BRIDGE=m\n# CONFIG_FOO is not set\n";
+    "CONFIG_SQUASHFS=m\nCONFIG_SQUASHFS_ZSTD=y\nCONFIG_NFS_V4_1=y\nCONFIG_BRIDGE=m\n# CONFIG_FOO is not set\n";
 
 class InitramfsTest : public ::testing::Test {
  protected:

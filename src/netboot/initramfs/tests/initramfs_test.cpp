@@ -34,7 +34,7 @@ TEST_F(InitramfsTest, HoldsWhatTheProtocolNames) {
   EXPECT_THAT(index, HasSubstr("\nmodule nfsv4 kernel/fs/nfs/nfsv4.ko sunrpc nfs\n"));
   EXPECT_THAT(index, HasSubstr("\nmodule bridge kernel/net/bridge/bridge.ko llc stp\n"));
   EXPECT_THAT(index, HasSubstr("\nalias virtio:d00000001v* virtio_net\n"));
-  EXPECT_THAT(index, HasSubstr("\nalias fs-erofs erofs\n"));
+  EXPECT_THAT(index, HasSubstr("\nalias fs-squashfs squashfs\n"));
   EXPECT_THAT(index, Not(HasSubstr("kvm")));
   EXPECT_EQ(report.kernel, "boot/vmlinuz-6.1.0-9-amd64");
   EXPECT_EQ(report.compression, InitramfsCompression::zstd);
@@ -46,7 +46,7 @@ TEST_F(InitramfsTest, HoldsWhatTheProtocolNames) {
 TEST_F(InitramfsTest, SoftDependenciesOnCryptoComeAlongButNotThoseOfOneCpuAsANeed) {
   debian();
   const auto index = index_of(build());
-  EXPECT_THAT(index, HasSubstr("\nmodule erofs kernel/fs/erofs/erofs.ko crc32c_generic libcrc32c\n"));
+  EXPECT_THAT(index, HasSubstr("\nmodule squashfs kernel/fs/squashfs/squashfs.ko crc32c_generic libcrc32c\n"));
   EXPECT_THAT(index, HasSubstr("\nmodule crc32c_intel kernel/arch/x86/crypto/crc32c-intel.ko\n"));
   EXPECT_THAT(index, HasSubstr("\nalias cpu:type:x86,ven*fam*mod*:feature:*0094* crc32c_intel\n"));
 }
@@ -90,7 +90,7 @@ TEST_F(InitramfsTest, DepmodsFilesGiveTheSameAsTheModulesThemselves) {
   // depmod writes what is to be loaded first last.
   needs("802/stp", " kernel/net/llc/llc.ko");
   needs("bridge/bridge", " kernel/net/802/stp.ko kernel/net/llc/llc.ko");
-  needs("erofs/erofs", " kernel/lib/libcrc32c.ko");
+  needs("squashfs/squashfs", " kernel/lib/libcrc32c.ko");
   needs("nfs/nfs", " kernel/net/sunrpc/sunrpc.ko");
   needs("nfs/nfsv4", " kernel/fs/nfs/nfs.ko kernel/net/sunrpc/sunrpc.ko");
   needs("virtio/virtio", " kernel/drivers/virtio/virtio_ring.ko");
@@ -109,7 +109,7 @@ TEST_F(InitramfsTest, FedorasLayoutWithMergedUsrAndXz) {
   tree->link("lib", "usr/lib");
   tree->file(modules + "vmlinuz", "kernel");
   tree->file(modules + "config",
-             "CONFIG_BLK_DEV_INITRD=y\nCONFIG_RD_XZ=y\nCONFIG_DEVTMPFS=y\nCONFIG_EROFS_FS_ZIP=y\nCONFIG_NFS_V4_1=y\n");
+             "CONFIG_BLK_DEV_INITRD=y\nCONFIG_RD_XZ=y\nCONFIG_DEVTMPFS=y\nCONFIG_SQUASHFS_ZSTD=y\nCONFIG_NFS_V4_1=y\n");
   tree->file("boot/vmlinuz-0-rescue-0123456789abcdef", "not for us");
   add_modules(modules, ".ko.xz");
   const auto content = build();
@@ -155,7 +155,7 @@ TEST_F(InitramfsTest, WhatIsBuiltInNeedsNoModule) {
   request.nics = {NicDrivers::Kind::named, {"e1000e"}};
   const auto index = index_of(build());
   EXPECT_THAT(report.nic_drivers, ElementsAre("e1000e"));
-  EXPECT_THAT(index, HasSubstr("\nmodule erofs kernel/fs/erofs/erofs.ko\n"));
+  EXPECT_THAT(index, HasSubstr("\nmodule squashfs kernel/fs/squashfs/squashfs.ko\n"));
   for (const auto* name : {"module bridge", "always bridge", "libcrc32c", "loop", "e1000e"})
     EXPECT_THAT(index, Not(HasSubstr(name)));
 }

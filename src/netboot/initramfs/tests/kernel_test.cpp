@@ -64,11 +64,11 @@ TEST_F(InitramfsTest, AMissingDriverIsNamedWithTheFix) {
 TEST_F(InitramfsTest, EveryMissingPartIsNamed) {
   debian();
   tree->file("etc/os-release", "ID=ubuntu\nID_LIKE=debian\n");
-  tree->remove(std::string(kModules) + "kernel/fs/erofs");
+  tree->remove(std::string(kModules) + "kernel/fs/squashfs");
   tree->remove(std::string(kModules) + "kernel/drivers/block/nbd.ko");
   const auto error = build_error();
   EXPECT_EQ(error.code, ErrorCode::failed_precondition);
-  EXPECT_THAT(error.message, HasSubstr("CONFIG_EROFS_FS is m, but module erofs is missing"));
+  EXPECT_THAT(error.message, HasSubstr("CONFIG_SQUASHFS is m, but module squashfs is missing"));
   EXPECT_THAT(error.message, HasSubstr("and it lacks BLK_DEV_NBD"));
   EXPECT_THAT(error.hint, HasSubstr("linux-modules-extra-6.1.0-9-amd64"));
   request.roots = {model::RootTransport::nfs};
@@ -78,12 +78,12 @@ TEST_F(InitramfsTest, EveryMissingPartIsNamed) {
 TEST_F(InitramfsTest, OptionsThatCanOnlyBeBuiltInAreReadFromTheConfiguration) {
   debian();
   tree->file("boot/config-6.1.0-9-amd64",
-             "CONFIG_BLK_DEV_INITRD=y\nCONFIG_RD_GZIP=y\nCONFIG_EROFS_FS=m\nCONFIG_NFS_V4_1=y\n");
+             "CONFIG_BLK_DEV_INITRD=y\nCONFIG_RD_GZIP=y\nCONFIG_SQUASHFS=m\nCONFIG_NFS_V4_1=y\n");
   const auto checked = check_kernel(request);
   ASSERT_TRUE(checked);
   ASSERT_EQ(checked->findings.size(), 2U);
   EXPECT_EQ(checked->findings[0].needed, "DEVTMPFS");
-  EXPECT_EQ(checked->findings[1].needed, "EROFS_FS_ZIP");
+  EXPECT_EQ(checked->findings[1].needed, "SQUASHFS_ZSTD");
   EXPECT_FALSE(checked->status());
 }
 

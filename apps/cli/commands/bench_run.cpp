@@ -1,0 +1,250 @@
+// bench run: measures what several hosts get from mounted storage. Asks no manager: the hosts are reached by ssh or any
+// other program, and each runs `bh bench client`.
+#include <unistd.h>
+
+#include <csignal>
+#include <iostream>
+#include <iterator>
+#include <sstream>
+#include <thread>
+
+#include "base/file.h"
+#include "base/random.h"
+#include "cli/commands/bench.h"
+#include "cli/commands/noun.h"
+#include "cli/version.h"
+#include "load/sweep.h"
+
+namespace bridgehead::cli {
+namespace {
+
+// While it lives, a first SIGINT or SIGTERM asks for the end, so that folders are removed and figures kept.
+class EndBySignal {
+ public:
+  EndBySignal() {
+    sigemptyset(&signals_);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals_, signal);
+    ::pthread_sigmask(SIG_BLOCK, &signals_, &before_);
+    waiter_ = std::jthread([this](const std::stop_token& over) {
+      while (!over.stop_requested()) {
+        const timespec patience{0, 100'000'000};
+        if (::sigtimedwait(&signals_, nullptr, &patience) > 0) wanted_.request_stop();
+      }
+    });
+  }
+  ~EndBySignal() {
+    waiter_ = {};
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  EndBySignal(const EndBySignal&) = delete;
+  EndBySignal& operator=(const EndBySignal&) = delete;
+
+  std::stop_token token() const { return wanted_.get_token(); }
+
+ private:
+  sigset_t signals_{};
+  sigset_t before_{};
+  std::stop_source wanted_;
+  std::jthread waiter_;
+};
+
+struct RunOptions {
+  std::vector<std::string> pools, hosts, workloads = {"large-write", "large-read"}, facts;
+  std::string via = "ssh {}";
+  std::string program = "bh";
+  std::string counts;
+  std::string size = "1GiB";
+  std::string node_nic;
+  unsigned seconds = 60, repetitions = 3;
+  std::uint64_t seed = 0;
+  std::filesystem::path out;
+};
+
+std::string this_host() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
+}
+
+// "ssh {}" for host1 -> ssh host1. By words; no shell.
+std::vector<std::string> words_for(const std::string& via, const std::string& host) {
+  std::vector<std::string> words;
+  std::istringstream stream(via);
+  for (std::string word; stream >> word;) {
+    if (const auto place = word.find("{}"); place != std::string::npos) word.replace(place, 2, host);
+    words.push_back(std::move(word));
+  }
+  return words;
+}
+
+// "fast=moosefs,servers=5,nic=200M,copies=1": what the result tells of a pool.
+Status take_facts(const std::string& text, bench::Record& facts) {
+  const auto equals = text.find('=');
+  const auto wrong = [&] {
+    return fail(ErrorCode::invalid_argument,
+                "write what is known of a pool as fast=moosefs,servers=5,nic=200M,disk=500M,copies=1, not '{}'", text);
+  };
+  if (equals == std::string::npos) return wrong();
+  auto pool = std::find_if(facts.pools.begin(), facts.pools.end(),
+                           [&](const auto& one) { return one.name == text.substr(0, equals); });
+  if (pool == facts.pools.end())
+    return fail(ErrorCode::invalid_argument, "there is no pool '{}'", text.substr(0, equals));
+  std::istringstream words(text.substr(equals + 1));
+  for (std::string word; std::getline(words, word, ',');) {
+    const auto sign = word.find('=');
+    if (sign == std::string::npos) {
+      pool->driver = word;
+      continue;
+    }
+    const auto name = word.substr(0, sign);
+    const auto value = bench::parse_link(word.substr(sign + 1));
+    if (!value) return forward(value);
+    if (name == "servers") {
+      pool->servers = static_cast<unsigned>(*value);
+    } else if (name == "copies") {
+      pool->copies = static_cast<unsigned>(*value);
+    } else if (name == "nic") {
+      pool->server_link_bits = *value;
+    } else if (name == "disk") {
+      pool->server_disk_bytes = *value;
+    } else {
+      return wrong();
+    }
+  }
+  return {};
+}
+
+Result<load::Plan> plan_of(const RunOptions& options) {
+  load::Plan plan;
+  plan.version = kVersion;
+  plan.name = "b-" + std::to_string(SystemRandom().next_u64() % 1'000'000);
+  plan.command = "bh bench run";
+  const auto tell = [&](const char* flag, const std::string& value) {
+    if (!value.empty()) plan.command += fmt::format(" {} {}", flag, value);
+  };
+  for (const auto& pool : options.pools) tell("--pool", pool);
+  tell("--hosts", fmt::format("{}", fmt::join(options.hosts, ",")));
+  tell("--nodes", options.counts);
+  tell("--workloads", fmt::format("{}", fmt::join(options.workloads, ",")));
+  tell("--file-size", options.size);
+  tell("--seconds", std::to_string(options.seconds));
+  tell("--repetitions", std::to_string(options.repetitions));
+  bench::Record facts;
+  for (const auto& pool : options.pools) {
+    const auto equals = pool.find('=');
+    if (equals == std::string::npos) {
+      return fail(ErrorCode::invalid_argument, "write a pool as NAME=FOLDER, such as fast=/mnt/fast, not '{}'", pool);
+    }
+    facts.pools.push_back({.name = pool.substr(0, equals)});
+    plan.pools.push_back({{}, pool.substr(equals + 1)});
+  }
+  for (const auto& text : options.facts) {
+    if (auto taken = take_facts(text, facts); !taken) return forward(taken);
+  }
+  for (std::size_t i = 0; i < plan.pools.size(); ++i) plan.pools[i].facts = facts.pools[i];
+  plan.nodes = options.hosts.empty() ? std::vector<std::string>{this_host()} : options.hosts;
+  const auto most = static_cast<unsigned>(plan.nodes.size());
+  const auto counts = load::parse_counts(options.counts.empty() ? fmt::format("1-{}", most) : options.counts, most);
+  if (!counts) return forward(counts);
+  plan.counts = *counts;
+  plan.workloads = options.workloads;
+  const auto size = parse_bytes(options.size);
+  if (!size) return forward(size);
+  plan.size = {*size, std::chrono::seconds(options.seconds)};
+  plan.repetitions = options.repetitions;
+  plan.seed = options.seed != 0 ? options.seed : SystemRandom().next_u64();
+  return plan;
+}
+
+Result<load::ClientAnswer> ask(const RunOptions& options, const std::string& host, const load::ClientOrder& order,
+                               const std::stop_token& stop) {
+  SystemCommandRunner runner;
+  if (options.hosts.empty()) return load::carry_out(order, runner, SystemClock(), stop);
+  auto words = words_for(options.via, host);
+  for (const char* word : {options.program.c_str(), "bench", "client"}) words.emplace_back(word);
+  Command command{.program = words.front(), .arguments = {words.begin() + 1, words.end()}};
+  command.input = load::write_order(order);
+  command.timeout = std::chrono::seconds(order.size.seconds.count() * 3 + 180);
+  const auto output = runner.run(command, stop);
+  if (!output) return forward(output);
+  return load::read_answer(output->out);
+}
+
+Status run(const Context& context, const RunOptions& options) {
+  const auto plan = plan_of(options);
+  if (!plan) return forward(plan);
+  const auto node_bits = options.node_nic.empty() ? Result<double>(0) : bench::parse_link(options.node_nic);
+  if (!node_bits) return forward(node_bits);
+  const auto out = options.out.empty() ? std::filesystem::path("bench-" + plan->name + ".json") : options.out;
+  Status kept;
+  const auto keep = [&](bench::Record record) {
+    for (auto& node : record.nodes) {
+      if (*node_bits > 0) node.link_bits = *node_bits;
+    }
+    return write_file_atomic(out, bench::write_record(record), 0644);
+  };
+  const EndBySignal end;
+  const auto record = load::carry_out(
+      *plan, [&](const auto& host, const auto& order, const auto& stop) { return ask(options, host, order, stop); },
+      SystemClock(),
+      [&](std::size_t done, std::size_t all, const bench::Record& so_far) {
+        kept = keep(so_far);
+        if (!context.quiet) {
+          const auto& last = so_far.runs.back();
+          fmt::print(stderr, "{} of {}: {} on {}, {} nodes{}\n", done, all, last.workload, last.pool, last.nodes,
+                     last.complete() ? "" : ": a node was lost");
+        }
+      },
+      end.token());
+  if (!record) return forward(record);
+  if (!kept) return kept;
+  if (auto last = keep(*record); !last) return last;
+  context.say(fmt::format("The result is in {}. More of it: bh bench report {}", out.native(), out.native()));
+  const auto again = load_result(out);
+  if (!again) return forward(again);
+  return give_report(context, bench::tell(*again), bench::json_report(*again), {});
+}
+
+// On a node: an order on standard input, the answer on standard output.
+Status be_client() {
+  const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  const auto order = load::read_order(text);
+  SystemCommandRunner runner;
+  const EndBySignal end;
+  const auto answer =
+      order ? load::carry_out(*order, runner, SystemClock(), end.token()) : Result<load::ClientAnswer>(forward(order));
+  fmt::print("{}", load::write_answer(answer));
+  return {};
+}
+
+}  // namespace
+
+void add_bench_run(CLI::App& noun, Context& context) {
+  const auto options = std::make_shared<RunOptions>();
+  auto* command = noun.add_subcommand(
+      "run",
+      "Measure what hosts get from mounted storage, by fio: pools beside each other, and the curve over the hosts");
+  command->add_option("--pool", options->pools, "NAME=FOLDER: where every host has it mounted (repeatable)")
+      ->required();
+  command->add_option("--about", options->facts,
+                      "What is known of a pool: fast=moosefs,servers=5,nic=200M,disk=500M,copies=1 (repeatable)");
+  command->add_option("--hosts", options->hosts, "Hosts that take part (default: this one)")->delimiter(',');
+  command->add_option("--via", options->via, "What reaches a host; {} is its name (default: ssh {})");
+  command->add_option("--program", options->program, "bh on the hosts (default: bh)");
+  command->add_option("--node-nic", options->node_nic, "Rate of the hosts' links, where they don't say it themselves");
+  command->add_option("--nodes", options->counts, "How many at once, such as 1-5 or 1,2,4 (default: 1 to all)");
+  command
+      ->add_option("--workloads", options->workloads,
+                   fmt::format("Of: {} (default: the first two)", fmt::join(load::workload_names(), ", ")))
+      ->delimiter(',');
+  command->add_option("--file-size", options->size, "The file of each host (default: 1GiB)");
+  command->add_option("--seconds", options->seconds, "Each run at most (default: 60)");
+  command->add_option("--repetitions", options->repetitions, "Of each run (default: 3)");
+  command->add_option("--seed", options->seed, "Of the order of the runs (default: another one each time)");
+  command->add_option("--out", options->out, "File of the result (default: bench-NAME.json here)");
+  command->callback([&context, options] { context.chosen = [&context, options] { return run(context, *options); }; });
+
+  auto* client = noun.add_subcommand("client", "Take part in another host's bench run (started by it)")->group("");
+  client->callback([&context] { context.chosen = [] { return be_client(); }; });
+}
+
+}  // namespace bridgehead::cli

@@ -1,0 +1,4 @@
+# FILES below SOURCE -> WORK.
+foreach(file ${FILES})
+  configure_file(${SOURCE}/${file} ${WORK}/${file} COPYONLY)
+endforeach()

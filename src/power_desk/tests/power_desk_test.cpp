@@ -1,0 +1,281 @@
+// The desk with a real BMC (ipmi_sim) and a real ipmitool: what operations come to, and what is kept of them.
+#include "power_desk/power_desk.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "base/ids.h"
+#include "power/testing/ipmi_rig.h"
+#include "power/verified_power.h"
+#include "reconcile/commands/power.h"
+#include "state/memory_store.h"
+
+namespace bridgehead::power_desk {
+namespace {
+
+using model::MachinePowerAction;
+using power::testing::IpmiRig;
+using power::testing::kPassword;
+using power::testing::Trouble;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr std::chrono::milliseconds kHeartbeat{200};
+
+class PowerDeskTest : public ::testing::Test {
+ protected:
+  PowerDeskTest() {
+    node_.id = make_id<model::NodeId>(random_);
+    node_.name = "rack1-07";
+    auto edit = inventory_->edit();
+    edit.create(node_);
+    require(inventory_->commit(std::move(edit)).has_value(), "no node");
+    set_bmc(kPassword);
+    options_.heartbeat = kHeartbeat;
+    options_.change = {.deadline = std::chrono::seconds(120),
+                       .attempt = std::chrono::seconds(40),
+                       .pause = std::chrono::milliseconds(20),
+                       .ask_again = std::chrono::seconds(10),
+                       .off_time = std::chrono::milliseconds(20)};
+  }
+  ~PowerDeskTest() override { stop_agent(); }
+
+  void set_bmc(const std::string& password, const std::string& sealed_for = {}) {
+    const auto& owner = sealed_for.empty() ? node_.id.str() : sealed_for;
+    const auto sealed = secrets_->seal(password, pki::record_label("bmc", owner, "password"));
+    const auto set = reconcile::set_bmc(commander_, caller_, node_.name,
+                                        {.driver = "ipmi",
+                                         .address = "127.0.0.1",
+                                         .port = rig_.port(),
+                                         .user = "operator",
+                                         .options = {{"cipher", "3"}},
+                                         .password = sealed});
+    require(set.has_value(), "the BMC can't be set");
+  }
+  // Heard of while its machine is on.
+  void start_agent() {
+    inventory_->note_node_state(node_.id, model::NodeState::ready, "");
+    inventory_->note_node_load(node_.id, {});
+    agent_ = std::jthread([this](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        if (rig_.is_on()) inventory_->note_node_load(node_.id, {});
+        power::pause(kHeartbeat / 4, stop);
+      }
+    });
+  }
+  void stop_agent() { agent_ = {}; }
+  void start_desk() {
+    desk_ = std::make_unique<PowerDesk>(*inventory_, *secrets_, progress_, clock_, power::PowerTools{.runner = runner_},
+                                        options_);
+  }
+  model::OperationId ask(MachinePowerAction action) {
+    const auto asked = reconcile::switch_node(commander_, caller_, node_.name, {.action = action});
+    EXPECT_TRUE(asked) << asked.error().describe();
+    return asked ? asked->operation.id : model::OperationId();
+  }
+  model::Operation operation(const model::OperationId& id) const {
+    return inventory_->find<model::Operation>(id)->value;
+  }
+  template <typename Condition>
+  void await(Condition condition) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::minutes(5);
+    while (!condition() && std::chrono::steady_clock::now() < until) power::pause(std::chrono::milliseconds(10), {});
+    EXPECT_TRUE(condition());
+  }
+  model::Operation ended(const model::OperationId& id) {
+    await([&] { return operation(id).terminal(); });
+    return operation(id);
+  }
+  model::Operation do_it(MachinePowerAction action) { return ended(ask(action)); }
+  model::PowerProof known() const { return inventory_->find<model::Bmc>(node_.id)->value.power; }
+  template <typename T>
+  Result<T> told(Status (PowerDesk::*how)(const model::NodeId&, std::function<void(Result<T>)>)) {
+    std::promise<Result<T>> promise;
+    auto future = promise.get_future();
+    const auto asked = (desk_.get()->*how)(node_.id, [&](Result<T> answer) { promise.set_value(std::move(answer)); });
+    if (!asked) return forward(asked);
+    return future.get();
+  }
+  // So short that something that never comes about is given up soon.
+  void be_hasty() {
+    options_.change.deadline = std::chrono::seconds(8);
+    options_.change.attempt = std::chrono::seconds(4);
+    options_.change.ask_again = std::chrono::seconds(1);
+  }
+
+  SystemClock clock_;
+  SystemRandom random_;
+  IpmiRig rig_;
+  TemporaryDirectory directory_ = std::move(*TemporaryDirectory::create("bridgehead-desk"));
+  std::unique_ptr<state::StateStore> store_ = state::make_memory_store();
+  std::unique_ptr<state::Inventory> inventory_ = std::move(*state::Inventory::open(*store_, clock_));
+  std::unique_ptr<pki::SecretBox> secrets_ =
+      std::move(*pki::SecretBox::open(directory_.path() / "secrets.key", random_));
+  reconcile::Commander commander_{*inventory_, random_, clock_};
+  const reconcile::Caller caller_{.actor = "ann"};
+  reconcile::ProgressBoard progress_;
+  SystemCommandRunner runner_;
+  PowerDeskOptions options_;
+  model::Node node_;
+  std::unique_ptr<PowerDesk> desk_;
+  std::jthread agent_;
+};
+
+TEST_F(PowerDeskTest, SwitchesOnOffAndCyclesWithProof) {
+  start_desk();
+  const auto on = do_it(MachinePowerAction::on);
+  EXPECT_EQ(on.state, model::OperationState::succeeded);
+  EXPECT_TRUE(rig_.is_on());
+  EXPECT_EQ(known().state, model::MachinePower::on);
+  EXPECT_EQ(known().evidence, model::PowerEvidence::bmc);
+
+  start_agent();
+  const auto cycled = do_it(MachinePowerAction::cycle);
+  EXPECT_EQ(cycled.state, model::OperationState::succeeded);
+  EXPECT_TRUE(rig_.is_on());
+  EXPECT_EQ(rig_.times_off(), 1U);
+
+  const auto off = do_it(MachinePowerAction::off);
+  ASSERT_EQ(off.state, model::OperationState::succeeded) << off.error->describe();
+  EXPECT_FALSE(rig_.is_on());
+  EXPECT_EQ(off.parameters["report"]["evidence"], "bmc_and_others") << "its agent fell silent";
+  EXPECT_EQ(off.parameters["report"]["changed"], true);
+  EXPECT_EQ(known().state, model::MachinePower::off);
+  EXPECT_EQ(known().evidence, model::PowerEvidence::bmc_and_others);
+}
+
+TEST_F(PowerDeskTest, ABmcThatLiesIsContradictedByTheAgent) {
+  rig_.set_on(true);
+  start_agent();
+  rig_.set_trouble(Trouble::lying);
+  options_.change.deadline = std::chrono::seconds(30);
+  options_.change.ask_again = std::chrono::seconds(5);
+  start_desk();
+  const auto off = do_it(MachinePowerAction::off);
+  ASSERT_EQ(off.state, model::OperationState::failed);
+  EXPECT_EQ(off.error->code, ErrorCode::failed_precondition);
+  EXPECT_THAT(off.error->message, HasSubstr("must not be taken for off"));
+  EXPECT_TRUE(rig_.is_on());
+  EXPECT_EQ(known().state, model::MachinePower::unknown);
+  const auto reading = told(&PowerDesk::read);
+  ASSERT_TRUE(reading) << reading.error().describe();
+  EXPECT_EQ(reading->state, model::MachinePower::off);
+  EXPECT_THAT(reading->warning, HasSubstr("its agent was heard"));
+}
+
+TEST_F(PowerDeskTest, AWrongPasswordChangesNothing) {
+  set_bmc("wrong-guess");
+  rig_.set_on(true);
+  start_desk();
+  const auto off = do_it(MachinePowerAction::off);
+  ASSERT_EQ(off.state, model::OperationState::failed);
+  EXPECT_EQ(off.error->code, ErrorCode::unauthenticated);
+  EXPECT_THAT(off.error->describe(), Not(HasSubstr("wrong-guess")));
+  EXPECT_TRUE(rig_.is_on());
+  EXPECT_EQ(known(), model::PowerProof{}) << "as it was";
+  const auto reading = told(&PowerDesk::read);
+  ASSERT_FALSE(reading);
+  EXPECT_EQ(reading.error().code, ErrorCode::failed_precondition) << "the user's own token is good";
+  const auto check = told(&PowerDesk::check);
+  ASSERT_TRUE(check);
+  EXPECT_FALSE(check->good);
+  EXPECT_EQ(check->findings.back().subject, "credentials");
+  EXPECT_FALSE(check->findings.back().fix.empty());
+}
+
+TEST_F(PowerDeskTest, ASilentBmcLeavesTheStateUnknown) {
+  rig_.set_on(true);
+  start_agent();
+  rig_.set_trouble(Trouble::dead);
+  be_hasty();
+  start_desk();
+  const auto off = do_it(MachinePowerAction::off);
+  ASSERT_EQ(off.state, model::OperationState::failed);
+  EXPECT_THAT(off.error->message, HasSubstr("may be on or off"));
+  EXPECT_TRUE(rig_.is_on());
+  EXPECT_EQ(known().state, model::MachinePower::unknown);
+}
+
+TEST_F(PowerDeskTest, ACycleGoesOnWhereTheManagerWasStopped) {
+  rig_.set_on(true);
+  options_.change.off_time = std::chrono::minutes(10);  // it is stopped in between
+  start_desk();
+  const auto id = ask(MachinePowerAction::cycle);
+  await([&] { return operation(id).parameters.value("switched_off", false); });
+  EXPECT_FALSE(rig_.is_on());
+  desk_.reset();
+  EXPECT_EQ(operation(id).state, model::OperationState::running);
+  start_desk();
+  EXPECT_EQ(ended(id).state, model::OperationState::succeeded);
+  EXPECT_TRUE(rig_.is_on());
+  EXPECT_EQ(rig_.times_off(), 1U) << "it isn't switched off again";
+}
+
+TEST_F(PowerDeskTest, WhatWasAskedForWhileNobodyWasThereIsDone) {
+  const auto id = ask(MachinePowerAction::on);
+  start_desk();
+  EXPECT_EQ(ended(id).state, model::OperationState::succeeded);
+  EXPECT_TRUE(rig_.is_on());
+}
+
+TEST_F(PowerDeskTest, LooksAgainWhetherAnythingRunsThere) {
+  rig_.set_on(true);
+  const auto id = ask(MachinePowerAction::off);
+  model::Vm vm;
+  vm.id = make_id<model::VmId>(random_);
+  vm.name = "web";
+  vm.node = node_.id;
+  auto edit = inventory_->edit();
+  edit.create(vm);
+  ASSERT_TRUE(inventory_->commit(std::move(edit)));
+  start_desk();
+  const auto off = ended(id);
+  ASSERT_EQ(off.state, model::OperationState::failed);
+  EXPECT_THAT(off.error->message, HasSubstr("web"));
+  EXPECT_TRUE(rig_.is_on());
+}
+
+TEST_F(PowerDeskTest, CanBeCancelled) {
+  rig_.set_on(true);
+  rig_.set_trouble(Trouble::dead);
+  start_desk();
+  const auto id = ask(MachinePowerAction::off);
+  await([&] { return operation(id).state == model::OperationState::running; });
+  const auto begun = clock_.monotonic();
+  ASSERT_TRUE(reconcile::cancel_operation(commander_, caller_, id.str()));
+  EXPECT_EQ(ended(id).state, model::OperationState::cancelled);
+  EXPECT_LT(clock_.monotonic() - begun, options_.change.attempt) << "it isn't waited for the BMC";
+  EXPECT_EQ(known().state, model::MachinePower::unknown);
+}
+
+TEST_F(PowerDeskTest, APasswordSealedForAnotherNodeIsNotUsed) {
+  set_bmc(kPassword, "another-node");
+  start_desk();
+  const auto on = do_it(MachinePowerAction::on);
+  ASSERT_EQ(on.state, model::OperationState::failed);
+  EXPECT_EQ(on.error->code, ErrorCode::data_corrupt);
+  EXPECT_FALSE(rig_.is_on());
+}
+
+TEST_F(PowerDeskTest, ChecksAndReads) {
+  rig_.set_on(true);
+  start_agent();
+  start_desk();
+  const auto reading = told(&PowerDesk::read);
+  ASSERT_TRUE(reading) << reading.error().describe();
+  EXPECT_EQ(reading->state, model::MachinePower::on);
+  EXPECT_EQ(reading->warning, "");
+  const auto check = told(&PowerDesk::check);
+  ASSERT_TRUE(check);
+  EXPECT_TRUE(check->reads && check->switches_on && check->switches_off);
+  EXPECT_TRUE(rig_.is_on());
+  model::Bmc bmc = inventory_->find<model::Bmc>(node_.id)->value;
+  EXPECT_TRUE(desk_->try_settings(bmc, kPassword));
+  bmc.options["cipher"] = "0";
+  EXPECT_FALSE(desk_->try_settings(bmc, kPassword)) << "takes any password";
+}
+
+}  // namespace
+}  // namespace bridgehead::power_desk

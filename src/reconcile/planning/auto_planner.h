@@ -1,0 +1,32 @@
+// AutoPlanner: looks now and then what the policy lets be done without asking, and has it done. At once: repairs, and
+// nodes that are needed; for these a plan of its own that is being carried out ends early. Balance and consolidation
+// only when there has been something to do for as long as the policy says, look after look,
+// so that it acts on a load that lasts and not on noise. Not thread-safe. In memory is only since when there has been
+// something to do; losing it costs time.
+#pragma once
+
+#include <optional>
+
+#include "reconcile/commands/commands.h"
+
+namespace bridgehead::reconcile {
+
+class AutoPlanner {
+ public:
+  explicit AutoPlanner(Commander& commander) : commander_(commander) {}
+
+  // Called often; does nothing before the policy's interval is over. Errors are the cluster's that has changed
+  // meanwhile, or the store's: the next look tries again.
+  Status look();
+
+ private:
+  Status apply(PlanScope scope);
+  Status make_way(const model::Operation& running);
+  Status unmark_used_nodes();
+
+  Commander& commander_;
+  std::optional<Monotonic> looked_;
+  std::optional<Monotonic> wanted_since_;
+};
+
+}  // namespace bridgehead::reconcile
