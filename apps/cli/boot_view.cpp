@@ -61,6 +61,8 @@ BootBoard::Row row_of(const nlohmann::json& node) {
 std::string node_state(const nlohmann::json& node) {
   const auto state = text(node, "/state");
   const auto approval = text(node, "/netboot/approval");
+  const bool switched_off = state != "ready" && text(node, "/to_be_off") == "yes" && !text(node, "/bmc/driver").empty();
+  if (switched_off) return "asleep";
   if (approval.empty()) return state;
   if (approval != "approved") return approval;
   if (auto booting = boot_state(node); !booting.empty() && !text(node, "/netboot/image").empty()) return booting;

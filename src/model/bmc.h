@@ -44,6 +44,8 @@ struct Bmc {
   std::string password;  // as pki::SecretBox sealed it, under record_label("bmc", id, "password"); "" = none
   Timestamp created{};
   PowerProof power;
+  Timestamp waking_since{};     // when it was asked to be on while it was off, until its agent is there
+  std::chrono::seconds wake{};  // from then until it was ready, as last measured; 0 = never
   bool operator==(const Bmc&) const = default;
 };
 

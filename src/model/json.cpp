@@ -164,7 +164,7 @@ BRIDGEHEAD_FIELDS(Boot, id, token_sha256, image, discovery, root, events, log, s
 BRIDGEHEAD_FIELDS(NetbootSettings, id, mode, interface, address, range_first, range_last, http_port, nbd_port,
                   nbd_servers, auto_approve)
 BRIDGEHEAD_FIELDS(PowerProof, state, evidence, time)
-BRIDGEHEAD_FIELDS(Bmc, id, driver, address, port, user, options, password, created, power)
+BRIDGEHEAD_FIELDS(Bmc, id, driver, address, port, user, options, password, created, power, waking_since, wake)
 BRIDGEHEAD_FIELDS(BootReservation, mac, address, hostname, method)
 BRIDGEHEAD_FIELDS(LoaderFile, method, mac, text)
 BRIDGEHEAD_FIELDS(ServedImage, id, by_nfs)

@@ -238,6 +238,8 @@ void PowerDesk::finish(const model::OperationId& id, const Result<power::PowerRe
     if (bmc && was_begun && (result || !is_untouched(error->code))) {
       auto known = bmc->value;
       known.power = proof;
+      const bool woken = result && result->changed && action_of(ended) == MachinePowerAction::on;
+      known.waking_since = woken ? ended.started : Timestamp{};
       edit.update(bmc, known);
     }
     edit.event({.kind = "operation.finished",

@@ -5,6 +5,7 @@
 #include "reconcile/commands/power.h"
 #include "reconcile/operations/records.h"
 #include "reconcile/rules.h"
+#include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::reconcile {
 namespace {
@@ -130,6 +131,13 @@ scheduler::ClusterSnapshot cluster_snapshot(const state::Inventory& inventory, c
     }
   }
   return cluster;
+}
+
+void count_sleeping_nodes_in(scheduler::ClusterSnapshot& cluster, const state::Inventory& inventory, Timestamp now) {
+  for (auto& node : cluster.nodes) {
+    const auto record = inventory.find<model::Node>(node.id);
+    node.asleep = record && (is_asleep(inventory, record->value) || is_waking(inventory, record->value, now));
+  }
 }
 
 scheduler::VmRequest placement_request(const state::Inventory& inventory, const model::Vm& vm,

@@ -14,6 +14,9 @@ namespace bridgehead::reconcile {
 scheduler::ClusterSnapshot cluster_snapshot(const state::Inventory& inventory, const scheduler::Limits& limits);
 scheduler::NodeSnapshot node_snapshot(const state::Inventory& inventory, const model::Node& node);
 
+// Nodes that are switched off to save power and may be switched on again take part, for guests that are made.
+void count_sleeping_nodes_in(scheduler::ClusterSnapshot& cluster, const state::Inventory& inventory, Timestamp now);
+
 // What a guest takes of its node: nothing while it is meant to be stopped.
 scheduler::Allocation allocation_of(const model::VmSpec& spec);
 

@@ -121,14 +121,28 @@ View Core::view_of(const state::Record<model::Operation>& record, bool first) {
                     return true;
                   },
               .cluster = [this]() -> scheduler::ClusterSnapshot& {
-                if (!cluster_) cluster_ = cluster_snapshot(inventory_, options_.limits);
+                if (!cluster_) {
+                  cluster_ = cluster_snapshot(inventory_, options_.limits);
+                  count_sleeping_nodes_in(*cluster_, inventory_, clock_.now());
+                }
                 return *cluster_;
               }};
+}
+
+// Some operations are carried out by other parts of the manager, and others of ours wait for them.
+void Core::notice_ends_elsewhere(const std::vector<state::Record<model::Operation>>& open) {
+  std::set<model::OperationId> elsewhere;
+  for (const auto& record : open) {
+    if (model::operation_kind::is_managers_own(record->value.kind)) elsewhere.insert(record->value.id);
+  }
+  if (!std::includes(elsewhere.begin(), elsewhere.end(), elsewhere_.begin(), elsewhere_.end())) mark_all_dirty();
+  elsewhere_ = std::move(elsewhere);
 }
 
 // One round over the open operations that have anything new about them. True when there may be more to do at once.
 bool Core::round() {
   const auto open = inventory_.open_operations();
+  notice_ends_elsewhere(open);
   running_.clear();
   cluster_.reset();
   std::unordered_map<std::string_view, const model::Operation*> heads;

@@ -84,6 +84,7 @@ class Core {
 
   // core.cpp: what goes out
   void work();
+  void notice_ends_elsewhere(const std::vector<state::Record<model::Operation>>& open);
   bool round();
   View view_of(const state::Record<model::Operation>& operation, bool first);
   void commit_all(std::vector<Planned>& planned);
@@ -106,6 +107,7 @@ class Core {
   Monotonic now_;
   Agents agents_;
   std::unordered_map<model::OperationId, Known> known_;
+  std::set<model::OperationId> elsewhere_;                        // open ones that other parts of the manager carry out
   std::map<std::pair<model::NodeId, int>, std::size_t> running_;  // by node and kind of load
   std::optional<scheduler::ClusterSnapshot> cluster_;             // for one round
   std::set<model::NodeId> lost_;                                  // their guests were marked unknown

@@ -4,6 +4,7 @@
 #include "reconcile/core.h"
 #include "reconcile/messages.h"
 #include "reconcile/operations/records.h"
+#include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::reconcile {
 namespace {
@@ -136,7 +137,13 @@ void Core::judge(const model::NodeId& id) {
   const auto found = orphans_.find(id);
   auto verdict = judge_node(inventory_, record->value, found == orphans_.end() ? 0 : found->second.size(),
                             agents_.node(id)->secrets);
+  const bool ready = verdict.state == model::NodeState::ready;
   inventory_.note_node_state(id, verdict.state, std::move(verdict.message));
+  if (ready)
+    observe([this, id] {
+      const auto node = inventory_.find<model::Node>(id);
+      return node ? observe_awake(moment(), node->value) : Changes();
+    });
 }
 
 void Core::watch_nodes() {

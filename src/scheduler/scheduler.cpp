@@ -50,7 +50,7 @@ std::optional<Refusal> refuse_pools(const NodeSnapshot& node, const VmRequest& r
     const auto name = name_of(id, request);
     if (found == node.pools.end()) return Refusal{Obstacle::no_pool, fmt::format("without pool '{}'", name)};
     const auto& pool = found->second;
-    if (!pool.ready) {
+    if (!pool.ready && !node.asleep) {
       return Refusal{Obstacle::no_pool, fmt::format("pool '{}' isn't ready there{}{}", name,
                                                     pool.message.empty() ? "" : ": ", pool.message)};
     }
@@ -72,7 +72,7 @@ std::optional<Refusal> refuse(const NodeSnapshot& node, const VmRequest& request
     return Refusal{Obstacle::no_image,
                    fmt::format("without image '{}' (its pool is local to another node)", request.image_name)};
   }
-  if (node.state != model::NodeState::ready) {
+  if (node.state != model::NodeState::ready && !node.asleep) {
     return Refusal{Obstacle::not_ready,
                    fmt::format("{}{}{}", node.state == model::NodeState::unreachable ? "unreachable" : "not ready",
                                node.message.empty() ? "" : ": ", node.message)};
@@ -226,7 +226,7 @@ Result<Placement> place(const ClusterSnapshot& cluster, const VmRequest& request
     if (request.image_node && *request.image_node != node.id) continue;
     if (refuse(node, request, cluster.limits, rules)) continue;
     ++fitting;
-    const double score = score_of(node, request, cluster.limits) + (node.to_be_off ? 1 : 0);
+    const double score = score_of(node, request, cluster.limits) + (node.asleep ? 2 : node.to_be_off ? 1 : 0);
     if (best == nullptr || score < best_score || (score == best_score && node.id < best->id)) {
       best = &node;
       best_score = score;
@@ -234,7 +234,7 @@ Result<Placement> place(const ClusterSnapshot& cluster, const VmRequest& request
   }
   if (best == nullptr) return nothing_fits(cluster, request, rules);
 
-  Placement placement{.node = best->id, .score = best_score};
+  Placement placement{.node = best->id, .score = best_score, .asleep = best->asleep};
   if (request.pinned) placement.reasons.push_back(fmt::format("node '{}' was asked for", best->name));
   if (request.image_node) {
     placement.reasons.push_back(fmt::format("image '{}' is in its local pool", request.image_name));

@@ -4,8 +4,8 @@
 // A node fits when it is ready and schedulable, is the pinned node if there is one, holds every golden image that a
 // disk is cloned from (local pools), has every pool ready with enough room, has the bridges of the NICs' networks, and
 // breaks no hard rule there, has CPU (overcommitted) and memory (never overcommitted) left. Of those that fit, the
-// least allocated wins, one that is to be switched off last; ties go to the lowest id. Guests that are stopped take no
-// CPU and no memory: starting one asks `check_fits` again.
+// least allocated wins, one that is to be switched off after those, one that is off last; ties go to the lowest id.
+// Guests that are stopped take no CPU and no memory: starting one asks `check_fits` again.
 #pragma once
 
 #include <map>
@@ -53,6 +53,7 @@ struct NodeSnapshot {
   std::string rack;  // failure domains; "" = its own
   std::string power_feed;
   bool to_be_off = false;  // emptied to save power: only when nothing else fits
+  bool asleep = false;     // and off, or on its way back: takes part as if it were ready, after all others
   model::NodeState state = model::NodeState::unreachable;
   std::string message;  // why it isn't ready
   bool schedulable = true;
@@ -95,6 +96,7 @@ struct Placement {
   model::NodeId node;
   double score = 0;  // 0 = idle node, 1 = full
   std::vector<std::string> reasons;
+  bool asleep = false;  // it must be woken first
 };
 
 // Errors: resource_exhausted when no node fits, counting the nodes by reason: "no node fits guest: 1 node needs 8 GiB

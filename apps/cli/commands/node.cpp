@@ -50,7 +50,7 @@ std::string busy(const nlohmann::json& node) {
 // What is planned for it beside taking guests.
 std::string guests(const nlohmann::json& node) {
   if (text(node, "/draining") == "yes") return "draining";
-  if (text(node, "/to_be_off") == "yes") return "to be off";
+  if (text(node, "/to_be_off") == "yes") return text(node, "/state") == "ready" ? "to be off" : "when woken";
   return text(node, "/schedulable");
 }
 

@@ -178,7 +178,11 @@ void add_node_power_commands(CLI::App& node, Context& context) {
                   column("USER", "/user"),
                   column("PASSWORD", "/password"),
                   {"OPTIONS", settings_text},
-                  {"LAST-CHANGE", [](const auto& one) { return proof_text(one, "/power"); }}});
+                  {"LAST-CHANGE", [](const auto& one) { return proof_text(one, "/power"); }},
+                  {"WAKES-IN", [](const auto& one) {
+                     const auto seconds = number(one, "/wake");
+                     return seconds == 0 ? "not measured yet" : fmt::format("{} s", seconds);
+                   }}});
   });
 
   struct Removal {

@@ -65,6 +65,11 @@ TEST(NodeState, TellsHowFarAMachineIs) {
   up["state"] = "unreachable";
   EXPECT_EQ(node_state(up), "unreachable");
   EXPECT_EQ(node_message(up), "never seen");
+  auto asleep = up;
+  asleep["to_be_off"] = true;
+  EXPECT_EQ(node_state(asleep), "unreachable") << "nobody could have switched it off";
+  asleep["bmc"] = {{"driver", "ipmi"}};
+  EXPECT_EQ(node_state(asleep), "asleep");
   up["netboot"]["image"] = "";
   up["state"] = "ready";
   EXPECT_EQ(node_state(up), "ready") << "it runs what it booted";

@@ -4,6 +4,7 @@
 
 #include "model/enum_names.h"
 #include "reconcile/commands/netboot.h"
+#include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::control_api {
 namespace {
@@ -110,6 +111,7 @@ void add_nodes(Problems& problems, const state::Inventory& inventory, Timestamp 
     const auto power = bmc ? bmc->value.power : model::PowerProof{};
     add_power_problem(problems, node, power);
     if (power.state == model::MachinePower::off && node.last_seen < power.time) continue;  // as somebody wanted it
+    if (reconcile::is_waking(inventory, node, now)) continue;
     if (node.netboot && add_netboot_node(problems, inventory, node, now)) continue;
     if (node.state == model::NodeState::unreachable) {
       problems.add("node", node.name, or_else(node.message, "The node's agent has no connection."),

@@ -160,6 +160,7 @@ Result<CreatedVms> fill(Draft& draft, const CreateVms& request) {
   const auto plan = make_plan(draft.inventory, request);
   if (!plan) return forward(plan);
   auto cluster = cluster_snapshot(draft.inventory, draft.limits());
+  count_sleeping_nodes_in(cluster, draft.inventory, draft.now);
   CreatedVms created;
   for (std::uint64_t i = 1; i <= request.count; ++i) {
     const auto name = request.count == 1 ? request.name : fmt::format("{}-{}", request.name, i);

@@ -57,13 +57,6 @@ bool runs(const model::Vm& vm) {
          phase == stopping;
 }
 
-state::Record<model::Operation> switching(const state::Inventory& inventory, const model::Node& node) {
-  for (const auto& operation : inventory.operations_of(node.id.str())) {
-    if (operation->value.kind == model::operation_kind::node_power && !operation->value.terminal()) return operation;
-  }
-  return nullptr;
-}
-
 Status check_not_switching(const state::Inventory& inventory, const model::Node& node) {
   const auto open = switching(inventory, node);
   if (!open) return {};
@@ -72,6 +65,13 @@ Status check_not_switching(const state::Inventory& inventory, const model::Node&
 }
 
 }  // namespace
+
+state::Record<model::Operation> switching(const state::Inventory& inventory, const model::Node& node) {
+  for (const auto& operation : inventory.operations_of(node.id.str())) {
+    if (operation->value.kind == model::operation_kind::node_power && !operation->value.terminal()) return operation;
+  }
+  return nullptr;
+}
 
 Result<state::Record<model::Bmc>> bmc_of(const state::Inventory& inventory, const model::Node& node) {
   if (auto found = inventory.find<model::Bmc>(node.id)) return found;
@@ -97,8 +97,14 @@ Result<model::Bmc> bmc_with(const state::Inventory& inventory, const model::Node
                  .options = request.options,
                  .password = request.password.value_or(stays ? kept->value.password : std::string()),
                  .created = now,
-                 .power = {}};
-  if (kept && machine_of(kept->value) == machine_of(bmc)) bmc.power = kept->value.power;
+                 .power = {},
+                 .waking_since = {},
+                 .wake = {}};
+  if (kept && machine_of(kept->value) == machine_of(bmc)) {
+    bmc.power = kept->value.power;
+    bmc.waking_since = kept->value.waking_since;
+    bmc.wake = kept->value.wake;
+  }
   for (const auto& other : inventory.all<model::Bmc>()) {
     if (other->value.id == bmc.id || machine_of(other->value) != machine_of(bmc)) continue;
     const auto its = inventory.find<model::Node>(other->value.id);

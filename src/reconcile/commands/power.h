@@ -38,6 +38,8 @@ Result<Accepted<model::Node>> switch_node(Commander& commander, const Caller& ca
                                           const SwitchNode& request);
 // failed_precondition, naming one, while guests run on the node or anything is under way there.
 Status check_nothing_runs_on(const state::Inventory& inventory, const model::Node& node);
+// The open operation that switches it; null = none.
+state::Record<model::Operation> switching(const state::Inventory& inventory, const model::Node& node);
 // Whether it is about to be without power: no guest should go there.
 bool is_to_lose_power(const model::Operation& operation);
 

@@ -12,6 +12,7 @@
 #include "model/json.h"
 #include "reconcile/commands/migration.h"
 #include "reconcile/operations/records.h"
+#include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::reconcile::operations {
 namespace plan_apply_steps {
@@ -74,6 +75,7 @@ class Work {
       if (action.state != PlanActionState::running) continue;
       if (action.kind == PlanActionKind::move) follow_move(action);
       if (action.kind == PlanActionKind::wake) follow_wake(action);
+      if (action.kind == PlanActionKind::sleep) follow_sleep(action);
     }
   }
 
@@ -117,15 +119,53 @@ class Work {
       action.state = PlanActionState::done;
       return;
     }
+    fail(action, operation && operation->value.error ? operation->value.error->message : "it didn't get there");
+  }
+
+  void fail(PlanAction& action, const std::string& why) {
     action.state = PlanActionState::failed;
-    action.message = operation && operation->value.error ? operation->value.error->message : "it didn't get there";
-    if (plan_.message.empty()) plan_.message = fmt::format("{} failed: {}", what(action), action.message);
+    action.message = why;
+    if (plan_.message.empty()) plan_.message = fmt::format("{} failed: {}", what(action), why);
+  }
+
+  // Of an action whose operation has ended, or that has none: why it failed, "" = it did not.
+  static std::string failure_of(const state::Record<model::Operation>& operation) {
+    if (!operation || operation->value.state == model::OperationState::succeeded) return {};
+    return operation->value.error ? operation->value.error->message : "it was cancelled";
   }
 
   void follow_wake(PlanAction& action) {
     const auto node = view_.inventory.find<model::Node>(action.to);
     if (!node) return give_up(action, "the node is gone");
-    if (node->value.state == model::NodeState::ready) action.state = PlanActionState::done;
+    const auto operation = view_.inventory.find<model::Operation>(action.operation);
+    if (operation && !operation->value.terminal()) return;
+    if (const auto why = failure_of(operation); !why.empty()) return fail(action, why);
+    if (node->value.state == model::NodeState::ready) {
+      action.state = PlanActionState::done;
+    } else if (view_.now - node->value.power_since > kLongestWake) {
+      fail(action, fmt::format("it isn't ready after {} min: {}", kLongestWake.count(), node->value.message));
+    } else if (stopping()) {
+      action.state = PlanActionState::dropped;  // it comes all the same; nothing else of this plan does
+      action.message = "it is on, and wasn't waited for";
+    }
+  }
+
+  void follow_sleep(PlanAction& action) {
+    const auto operation = view_.inventory.find<model::Operation>(action.operation);
+    if (operation && !operation->value.terminal()) return;
+    const auto why = failure_of(operation);
+    if (why.empty()) {
+      action.state = PlanActionState::done;
+      return;
+    }
+    // Its mark goes: nobody may take a machine for off that perhaps isn't.
+    if (const auto node = view_.inventory.find<model::Node>(action.to); node && node->value.to_be_off) {
+      auto stays = node->value;
+      stays.to_be_off = false;
+      stays.power_since = view_.now;
+      changes_.update(node, stays);
+    }
+    fail(action, why);
   }
 
   void begin_move(PlanAction& action) {
@@ -165,7 +205,7 @@ class Work {
   void set_power(PlanAction& action, bool off) {
     const auto record = view_.inventory.find<model::Node>(action.to);
     if (!record) return give_up(action, "the node is gone");
-    auto node = record->value;
+    const auto& node = record->value;
     if (off) {
       const auto vms = view_.inventory.vms_on_node(node.id);
       const auto runs = std::find_if(vms.begin(), vms.end(),
@@ -173,16 +213,11 @@ class Work {
       if (runs != vms.end()) return give_up(action, fmt::format("'{}' is there again", (*runs)->value.name));
       if (moves_[node.id.str()] != 0) return give_up(action, "a guest is on its way there");
     }
+    action.operation =
+        set_wanted({view_.inventory, view_.random, view_.now}, record, !off, view_.operation().created_by, changes_);
     // Waking ends when the node is ready.
-    action.state = off || node.state == model::NodeState::ready ? PlanActionState::done : PlanActionState::running;
-    if (node.to_be_off == off) return;
-    node.to_be_off = off;
-    node.power_since = view_.now;
-    changes_.update(record, node);
-    changes_.event("node.power", "node", node.id.str(), node.name,
-                   off ? fmt::format("Node '{}' is empty and marked to be switched off", node.name)
-                       : fmt::format("Node '{}' is wanted again", node.name),
-                   view_.operation().created_by);
+    const bool done = action.operation.empty() && (off || node.state == model::NodeState::ready);
+    action.state = done ? PlanActionState::done : PlanActionState::running;
   }
 
   const View& view_;

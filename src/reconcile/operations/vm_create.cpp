@@ -2,6 +2,7 @@
 // removes what was made, then the records go and the names are free.
 #include "reconcile/cluster.h"
 #include "reconcile/operations/records.h"
+#include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::reconcile::operations {
 namespace vm_create_steps {
@@ -10,6 +11,12 @@ namespace {
 void drop_unsent(const View& view, Changes& changes, model::Operation& operation) {
   if (const auto vm = vm_of(view)) drop_vm(view, vm, false, changes, operation);
   operation.parameters.erase("removed");  // no node has ever heard of it
+}
+
+void wake(const View& view, const model::NodeId& id, const model::Operation& operation, Changes& changes) {
+  const auto node = view.inventory.find<model::Node>(id);
+  if (!node) return;
+  set_wanted({view.inventory, view.random, view.now}, node, true, operation.created_by, changes);
 }
 
 Start start(const View& view, Changes& changes, model::Operation& operation) {
@@ -31,6 +38,12 @@ Start start(const View& view, Changes& changes, model::Operation& operation) {
     }
     drop_unsent(view, changes, operation);
     return end_with(placement.error());
+  }
+  if (placement->asleep) {
+    wake(view, placement->node, operation, changes);
+    charge(cluster, placement->node, request);
+    return wait_for(fmt::format("waiting for node '{}', which is switched on", node_name(view, placement->node)),
+                    view.monotonic + std::chrono::seconds(1));
   }
   const auto where = at_node(view, operation, placement->node);
   if (where.what != Start::What::begin) {

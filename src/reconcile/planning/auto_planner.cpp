@@ -4,6 +4,7 @@
 
 #include "reconcile/commands/plans.h"
 #include "reconcile/rules.h"
+#include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::reconcile {
 namespace {
@@ -26,11 +27,11 @@ bool wakes(const model::Plan& plan, const model::NodeId& node) {
 }  // namespace
 
 Status AutoPlanner::look() {
+  if (auto back = bring_back(); !back) return back;
   const auto now = commander_.clock.monotonic();
   const auto policy = planning_policy(commander_.inventory);
   if (looked_ && now - *looked_ < policy.interval) return {};
   looked_ = now;
-  if (auto unmarked = unmark_used_nodes(); !unmarked) return unmarked;
   using enum model::PlanMode;
   if (const auto running = running_plan(commander_.inventory)) {
     return policy.power == automatic ? make_way(running->value) : Status{};
@@ -76,26 +77,15 @@ Status AutoPlanner::apply(PlanScope scope) {
   return accepted ? Status{} : forward(accepted);
 }
 
-// A guest was started there since.
-Status AutoPlanner::unmark_used_nodes() {
+Status AutoPlanner::bring_back() {
+  if (needed_again(commander_.inventory).empty()) return {};
   const auto changed = state::change(commander_.inventory, [&](state::Edit& edit) -> Status {
-    for (const auto& record : commander_.inventory.all<model::Node>()) {
-      if (!record->value.to_be_off) continue;
-      const auto vms = commander_.inventory.vms_on_node(record->value.id);
-      const bool used = std::any_of(vms.begin(), vms.end(),
-                                    [](const auto& vm) { return vm->value.spec.power != model::PowerState::stopped; });
-      if (!used) continue;
-      auto node = record->value;
-      node.to_be_off = false;
-      node.power_since = commander_.clock.now();
-      edit.update(record, node);
-      edit.event({.kind = "node.power",
-                  .object_kind = "node",
-                  .object = node.id.str(),
-                  .object_name = node.name,
-                  .message = fmt::format("Node '{}' has guests again and stays on", node.name),
-                  .actor = kPlanner.actor});
+    Changes changes;
+    const Moment moment{commander_.inventory, commander_.random, commander_.clock.now()};
+    for (const auto& node : needed_again(commander_.inventory)) {
+      set_wanted(moment, node, true, kPlanner.actor, changes);
     }
+    changes.apply(edit);
     return {};
   });
   return changed ? Status{} : forward(changed);

@@ -108,11 +108,15 @@ std::string what_changed(const model::Plan& plan, const PlanBasis& then, const P
   const auto guests = by_id(now.cluster.guests);
   const auto hosts = by_id(now.cluster.hosts);
   std::set<std::string> told;
+  std::set<model::NodeId> woken;
+  for (const auto& action : plan.actions) {
+    if (action.kind == model::PlanActionKind::wake) woken.insert(action.to);
+  }
   for (const auto& action : plan.actions) {
     if (const auto host = hosts.find(action.to.str()); !action.to.empty() && told.insert(action.to.str()).second) {
       if (host == hosts.end()) {
         append(changed, fmt::format("node '{}' is gone", action.to_name));
-      } else if (!host->second->ready || !host->second->open) {
+      } else if ((!host->second->ready && !woken.contains(action.to)) || !host->second->open) {
         append(changed, fmt::format("node '{}': {}", action.to_name, host->second->why_not));
       }
     }

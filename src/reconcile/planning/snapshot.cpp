@@ -7,6 +7,7 @@
 #include "reconcile/operations/records.h"
 #include "reconcile/planning/demand.h"
 #include "reconcile/rules.h"
+#include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::reconcile {
 namespace {
@@ -126,10 +127,15 @@ class Builder {
     host.cpu_features = features_.of(features_of(node));
     host.rack = node.rack;
     host.power_feed = node.power_feed;
-    host.power = node.to_be_off ? scheduler::HostPower::off : scheduler::HostPower::on;
+    host.power = node.to_be_off                             ? scheduler::HostPower::off
+                 : is_waking(inventory_, node, source_.now) ? scheduler::HostPower::waking
+                                                            : scheduler::HostPower::on;
     host.power_since = node.power_since;
-    // Nodes are marked to be switched off, whoever does it then.
+    // Where we can't switch it, it is marked all the same, and somebody else does.
     host.power_model.can_be_switched = true;
+    if (const auto bmc = inventory_.find<model::Bmc>(node.id); bmc && bmc->value.wake.count() > 0) {
+      host.power_model.wake = bmc->value.wake;
+    }
     return host;
   }
 

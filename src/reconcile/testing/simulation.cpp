@@ -98,6 +98,12 @@ void Simulation::deliver_to_manager(FakeAgent& agent, double loss, double doubli
   }
 }
 
+void Simulation::hear_agents() {
+  for (auto& agent : agents) {
+    if (streams_[agent->id].open) inbox_.push_back(NodeHeard{agent->id});
+  }
+}
+
 bool Simulation::settle() {
   store_->crash_after({});
   for (int round = 0; round < 3; ++round) {
@@ -119,7 +125,7 @@ bool Simulation::settle() {
       }
     }
     clock.advance(options.sweep + std::chrono::seconds(1));  // the sweep's turn
-    for (auto& agent : agents) inbox_.push_back(NodeHeard{agent->id});
+    hear_agents();
     pass();
   }
   return inventory_->open_operations().empty();

@@ -33,6 +33,7 @@ class Simulation final : public AgentPort {
   void deliver_to_manager(FakeAgent& agent, double loss, double doubling);
   void connect(FakeAgent& agent);
   void disconnect(FakeAgent& agent);
+  void hear_agents();  // a heartbeat of each that is connected
   void restart_agent(FakeAgent& agent);
   // Dies at the n-th commit from now (0: right now, before any).
   void kill_manager_after(std::size_t commits) { store_->crash_after(commits); }
