@@ -20,6 +20,7 @@ constexpr Bytes kLargest = 256_MiB;
 constexpr Bytes kLargestUnpacked = 768_MiB;
 constexpr auto kProgram = "bin/bridgehead-init"sv;
 constexpr auto kModules = "lib/modules/"sv;
+constexpr auto kSquashfs = "/kernel/fs/squashfs/squashfs.ko"sv;  // what comes after says how it is compressed
 
 // None where it is one that we don't read.
 std::optional<InitramfsCompression> compression_by_content(std::string_view bytes) {
@@ -37,6 +38,7 @@ struct Contents {
   std::optional<InitramfsCompression> compression;
   Bytes unpacked_size;
   bool has_program = false;
+  bool has_squashfs = false;
   std::set<std::string> kernels;  // whose modules it has
 };
 
@@ -50,6 +52,7 @@ bool is_version(std::string_view name) {
 void note_names(const std::vector<std::string_view>& names, Contents& contents) {
   for (auto name : names) {
     contents.has_program = contents.has_program || name.ends_with(kProgram);
+    contents.has_squashfs = contents.has_squashfs || name.find(kSquashfs) != std::string_view::npos;
     if (name.starts_with("usr/")) name.remove_prefix(4);
     if (!name.starts_with(kModules)) continue;
     name.remove_prefix(kModules.size());
@@ -79,6 +82,22 @@ Status check_program(const Contents& contents, const std::string& file) {
       ErrorCode::failed_precondition, fmt::format("{} has no bridgehead-init in it, so it can't boot a node", file),
       "Make it in the tree with our dracut module: dracut --no-hostonly --add bridgehead FILE VERSION "
       "(docs/netboot.md).");
+}
+
+// Our dracut module of before, for roots by EROFS: its machines would fail to mount the root, each time.
+Status check_root_module(const Contents& contents, const std::string& file, const RootTree& tree,
+                         const std::string& version) {
+  if (contents.has_squashfs || !contents.kernels.contains(version)) return {};
+  bool is_module = false;
+  for (const auto ending : {"", ".xz", ".zst", ".gz"}) {
+    is_module = is_module || tree.is_file(fmt::format("{}{}{}{}", kModules, version, kSquashfs, ending));
+  }
+  if (!is_module) return {};  // built in
+  return fail_with_hint(
+      ErrorCode::failed_precondition,
+      fmt::format("{} lacks the kernel module squashfs, so it can't mount a root by nbd or ram", file),
+      "It was made with an older dracut module of ours: install the new one in the tree and make it "
+      "again (docs/netboot.md).");
 }
 
 // The kernel whose modules are in it; where there are none to tell by (all that is needed is built in, or the
@@ -122,6 +141,8 @@ Result<InitramfsReport> take_initramfs(InitramfsRequest request, const std::stri
   const auto checked = check_kernel(request);
   if (!checked) return forward(checked);
   if (auto good = checked->status(); !good) return forward(good);
+
+  if (auto good = check_root_module(*contents, file, *tree, checked->version); !good) return forward(good);
 
   InitramfsReport report;
   report.kernel_version = checked->version;

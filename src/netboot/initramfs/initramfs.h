@@ -109,8 +109,8 @@ Result<InitramfsReport> build_initramfs(const InitramfsRequest& request, const s
 // Instead of making one: `file` of the tree, which dracut has made there with our module in it (boot/dracut), copied to
 // `output` as it is. Its kernel is the request's, else the one whose modules are in it, else the one whose version
 // stands in the file's name, else the newest; init, busybox and what else is for making one aren't looked at.
-// failed_precondition, too, where bridgehead-init isn't in it, or where its modules are of a kernel that the tree
-// doesn't have.
+// failed_precondition, too, where bridgehead-init isn't in it, where its modules are of a kernel that the tree
+// doesn't have, or where squashfs, which the tree has as a module, isn't among them.
 Result<InitramfsReport> take_initramfs(InitramfsRequest request, const std::string& file,
                                        const std::filesystem::path& output);
 

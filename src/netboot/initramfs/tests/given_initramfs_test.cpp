@@ -52,7 +52,7 @@ TEST_F(GivenInitramfsTest, BelongsToTheKernelWhoseModulesItHas) {
   const auto with_modules_of = [](const std::string& version) {
     CpioArchive cpio;
     cpio.add_file("usr/bin/bridgehead-init", "program TRAILER!!! lib/modules/6.9.0-1-amd64/", 0755);
-    cpio.add_file("usr/lib/modules/" + version + "/modules.dep", "");
+    cpio.add_file("usr/lib/modules/" + version + "/kernel/fs/squashfs/squashfs.ko.xz", "");
     return *compress(cpio.bytes(), InitramfsCompression::zstd);
   };
   tree->file("boot/initramfs-6.9.0-1-amd64.img", with_modules_of("6.1.0-9-amd64"));
@@ -81,6 +81,20 @@ TEST_F(GivenInitramfsTest, WithoutOurProgramIsRefused) {
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, ErrorCode::failed_precondition);
   EXPECT_THAT(taken.error().hint, HasSubstr("--add bridgehead"));
+  EXPECT_FALSE(std::filesystem::exists(path("out")));
+}
+
+TEST_F(GivenInitramfsTest, OfOurDracutModuleOfBeforeIsRefused) {
+  debian();
+  CpioArchive cpio;
+  cpio.add_file("usr/bin/bridgehead-init", "program", 0755);
+  cpio.add_file("usr/lib/modules/6.1.0-9-amd64/kernel/fs/erofs/erofs.ko", "");
+  const auto content = *compress(cpio.bytes(), InitramfsCompression::zstd);
+  const auto taken = take(content);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, ErrorCode::failed_precondition);
+  EXPECT_THAT(taken.error().message, HasSubstr("squashfs"));
+  EXPECT_THAT(taken.error().hint, HasSubstr("make it again"));
   EXPECT_FALSE(std::filesystem::exists(path("out")));
 }
 
