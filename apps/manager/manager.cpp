@@ -160,7 +160,7 @@ Status Manager::State::start_netboot() {
       provision::AgentDoor{.port = gateway->port(),
                            .ca_fingerprint = *fingerprint,
                            .probe = [this](const model::NodeId& node) { gateway->probe(node); }},
-      directory);
+      directory, config.state_dir / "reading-lists");
   image_works = std::make_unique<provision::ImageWorks>(*inventory, *boot_services, reconciler->progress(), clock);
   return {};
 }

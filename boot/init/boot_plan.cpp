@@ -63,6 +63,8 @@ Status read_nbd(std::string_view key, std::string_view value, BootPlan& plan) {
   } else if (key == "nbd.export") {
     if (value.size() > 4096) return bad_plan("nbd.export is longer than 4,096 bytes");
     plan.nbd_export = value;
+  } else if (key == "nbd.reads") {
+    plan.nbd_reads = value;
   } else if (key == "nbd.timeout") {
     const auto seconds = parse_number(value);
     if (!seconds || *seconds < 1 || *seconds > 600) return bad_plan("nbd.timeout isn't 1 to 600 seconds");

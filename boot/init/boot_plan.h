@@ -22,6 +22,7 @@ struct BootPlan {
   std::vector<Endpoint> nbd_servers;  // in order of preference
   std::string nbd_export;
   std::chrono::seconds nbd_timeout{10};  // of one request, before the next server is asked
+  std::string nbd_reads;                 // URL of what a boot reads; empty: nothing is read ahead
   std::string nfs_source;
   std::string nfs_options = "vers=4.1";
   std::string ram_url;

@@ -19,6 +19,7 @@
 #include "lease_daemon.h"
 #include "module_loader.h"
 #include "nbd_daemon.h"
+#include "prefetch_daemon.h"
 #include "process.h"
 #include "text.h"
 
@@ -134,6 +135,7 @@ int main(int count, char** arguments) {
   const std::string_view name = arguments[0];
   if (name == nbd_daemon_name) return run_nbd_daemon(strings(arguments));
   if (name == lease_daemon_name) return run_lease_daemon(strings(arguments));
+  if (name == prefetch_daemon_name) return run_prefetch_daemon(strings(arguments));
   if (name.ends_with("/modprobe")) return run_as_modprobe(count, arguments);
   if (is_dhcp_script_call(count, arguments)) return run_as_dhcp_script(arguments[1]);
   if (::getpid() == 1) run_as_init({strings(arguments + 1), strings(environ)});

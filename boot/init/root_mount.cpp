@@ -16,6 +16,7 @@
 #include "http_client.h"
 #include "nbd_daemon.h"
 #include "nbd_kernel.h"
+#include "prefetch_daemon.h"
 #include "process.h"
 #include "text.h"
 
@@ -94,6 +95,15 @@ Result<NbdConnection> first_connection(const BootPlan& plan, RootContext& contex
   return fail(last);
 }
 
+// The root works without it.
+void start_prefetch(const BootPlan& plan, const std::string& device, RootContext& context) {
+  if (plan.nbd_reads.empty()) return;
+  auto url = context.manager.resolve(plan.nbd_reads);
+  auto daemon = url ? start_prefetch_daemon({device, *url}) : Result<pid_t>(fail(url.error()));
+  if (!daemon) return context.journal.complain(daemon.error());
+  context.holdings.prefetch_daemon = *daemon;
+}
+
 Status mount_nbd(const BootPlan& plan, RootContext& context) {
   context.loader.load("nbd");
   static std::uint32_t next_index = 0;  // a device that a failed attempt has left may still be closing
@@ -115,6 +125,7 @@ Status mount_nbd(const BootPlan& plan, RootContext& context) {
   write_value(concat("/sys/block/", nbd, "/queue/scheduler"), "none");
   context.journal.say(concat("root: '", plan.nbd_export, "' of ", duty.servers[duty.current].text(), ", ",
                              megabytes(duty.size), ", ", duty.servers.size(), " server(s)"));
+  start_prefetch(plan, concat("/dev/", nbd), context);
   if (auto done = mount_image(concat("/dev/", nbd), context); !done) return done;
   read_no_more_than_asked(concat("loop", context.holdings.loop));
   return {};
@@ -168,6 +179,8 @@ void RootHoldings::release() {
     if (device) ::ioctl(device.get(), LOOP_CLR_FD, 0);
     loop = -1;
   }
+  if (prefetch_daemon > 0) ::kill(prefetch_daemon, SIGKILL);
+  prefetch_daemon = 0;
   if (nbd_daemon > 0) ::kill(nbd_daemon, SIGKILL);
   nbd_daemon = 0;
   if (nbd_connected) {

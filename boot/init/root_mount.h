@@ -21,6 +21,7 @@ inline constexpr auto lower_directory = "/run/bridgehead/root";
 struct RootHoldings {
   std::vector<std::string> mounts;  // in the order in which they were made
   pid_t nbd_daemon = 0;
+  pid_t prefetch_daemon = 0;
   bool nbd_connected = false;
   std::uint32_t nbd_index = 0;
   int loop = -1;  // number of the loop device

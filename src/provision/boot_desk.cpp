@@ -85,12 +85,13 @@ bool is_connected(const model::Node& node) { return node.state != model::NodeSta
 }  // namespace
 
 BootDesk::BootDesk(state::Inventory& inventory, BootBook& book, std::filesystem::path store, AgentDoor agents,
-                   std::filesystem::path first_stage)
+                   std::filesystem::path first_stage, std::filesystem::path reading_lists)
     : inventory_(inventory),
       book_(book),
       store_(std::move(store)),
       agents_(std::move(agents)),
-      first_stage_(std::move(first_stage)) {}
+      first_stage_(std::move(first_stage)),
+      reading_lists_(std::move(reading_lists)) {}
 
 BootAnswer BootDesk::answer(const BootRequest& request) {
   const std::string_view path = request.path;
@@ -100,7 +101,9 @@ BootAnswer BootDesk::answer(const BootRequest& request) {
   if (get && path == "/boot/v1/bundle") return bundle(request);
   if (get && path.starts_with("/boot/files/")) return image_file(request);
   if (get && path.starts_with(netboot::kFirstStagePath)) return first_stage_file(request);
+  if (get && path == "/boot/v1/reads") return reading_list(request);
   if (request.method == "POST" && path == "/boot/v1/progress") return progress(request);
+  if (request.method == "POST" && path == "/boot/v1/reads") return take_reading_list(request);
   if (request.method == "POST" && path == "/boot/v1/log") return log(request);
   if (request.method == "POST" && path == "/boot/v1/hardware") return hardware(request);
   return BootAnswer::text("there is nothing here\n", 404);
@@ -341,6 +344,39 @@ BootAnswer BootDesk::hardware(const Request& request) {
   const auto json = nlohmann::json::parse(request.body, nullptr, false);
   if (!json.is_object()) return refuse({ErrorCode::invalid_argument, "the body must be a JSON object", {}});
   return answer_of(book_.set_hardware((*node)->value.id, read_hardware(json)));
+}
+
+Result<BootDesk::Reader> BootDesk::reader(const Request& request) {
+  const auto node = booting(request);
+  if (!node) return forward(node);
+  if ((*node)->value.netboot->approval != model::Approval::approved) return fail(refused((*node)->value));
+  const auto boot = inventory_.find<model::Boot>((*node)->value.id);
+  const auto image = reconcile::resolve_node_image(inventory_, boot ? boot->value.image : std::string());
+  if (!image) return forward(image);
+  const bool ready = !boot->value.events.empty() && boot->value.events.back().step == model::BootStep::ready;
+  return Reader{(*image)->value, ready && boot->value.root == model::RootTransport::nbd};
+}
+
+// 200: the list; 204: there is none yet, ask again; 202: tell what was read.
+BootAnswer BootDesk::reading_list(const Request& request) {
+  const auto by = reader(request);
+  if (!by) return refuse(by.error());
+  const auto& id = by->image.id;
+  if (reading_lists_.has(id)) return Answer::send({.path = reading_lists_.file(id), .content_type = "text/plain"});
+  return by->ready ? Answer::text("", 202) : Answer::none();
+}
+
+BootAnswer BootDesk::take_reading_list(const Request& request) {
+  const auto by = reader(request);
+  if (!by) return refuse(by.error());
+  if (!by->ready) {
+    return refuse(
+        {ErrorCode::failed_precondition, "only a node that is ready, with a root by NBD, tells what it read", {}});
+  }
+  std::vector<model::NodeImageId> images;
+  for (const auto& one : inventory_.all<model::NodeImage>()) images.push_back(one->value.id);
+  reading_lists_.keep_only(images);
+  return answer_of(reading_lists_.keep(by->image, request.body));
 }
 
 BootAnswer BootDesk::image_file(const Request& request) {

@@ -10,6 +10,7 @@
 #include "nodeimage/store.h"
 #include "provision/boot_book.h"
 #include "provision/boot_plan.h"
+#include "provision/reading_lists.h"
 
 namespace bridgehead::provision {
 
@@ -24,9 +25,10 @@ struct AgentDoor {
 
 class BootDesk final : public netboot::BootSite {
  public:
-  // `store`: the directory of the node images' store; `first_stage`: the one behind kFirstStagePath.
+  // `store`: the directory of the node images' store; `first_stage`: the one behind kFirstStagePath; `reading_lists`:
+  // one of this manager's own, made when it is needed.
   BootDesk(state::Inventory& inventory, BootBook& book, std::filesystem::path store, AgentDoor agents,
-           std::filesystem::path first_stage);
+           std::filesystem::path first_stage, std::filesystem::path reading_lists);
 
   netboot::BootAnswer answer(const netboot::BootRequest& request) override;
 
@@ -45,6 +47,8 @@ class BootDesk final : public netboot::BootSite {
   Answer log(const Request& request);
   Answer hardware(const Request& request);
   Answer bundle(const Request& request);
+  Answer reading_list(const Request& request);
+  Answer take_reading_list(const Request& request);
   Answer image_file(const Request& request);
   Answer first_stage_file(const Request& request);
 
@@ -52,6 +56,12 @@ class BootDesk final : public netboot::BootSite {
   Error still_runs(const model::Node& node) const;
   // The node whose boot the request's token is of.
   Result<state::Record<model::Node>> booting(const Request& request);
+  struct Reader {
+    model::NodeImage image;
+    bool ready = false;  // its node, with a root by NBD
+  };
+  // Who may have the image's reading list.
+  Result<Reader> reader(const Request& request);
   // What this node boots: its assigned image, or `image` if that is given. `token` is left empty.
   Result<BootOrder> order_for(const model::Node& node, const std::string& image) const;
   Result<netboot::BootChoice> choice_for(const BootOrder& order, const std::string& address) const;
@@ -65,6 +75,7 @@ class BootDesk final : public netboot::BootSite {
   const std::filesystem::path store_;
   const AgentDoor agents_;
   const std::filesystem::path first_stage_;
+  ReadingLists reading_lists_;
 };
 
 }  // namespace bridgehead::provision

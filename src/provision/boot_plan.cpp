@@ -59,6 +59,7 @@ std::string plan_text(const BootOrder& order, const std::string& join_token, con
       put("nbd.server", fmt::format("{}:{}", own_address(settings), settings.nbd_port));
       for (const auto& server : settings.nbd_servers) put("nbd.server", server);
       put("nbd.export", order.image.id.str());
+      put("nbd.reads", fmt::format("{}/boot/v1/reads?boot={}", server_url(settings), order.token));
       break;
     case model::RootTransport::nfs:
       put("nfs.source", fmt::format("{}:/images/{}", own_address(settings), order.image.id));

@@ -23,12 +23,14 @@ std::optional<model::BootStep> last_step(const state::Record<model::Boot>& boot)
 }  // namespace
 
 NetbootService::NetbootService(state::Inventory& inventory, boot_services::BootServices& services, const Clock& clock,
-                               RandomSource& random, AgentDoor agents, const std::filesystem::path& directory)
+                               RandomSource& random, AgentDoor agents, const std::filesystem::path& directory,
+                               const std::filesystem::path& reading_lists)
     : inventory_(inventory),
       services_(services),
       clock_(clock),
       book_(inventory, clock, random),
-      desk_(inventory, book_, boot_services::store_directory(directory), std::move(agents), directory / "first") {
+      desk_(inventory, book_, boot_services::store_directory(directory), std::move(agents), directory / "first",
+            reading_lists) {
   services_.listen({.address_given = [this](const model::AddressGiven& given) { heard(given); },
                     .began_anew = [this] { apply_again(); }});
   watch_ = inventory_.listen([this](state::Revision, const std::vector<model::Event>& events) { take_events(events); });

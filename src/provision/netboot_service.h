@@ -23,9 +23,11 @@ namespace bridgehead::provision {
 
 class NetbootService final : public reconcile::NetbootPort {
  public:
-  // `directory`: what `services` shows for the boot server to send: images and loaders. `services` outlives this.
+  // `directory`: what `services` shows for the boot server to send: images and loaders; `reading_lists`: this manager's
+  // own (reading_lists.h). `services` outlives this.
   NetbootService(state::Inventory& inventory, boot_services::BootServices& services, const Clock& clock,
-                 RandomSource& random, AgentDoor agents, const std::filesystem::path& directory);
+                 RandomSource& random, AgentDoor agents, const std::filesystem::path& directory,
+                 const std::filesystem::path& reading_lists);
   ~NetbootService() override;  // ends the boot server; what `services` serves goes on as long as that lives
 
   Status available() const override;

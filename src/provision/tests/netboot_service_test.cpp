@@ -114,8 +114,8 @@ bool eventually(Condition condition) {
 class NetbootServiceTest : public ::testing::Test {
  protected:
   void start() {
-    service_ =
-        std::make_unique<NetbootService>(*inventory_, services_, clock_, random_, AgentDoor{}, directory_.path());
+    service_ = std::make_unique<NetbootService>(*inventory_, services_, clock_, random_, AgentDoor{}, directory_.path(),
+                                                directory_.path() / "reads");
   }
   // Of this process alone, or the same test of another checkout could have the port.
   static std::string own_address() {

@@ -33,7 +33,7 @@ class ProvisionTest : public ::testing::Test {
                                        AgentDoor{.port = 7444,
                                                  .ca_fingerprint = std::string(64, 'a'),
                                                  .probe = [this](const model::NodeId& id) { probed_.push_back(id); }},
-                                       directory_->path() / "first");
+                                       directory_->path() / "first", directory_->path() / "reads");
   }
   void enable(bool auto_approve = false) {
     reconcile::EnableNetboot request{.interface = "prov0",
