@@ -22,7 +22,7 @@ function(bridgehead_dashboard variable)
     OUTPUT ${work}/packages.stamp
     COMMAND ${CMAKE_COMMAND} -E make_directory ${work}
     COMMAND ${CMAKE_COMMAND} -E copy ${package_files} ${work}
-    COMMAND ${CMAKE_COMMAND} -E chdir ${work} ${NPM} ci --prefer-offline --no-audit --no-fund --loglevel=error
+    COMMAND ${CMAKE_COMMAND} -DNPM=${NPM} -DWORK=${work} -P ${CMAKE_SOURCE_DIR}/cmake/InstallPackages.cmake
     COMMAND ${CMAKE_COMMAND} -E touch ${work}/packages.stamp
     DEPENDS ${package_files}
     COMMENT "Installing the dashboard's npm packages" VERBATIM)
