@@ -1,22 +1,11 @@
-// What dashboard_test runs on: a manager, a rack that works without a hypervisor, and a browser.
+// What dashboard_test runs on: a manager, and a rack that works without a hypervisor.
 import { spawn } from "node:child_process";
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { setTimeout as pause } from "node:timers/promises";
-
-export async function until(what, seconds, look) {
-  const deadline = Date.now() + seconds * 1000;
-  for (;;) {
-    const found = await look();
-    if (found) return found;
-    if (Date.now() > deadline) throw new Error(`waited ${seconds} s in vain for: ${what}`);
-    await pause(50);
-  }
-}
+import { until } from "./browser.mjs";
 
 export class Bench {
   #directory = mkdtempSync(join(tmpdir(), "dashboard-test-"));
@@ -80,13 +69,4 @@ export class Bench {
     this.#manager?.kill("SIGKILL");
     rmSync(this.#directory, { recursive: true, force: true, maxRetries: 5 });
   }
-}
-
-export async function openBrowser(packages) {
-  const from = createRequire(join(packages, "package.json"));
-  const browser = await from("playwright-core").chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    chromiumSandbox: process.getuid() !== 0, // root may not
-  });
-  return { browser, axe: readFileSync(from.resolve("axe-core/axe.min.js"), "utf8") };
 }

@@ -13,6 +13,8 @@ export function bytes(value: number): string {
 }
 
 export const rate = (value: number) => `${bytes(value)}/s`;
+// As `bh bench` tells rates: of 10^6 bytes.
+export const megabytes = (value: number) => `${(value / 1e6).toFixed(value < 1e8 ? 1 : 0)} MB/s`;
 export const percent = (part: number) => `${Math.round(part * 100)} %`;
 export const number = (value: number) => value.toLocaleString("en");
 export const count = (value: number, one: string, many = `${one}s`) => `${number(value)} ${value === 1 ? one : many}`;

@@ -104,3 +104,9 @@ export function migrate(vms: Named[]) {
       operationsOf(await each(vms, (vm) => call("post", "/api/v1/vms/{vm}/migrate", { path: { vm }, body: {} }))),
   });
 }
+
+export function snapshot(vms: Named[], name: string) {
+  void ask.run(`Snapshot ${name} of ${listed(vms)}`, async () =>
+    operationsOf(await each(vms, (vm) => call("post", "/api/v1/vms/{vm}/snapshots", { path: { vm }, body: { name } }))),
+  );
+}
