@@ -93,7 +93,7 @@ Status switch_host_on(const Places& places, Member& host, const std::function<St
   const auto run = places.host(host.name) / "run";
   std::error_code error;
   std::filesystem::remove_all(run, error);
-  if (auto made = make_directories(run); !made) return made;
+  if (auto made = make_directories(run / "lock"); !made) return made;  // where libvirt locks guests' consoles
   const auto self = find_own_program("bridgehead-lab");
   if (!self) return forward(self);
   const Daemon daemon{
