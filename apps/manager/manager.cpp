@@ -6,6 +6,7 @@
 
 #include "agent_gateway/gateway.h"
 #include "base/command.h"
+#include "bench_desk/bench_desk.h"
 #include "boot_services/local_boot_services.h"
 #include "boot_services/remote_boot_services.h"
 #include "control_api/server.h"
@@ -76,6 +77,7 @@ struct Manager::State {
   std::unique_ptr<provision::NetbootService> netboot;
   std::unique_ptr<provision::ImageWorks> image_works;
   std::unique_ptr<power_desk::PowerDesk> power;
+  std::unique_ptr<bench_desk::BenchDesk> bench;
   std::mutex api_mutex;  // a new certificate replaces the server while main may stop it
   std::unique_ptr<control_api::Server> api;
   std::uint16_t api_port = 0;
@@ -227,6 +229,7 @@ void Manager::State::stop() {
   trimming.reset();
   reissuing.reset();
   planning.reset();
+  bench.reset();
   power.reset();
   image_works.reset();
   netboot.reset();
@@ -255,6 +258,9 @@ Result<std::unique_ptr<Manager>> Manager::start(const Config& config) {
       *parts.inventory, *parts.secrets, parts.reconciler->progress(), parts.clock,
       power::PowerTools{.runner = parts.commands},
       power_desk::PowerDeskOptions{.heartbeat = std::max(config.heartbeat, kSurelyHeard)});
+  parts.bench = std::make_unique<bench_desk::BenchDesk>(*parts.inventory, *parts.gateway, *parts.gateway,
+                                                        parts.reconciler->progress(), parts.clock,
+                                                        bench_desk::BenchDeskOptions{.version = BRIDGEHEAD_VERSION});
   if (auto started = parts.start_api(*identity); !started) return forward(started);
   parts.start_duties(*identity);
   return manager;

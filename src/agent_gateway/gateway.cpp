@@ -241,6 +241,11 @@ Result<std::shared_ptr<reconcile::Tunnel>> Gateway::Impl::open(const model::Node
       ask.set_pool(model::encode(request.pool));
       for (const auto& image : request.images) ask.add_images(model::encode(image));
       break;
+    case reconcile::TunnelKind::bench:
+      ask.set_kind(Open::KIND_BENCH);
+      ask.set_pool(model::encode(request.pool));
+      ask.set_bench_order(request.bench_order);
+      break;
   }
   ask.set_vm_id(request.vm.str());
   ask.set_operation_id(request.operation.str());

@@ -100,7 +100,7 @@ class RunningProcess {
   // Feeds and reads until both outputs end, or says why it was given up.
   Status communicate(const Command& command, const std::stop_token& stop, CommandOutput& output) {
     std::string_view input = command.input ? std::string_view(*command.input) : std::string_view();
-    if (input.empty()) in_.reset();
+    if (input.empty() && !command.input_ends) in_.reset();
     const auto deadline = std::chrono::steady_clock::now() + command.timeout;
     while (out_ || err_) {
       if (stop.stop_requested()) return fail(ErrorCode::cancelled, "{} was cancelled", command.program);
@@ -110,9 +110,18 @@ class RunningProcess {
         return fail(ErrorCode::timeout, "{} did not end within {} ms", command.describe(), command.timeout.count());
       }
       // A negative descriptor is ignored by poll. The 50 ms bound is how soon a stop request is seen.
-      pollfd waiting[3] = {{out_.get(), POLLIN, 0}, {err_.get(), POLLIN, 0}, {in_.get(), POLLOUT, 0}};
-      const int wait =
+      pollfd waiting[3] = {
+          {out_.get(), POLLIN, 0}, {err_.get(), POLLIN, 0}, {input.empty() ? -1 : in_.get(), POLLOUT, 0}};
+      int wait =
           stop.stop_possible() ? std::min<int>(50, static_cast<int>(left.count())) : static_cast<int>(left.count());
+      if (input.empty() && in_) {
+        const auto until = *command.input_ends - SystemClock().now();
+        if (until.count() <= 0) {
+          in_.reset();
+        } else {
+          wait = std::min<int>(wait, static_cast<int>(until.count()));
+        }
+      }
       if (::poll(waiting, 3, wait) < 0 && errno != EINTR) return fail_errno(errno, "poll");
       if (waiting[0].revents != 0 && !drain(out_.get(), output.out, command.output_limit)) out_.reset();
       if (waiting[1].revents != 0 && !drain(err_.get(), output.err, command.output_limit)) err_.reset();

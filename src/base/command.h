@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "base/units.h"
 
@@ -19,6 +20,8 @@ struct Command {
   std::vector<std::string> arguments;
   std::map<std::string, std::string> environment;  // added to the caller's
   std::optional<std::string> input;                // on its standard input; otherwise /dev/null
+  // Without `input`: the empty standard input ends only then, so that whoever reads it waits until that moment.
+  std::optional<Timestamp> input_ends;
   std::chrono::milliseconds timeout{std::chrono::seconds(60)};
   std::vector<int> success_codes{0};
   Bytes output_limit = 16_MiB;  // per stream; more is cut off

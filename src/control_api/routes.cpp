@@ -88,6 +88,11 @@ std::vector<Route> make_routes() {
       answer(Method::get, "/api/v1/nodes/{node}/boot-script", viewer, get_node_boot_script),
       answer(Method::post, "/api/v1/join-tokens", admin, create_join_token_ticket, dry),
 
+      answer(Method::get, "/api/v1/bench/results", viewer, list_benchmarks),
+      answer(Method::post, "/api/v1/bench/results", operator_, start_benchmark, dry),
+      answer(Method::get, "/api/v1/bench/results/{benchmark}", viewer, get_benchmark),
+      answer(Method::delete_, "/api/v1/bench/results/{benchmark}", operator_, remove_benchmark, dry),
+
       answer(Method::get, "/api/v1/plan", viewer, get_plan_now),
       // Plans for a cluster that there isn't: it changes nothing.
       answer(Method::post, "/api/v1/plan/what-if", viewer, post_what_if),

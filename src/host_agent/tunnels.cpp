@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "host_agent/bench_tunnel.h"
 #include "host_agent/messages.h"
 #include "model/codec.h"
 #include "model/enum_names.h"
@@ -123,6 +124,7 @@ Status Tunnels::carry(const TunnelOrder& order) {
     case TunnelKind::image_download: return carry_download(order);
     case TunnelKind::boot_log: return carry_boot_log(order);
     case TunnelKind::pool_survey: return carry_pool_survey(order);
+    case TunnelKind::bench: return carry_bench_client(order);
   }
   return fail(ErrorCode::unsupported, "this agent does not know this kind of tunnel");
 }
@@ -271,6 +273,15 @@ Status Tunnels::carry_boot_log(const TunnelOrder& order) {
     if (!sent) break;
   }
   return end_channel(**channel, sent);
+}
+
+Status Tunnels::carry_bench_client(const TunnelOrder& order) {
+  auto pool = pools_.ensure(order.pool);
+  if (!pool) return forward(pool);
+  auto channel = dial(order);
+  if (!channel) return forward(channel);
+  carry_bench(order.bench_order, *pool, **channel, stop_.get_token());
+  return {};
 }
 
 // One at a time: each takes a while, and in a pool that hangs one thread.

@@ -1,8 +1,8 @@
-// Tunnels: carries consoles, VNC, uploads, downloads, boot logs and surveys of pools between this node and the manager.
-// One thread per open tunnel (two for those that go both ways), started when the manager asks and gone with the tunnel;
-// how many there may be is bounded. What carries the bytes is behind TunnelChannel, so that the logic is tested without
-// gRPC. Thread-safe. Fails by telling the manager: before the channel is dialled through `refused`, afterwards with an
-// error in the channel.
+// Tunnels: carries consoles, VNC, uploads, downloads, boot logs, surveys of pools and benchmarks between this node and
+// the manager. One thread per open tunnel (two for those that go both ways), started when the manager asks and gone
+// with the tunnel; how many there may be is bounded. What carries the bytes is behind TunnelChannel, so that the logic
+// is tested without gRPC. Thread-safe. Fails by telling the manager: before the channel is dialled through `refused`,
+// afterwards with an error in the channel.
 //
 // A serial line has no size: a terminal's resize messages are understood and ignored. (In the guest: `stty rows R cols
 // C`, or `resize` of xterm.)
@@ -25,7 +25,7 @@
 
 namespace bridgehead::host_agent {
 
-enum class TunnelKind { serial_console, vnc, image_upload, image_download, boot_log, pool_survey };
+enum class TunnelKind { serial_console, vnc, image_upload, image_download, boot_log, pool_survey, bench };
 
 struct TunnelOrder {
   model::TunnelId id;
@@ -36,6 +36,7 @@ struct TunnelOrder {
   model::Pool pool;
   std::string format;                // image_download: "raw" or "qcow2"
   std::vector<model::Image> images;  // pool_survey: those to look at
+  std::string bench_order;           // bench: as load/client.h writes it
 };
 
 struct TunnelMessage {
@@ -82,6 +83,7 @@ class Tunnels {
   Status carry_download(const TunnelOrder& order);
   Status carry_boot_log(const TunnelOrder& order);
   Status carry_pool_survey(const TunnelOrder& order);
+  Status carry_bench_client(const TunnelOrder& order);
   Result<std::shared_ptr<TunnelChannel>> dial(const TunnelOrder& order);
 
   hypervisor::Hypervisor& hypervisor_;

@@ -11,16 +11,19 @@ namespace bridgehead::load {
 // Folders of benchmarks begin with it; no other is ever written to or removed.
 inline constexpr std::string_view kDirectoryPrefix = "bridgehead-bench-";
 
+// One order: what a client is to do.
 struct ClientOrder {
   enum class Action { facts, run, clean } action = Action::facts;
   std::string node;
+  std::string pool;                 // for people, and for who passes the order on
   std::filesystem::path directory;  // of this benchmark, in the pool: its parent must be there
   // run:
   std::string workload;
   Size size;
-  std::string other;  // whose file is read
-  Timestamp at{};     // the common start, by this node's clock
-  Bytes space;        // that must be free before; 0: isn't asked
+  std::string other;    // whose file is read
+  Timestamp at{};       // the common start, by this node's clock
+  Bytes space;          // that must be free before; 0: isn't asked
+  double pressure = 0;  // percent: where guests wait for longer, it gives up; 0: it doesn't look
 };
 
 struct ClientAnswer {
@@ -29,10 +32,10 @@ struct ClientAnswer {
   bench::Part part;        // of run
 };
 
-// Errors: invalid_argument (the order itself), resource_exhausted (too little space), failed_precondition (it came
-// after the common start; fio isn't installed; a file to read isn't there), timeout, cancelled, io_error.
+// Errors: invalid_argument (the order itself), resource_exhausted (too little space; guests suffer), unsupported (fio
+// isn't installed), failed_precondition (it came after the common start), timeout, cancelled, io_error.
 Result<ClientAnswer> carry_out(const ClientOrder& order, CommandRunner& runner, const Clock& clock,
-                               std::stop_token stop = {});
+                               std::stop_token stop = {}, const std::filesystem::path& root = "/");
 
 // What is passed to a client on another node, and back.
 std::string write_order(const ClientOrder& order);

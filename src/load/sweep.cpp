@@ -11,6 +11,7 @@ namespace bridgehead::load {
 namespace {
 
 constexpr unsigned kIncompleteInARow = 3;
+constexpr std::chrono::milliseconds kMostLead{8000};
 
 Status check(const Plan& plan) {
   if (plan.pools.empty() || plan.nodes.empty() || plan.counts.empty() || plan.workloads.empty()) {
@@ -46,8 +47,15 @@ void shuffle(std::vector<T>& list, bench::BootstrapRandom& random) {
 
 class Sweep {
  public:
-  Sweep(const Plan& plan, const Ask& ask, const Clock& clock, const AfterRun& after_run, std::stop_token stop)
-      : plan_(plan), ask_(ask), clock_(clock), after_run_(after_run), stop_(std::move(stop)), random_(plan.seed) {}
+  Sweep(const Plan& plan, const Ask& ask, const Clock& clock, const AfterRun& after_run, std::stop_token stop,
+        const BeforeRun& before_run)
+      : plan_(plan),
+        ask_(ask),
+        clock_(clock),
+        after_run_(after_run),
+        before_run_(before_run),
+        stop_(std::move(stop)),
+        random_(plan.seed) {}
 
   Result<bench::Record> run() {
     record_.name = plan_.name;
@@ -63,7 +71,7 @@ class Sweep {
     if (plan_.nodes.size() == 1) record_.notes.emplace_back("There is one node: it reads what it wrote itself.");
     auto measured = meet();
     if (measured) measured = measure();
-    clean();
+    if (plan_.cleans) clean();
     if (!measured) return forward(measured);
     return record_;
   }
@@ -86,6 +94,7 @@ class Sweep {
   ClientOrder order(ClientOrder::Action action, const std::string& node, const PoolPlace& pool) const {
     return {.action = action,
             .node = node,
+            .pool = pool.facts.name,
             .directory = pool.path / (std::string(kDirectoryPrefix) + plan_.name),
             .workload = plan_.workloads.front(),
             .size = plan_.size,
@@ -110,11 +119,21 @@ class Sweep {
         stop_);
     lead_ = std::max(plan_.least_lead,
                      3 * std::chrono::duration_cast<std::chrono::milliseconds>(clock_.monotonic() - began));
+    std::optional<Error> wrong;
     for (std::size_t i = 0; i < answers.size(); ++i) {
-      if (!answers[i]) return fail(about(plan_.nodes[i], answers[i].error()));
+      if (!answers[i]) {
+        const auto error = about(plan_.nodes[i], answers[i].error());
+        if (wrong) {
+          wrong->message += "; " + error.message;
+        } else {
+          wrong = error;
+        }
+        continue;
+      }
       record_.nodes.push_back(answers[i]->facts);
+      record_.fio = answers[i]->fio;
     }
-    return {};
+    return wrong ? Status(fail(*wrong)) : Status();
   }
 
   Answers run_together(const std::vector<std::string>& nodes, const PoolPlace& pool, const std::string& workload,
@@ -133,20 +152,32 @@ class Sweep {
         stop_);
   }
 
-  // Every node's file, so that each can read another's; it warms up as well, and doesn't count.
+  // Every node's files, so that each can read another's; it warms up as well, and doesn't count.
   Status prepare(const PoolPlace& pool) {
-    const auto answers = run_together(plan_.nodes, pool, "large-write", plan_.size.node_bytes * plan_.nodes.size());
-    for (std::size_t i = 0; i < answers.size(); ++i) {
-      if (!answers[i]) return fail(about(plan_.nodes[i] + " on " + pool.facts.name, answers[i].error()));
-      if (answers[i]->part.bytes < record_.workloads.front().node_bytes) {
-        return fail_with_hint(ErrorCode::timeout,
-                              fmt::format("{} didn't get its file of {} into {} in time", plan_.nodes[i],
-                                          plan_.size.node_bytes.human(), pool.facts.name),
-                              "Give it more seconds, or smaller files.");
+    std::set<std::string> writers;
+    for (const auto& workload : plan_.workloads) writers.insert(prepared_by(workload));
+    writers.erase("");
+    const auto all = plan_.size.node_bytes * (plan_.nodes.size() * writers.size());
+    for (const auto& writer : writers) {
+      tell(fmt::format("first files on {}", pool.facts.name));
+      const auto wanted = workload_of(writer, plan_.size)->node_bytes;
+      const auto answers = run_together(plan_.nodes, pool, writer, writer == *writers.begin() ? all : Bytes());
+      if (stop_.stop_requested()) return fail(ErrorCode::cancelled, "the benchmark was cancelled");
+      for (std::size_t i = 0; i < answers.size(); ++i) {
+        if (!answers[i]) return fail(about(plan_.nodes[i] + " on " + pool.facts.name, answers[i].error()));
+        if (answers[i]->part.bytes < wanted) {
+          return fail_with_hint(ErrorCode::timeout,
+                                fmt::format("{} didn't get its files of {} into {} in time", plan_.nodes[i],
+                                            plan_.size.node_bytes.human(), pool.facts.name),
+                                "Give it more seconds, or smaller files.");
+        }
       }
-      record_.fio = answers[i]->fio;
     }
     return {};
+  }
+
+  void tell(const std::string& what) const {
+    if (before_run_) before_run_(what, record_.runs.size(), runs_of(plan_));
   }
 
   struct Block {
@@ -169,7 +200,7 @@ class Sweep {
     }
     // What changes with time (other load, a disk that fills) must not look like a matter of nodes or pools.
     shuffle(blocks, random_);
-    const auto all = blocks.size() * plan_.workloads.size();
+    const auto all = runs_of(plan_);
     for (const auto& block : blocks) {
       auto nodes = plan_.nodes;
       shuffle(nodes, random_);
@@ -185,6 +216,7 @@ class Sweep {
   Status run_once(const Block& block, const std::vector<std::string>& nodes, const std::string& workload) {
     const auto& pool = plan_.pools[block.pool];
     bench::Run run{pool.facts.name, workload, block.count, block.repetition, to_rfc3339(clock_.now()), {}};
+    tell(fmt::format("{} on {}, {} node{}", workload, pool.facts.name, block.count, block.count == 1 ? "" : "s"));
     const auto answers = run_together(nodes, pool, workload, Bytes());
     if (stop_.stop_requested()) return fail(ErrorCode::cancelled, "the benchmark was cancelled");
     std::string why;
@@ -195,11 +227,13 @@ class Sweep {
       }
       bench::Part lost;
       lost.node = nodes[i];
+      if (answers[i].error().code == ErrorCode::resource_exhausted) return fail(about(nodes[i], answers[i].error()));
       lost.error = answers[i].error().message;
       why = nodes[i] + ": " + lost.error;
       run.parts.push_back(std::move(lost));
     }
     incomplete_ = run.complete() ? 0 : incomplete_ + 1;
+    if (run.skew() > std::chrono::duration<double>(kMostSkew).count()) lead_ = std::min(lead_ * 3 / 2, kMostLead);
     record_.runs.push_back(std::move(run));
     if (incomplete_ < kIncompleteInARow) return {};
     return fail(ErrorCode::failed_precondition, "{} runs in a row lost a node; the last one {}", incomplete_, why);
@@ -223,6 +257,7 @@ class Sweep {
   const Ask& ask_;
   const Clock& clock_;
   const AfterRun& after_run_;
+  const BeforeRun& before_run_;
   const std::stop_token stop_;
   bench::BootstrapRandom random_;
   bench::Record record_;
@@ -255,10 +290,14 @@ Result<std::vector<unsigned>> parse_counts(std::string_view text, unsigned most)
   return std::vector<unsigned>(counts.begin(), counts.end());
 }
 
+std::size_t runs_of(const Plan& plan) {
+  return plan.pools.size() * plan.counts.size() * plan.repetitions * plan.workloads.size();
+}
+
 Result<bench::Record> carry_out(const Plan& plan, const Ask& ask, const Clock& clock, const AfterRun& after_run,
-                                std::stop_token stop) {
+                                std::stop_token stop, const BeforeRun& before_run) {
   if (auto sound = check(plan); !sound) return forward(sound);
-  return Sweep(plan, ask, clock, after_run, std::move(stop)).run();
+  return Sweep(plan, ask, clock, after_run, std::move(stop), before_run).run();
 }
 
 }  // namespace bridgehead::load

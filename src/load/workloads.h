@@ -9,23 +9,34 @@
 namespace bridgehead::load {
 
 struct Size {
-  Bytes node_bytes;                  // the file of each client
+  Bytes node_bytes;                  // the files of each client, in each workload
   std::chrono::seconds seconds{30};  // what isn't done by then stays undone
+  unsigned users = 4;                // at once on each client, in the workloads of several users
+  Bytes rate;                        // a second, most of each client and way; 0 = no limit
 };
 
-// In the order in which they run: those that read need the file that large-write has written.
+// In the order in which they run: those that read, ask for or delete files need the ones that write or create them.
 std::vector<std::string> workload_names();
-// Errors: invalid_argument (no such workload; a file or time that is too small or too large).
+// Each once, in that order. "metadata", and each of them, stands for file-create, file-stat and file-delete: none can
+// be without the others.
+// Errors: invalid_argument (no such workload, or none).
+Result<std::vector<std::string>> workloads_of(const std::vector<std::string>& names);
+// Errors: invalid_argument (no such workload; files, time, users or a rate that are too small or too large).
 Result<bench::Workload> workload_of(const std::string& name, const Size& size);
+// What must have written every client's files before this one counts; "" = nothing.
+std::string prepared_by(const std::string& name);
 
-// The file of a client, and of whom it reads.
+// The folder of a client, and of whom it reads.
 struct Files {
-  std::filesystem::path directory;
-  std::string own;
-  std::string other;
+  std::filesystem::path own;
+  std::filesystem::path other;
+  unsigned each = 0;  // small files of each user that are there; 0: they are to be made
 };
+// Whether a workload is about small files that file-create has made; their names: file.<user>.<number>, from 0 on.
+bool needs_small_files(const std::string& name);
 // Data is random; caches of the files are dropped before; writes count only once they are safe. fio ends with whoever
-// started it. The workload must be one of workload_of.
-Command fio_command(const bench::Workload& workload, const Files& files);
+// started it. It gets ready and then waits for the end of its standard input, which is `at`: getting ready takes it a
+// part of a second, each time another one. The workload must be one of workload_of.
+Command fio_command(const bench::Workload& workload, const Size& size, const Files& files, Timestamp at);
 
 }  // namespace bridgehead::load

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "model/assignment.h"
+#include "model/benchmark.h"
 #include "model/bmc.h"
 #include "model/boot_services.h"
 #include "model/image.h"
@@ -81,6 +82,8 @@ BRIDGEHEAD_ENUM_NAMES(PlanActionState, "action state", {E::waiting, "waiting"}, 
 BRIDGEHEAD_ENUM_NAMES(PlanState, "plan state", {E::proposed, "proposed"}, {E::applying, "applying"},
                       {E::applied, "applied"}, {E::cancelled, "cancelled"}, {E::superseded, "superseded"},
                       {E::failed, "failed"});
+BRIDGEHEAD_ENUM_NAMES(BenchmarkState, "state of a benchmark", {E::running, "running"}, {E::done, "done"},
+                      {E::stopped, "stopped"});
 BRIDGEHEAD_ENUM_NAMES(Role, "role", {E::viewer, "viewer"}, {E::operator_, "operator"}, {E::admin, "admin"});
 BRIDGEHEAD_ENUM_NAMES(SnapshotAction, "snapshot action", {E::create, "create"}, {E::rollback, "rollback"},
                       {E::remove, "remove"});

@@ -19,6 +19,7 @@ struct NetbootSettingsTag;
 struct RuleTag;
 struct PolicyTag;
 struct PlanTag;
+struct BenchmarkTag;
 
 using NodeId = Id<NodeTag>;
 using PoolId = Id<PoolTag>;
@@ -34,5 +35,6 @@ using NetbootSettingsId = Id<NetbootSettingsTag>;
 using RuleId = Id<RuleTag>;
 using PolicyId = Id<PolicyTag>;
 using PlanId = Id<PlanTag>;
+using BenchmarkId = Id<BenchmarkTag>;
 
 }  // namespace bridgehead::model

@@ -187,6 +187,13 @@ BRIDGEHEAD_FIELDS(PlanConflict, rules, vms, nodes, reason)
 BRIDGEHEAD_FIELDS(Plan, id, name, state, message, created_by, created, started, finished, actions, conflicts, before,
                   after, bound, gap, watts_before, watts_after, evaluated, seed, moves_per_node)
 BRIDGEHEAD_FIELDS(PlanInput, id, created, text)
+BRIDGEHEAD_FIELDS(BenchmarkPool, pool, name, servers, server_link_bits, server_disk_bytes, copies)
+BRIDGEHEAD_FIELDS(BenchmarkNode, node, name)
+BRIDGEHEAD_FIELDS(BenchmarkSettings, pools, nodes, counts, workloads, file_size, seconds, repetitions, users, rate,
+                  pressure, node_link_bits, seed)
+BRIDGEHEAD_FIELDS(BenchmarkLeftover, pool, node)
+BRIDGEHEAD_FIELDS(Benchmark, id, name, command, settings, state, message, operation, created_by, created, finished,
+                  runs_done, runs, result, leftovers)
 BRIDGEHEAD_FIELDS(Operation, id, kind, target_kind, target, target_name, state, parameters, node, generation,
                   cancel_requested, progress, error, created_by, created, started, finished)
 BRIDGEHEAD_FIELDS(Token, id, name, role, secret_sha256, created, expires, last_used)

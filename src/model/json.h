@@ -6,6 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "model/assignment.h"
+#include "model/benchmark.h"
 #include "model/bmc.h"
 #include "model/boot_services.h"
 #include "model/event.h"
@@ -86,6 +87,11 @@ BRIDGEHEAD_JSON(PlanScore);
 BRIDGEHEAD_JSON(PlanConflict);
 BRIDGEHEAD_JSON(Plan);
 BRIDGEHEAD_JSON(PlanInput);
+BRIDGEHEAD_JSON(BenchmarkPool);
+BRIDGEHEAD_JSON(BenchmarkNode);
+BRIDGEHEAD_JSON(BenchmarkSettings);
+BRIDGEHEAD_JSON(BenchmarkLeftover);
+BRIDGEHEAD_JSON(Benchmark);
 BRIDGEHEAD_JSON(Operation);
 BRIDGEHEAD_JSON(Token);
 BRIDGEHEAD_JSON(JoinToken);

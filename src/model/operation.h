@@ -19,7 +19,7 @@ enum class OperationState { pending, running, succeeded, failed, cancelled };
 struct Operation {
   OperationId id;
   std::string kind;         // "vm.create", "vm.start", "image.import", ... (all in operation_kinds.h)
-  std::string target_kind;  // "vm", "image", "pool", "network", "node", "node_image", "plan"
+  std::string target_kind;  // "vm", "image", "pool", "network", "node", "node_image", "plan", "benchmark"
   std::string target;       // the record's id
   std::string target_name;
   OperationState state = OperationState::pending;
@@ -74,10 +74,13 @@ inline constexpr char node_image_build[] = "node_image.build";    // parameters:
 inline constexpr char node_image_import[] = "node_image.import";  // parameters: {"path": s}
 inline constexpr char node_image_delete[] = "node_image.delete";
 inline constexpr char node_power[] = "node.power";  // parameters: src/power_desk/README.md
+inline constexpr char bench_run[] = "bench.run";    // on the benchmark, whose record says all
 
 // Done by the manager itself, not by an agent.
 inline bool is_about_node_images(std::string_view kind) { return kind.starts_with("node_image."); }
-inline bool is_managers_own(std::string_view kind) { return is_about_node_images(kind) || kind == node_power; }
+inline bool is_managers_own(std::string_view kind) {
+  return is_about_node_images(kind) || kind == node_power || kind == bench_run;
+}
 }  // namespace operation_kind
 
 }  // namespace bridgehead::model

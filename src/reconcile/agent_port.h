@@ -36,7 +36,7 @@ class AgentEvents {
   virtual void on_disconnected(const model::NodeId& node) = 0;
 };
 
-enum class TunnelKind { serial_console, vnc, image_upload, image_download, boot_log, pool_survey };
+enum class TunnelKind { serial_console, vnc, image_upload, image_download, boot_log, pool_survey, bench };
 
 struct TunnelRequest {
   TunnelKind kind = TunnelKind::serial_console;
@@ -46,6 +46,7 @@ struct TunnelRequest {
   model::Pool pool;
   std::string format;                // image_download: "raw" or "qcow2"
   std::vector<model::Image> images;  // pool_survey: those to look at
+  std::string bench_order;           // bench: what a client is to do
 };
 
 // Two ends, one here, one in the agent. All functions may be called from any thread.

@@ -43,6 +43,7 @@ std::string_view article_and_kind(std::string_view kind) {
   if (kind == "profile") return "a profile";
   if (kind == "rule") return "a rule";
   if (kind == "plan") return "a plan";
+  if (kind == "benchmark") return "a benchmark";
   return kind;
 }
 
@@ -247,6 +248,7 @@ BRIDGEHEAD_EDIT(model::Rule);
 BRIDGEHEAD_EDIT(model::PlanningPolicy);
 BRIDGEHEAD_EDIT(model::Plan);
 BRIDGEHEAD_EDIT(model::PlanInput);
+BRIDGEHEAD_EDIT(model::Benchmark);
 BRIDGEHEAD_EDIT(model::Bmc);
 
 }  // namespace bridgehead::state

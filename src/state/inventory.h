@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "model/benchmark.h"
 #include "model/bmc.h"
 #include "model/event.h"
 #include "model/image.h"
@@ -38,7 +39,7 @@ using Record = std::shared_ptr<const Stored<T>>;  // null = there is none
 // Kinds and keys: Node "node/<id>", Pool "pool/", Image "image/", Network "network/", Vm "vm/", Operation "operation/",
 // Token "token/", JoinToken "join_token/", NodeImage "node_image/", Profile "profile/", Boot "boot/<node>",
 // NetbootSettings "netboot_settings/", Rule "rule/", PlanningPolicy "policy/", Plan "plan/", PlanInput "plan_input/",
-// Bmc "bmc/<node>".
+// Bmc "bmc/<node>", Benchmark "benchmark/".
 // A Vm's status is kept apart as "vm_status/<id>", so that observations never conflict with a user's change. Names are
 // unique per kind (Operation, JoinToken, Boot, NetbootSettings, PlanningPolicy, PlanInput and Bmc have none):
 // "name/<kind>/<name>" -> id. "event/<revision, 20 digits>/<n>" are the events, "counter/<name>" the counters.

@@ -129,6 +129,7 @@ void Inventory::State::apply_change(const Change& change, Revision at, std::vect
   if (kind == "plan") return apply_record<model::Plan>(change, id, at);
   if (kind == "plan_input") return apply_record<model::PlanInput>(change, id, at);
   if (kind == "bmc") return apply_record<model::Bmc>(change, id, at);
+  if (kind == "benchmark") return apply_record<model::Benchmark>(change, id, at);
   const auto sequence = event_sequence(key);
   if (!sequence) return;  // names and counters are not kept in memory
   if (!change.value) return events.forget_stored(*sequence);
@@ -244,6 +245,7 @@ Status Inventory::State::load() {
   if (loaded) loaded = load_kind<model::Plan>();
   if (loaded) loaded = load_kind<model::PlanInput>();
   if (loaded) loaded = load_kind<model::Bmc>();
+  if (loaded) loaded = load_kind<model::Benchmark>();
   if (loaded) loaded = load_events();
   if (!loaded) return loaded;
   const std::lock_guard early_lock(early_mutex);

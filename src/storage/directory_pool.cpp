@@ -284,6 +284,11 @@ model::PoolAbilities DirectoryPool::abilities() const {
   return attached_ ? attached_->abilities : model::PoolAbilities{};
 }
 
+Result<std::filesystem::path> DirectoryPool::directory() const {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  return layout_.root();
+}
+
 Result<model::PoolOnNode> DirectoryPool::status() const {
   if (auto attached = check_attached(); !attached) return forward(attached);
   auto space = space_of(layout_.root());

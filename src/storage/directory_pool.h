@@ -31,6 +31,7 @@ class DirectoryPool final : public ImagePool {
   model::PoolOnNode attach() override;
   Status detach() override;
   Result<model::PoolOnNode> status() const override;
+  Result<std::filesystem::path> directory() const override;
   Result<StoredImage> import_golden(const ImportRequest& request, const ProgressSink& progress,
                                     std::stop_token stop) override;
   Status help_import(const HelpRequest& request, const ProgressSink& progress, std::stop_token stop) override;

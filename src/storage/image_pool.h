@@ -97,6 +97,8 @@ class ImagePool {
   // Lets go of it: unmounts what attach mounted. No guest may use it any more.
   virtual Status detach() = 0;
   virtual Result<model::PoolOnNode> status() const = 0;  // space now, abilities as found at attach
+  // Its directory, where it is attached and still mounted: for what isn't about images (benchmarks).
+  virtual Result<std::filesystem::path> directory() const = 0;
 
   // Import to a published, read-only raw golden image: fetched or received, probed by content, refused if hostile (see
   // image_probe.h), decompressed, converted, holes kept, checksum verified, synced, published by rename.

@@ -1,21 +1,49 @@
-// bench report, compare, predict: what results of benchmarks say. They read files and ask no manager.
+// bench report, compare, predict: what results of benchmarks say, of files or kept by the manager.
 #include "cli/commands/bench.h"
 #include "base/file.h"
 #include "cli/commands/noun.h"
 
 namespace bridgehead::cli {
 
-Result<bench::Record> load_result(const std::filesystem::path& path) {
-  const auto text = read_file(path, 256_MiB);
-  if (!text) return forward(text);
-  auto record = bench::read_record(*text);
+namespace {
+
+Result<bench::Record> read_result(const std::string& text, const std::string& name) {
+  auto record = bench::read_record(text);
   if (!record) {
     auto error = record.error();
-    error.message = fmt::format("{}: {}", path.string(), error.message);
+    error.message = fmt::format("{}: {}", name, error.message);
     return fail(std::move(error));
   }
-  if (record->name.empty()) record->name = path.stem().string();
+  if (record->name.empty()) record->name = std::filesystem::path(name).stem().string();
   return record;
+}
+
+Result<bench::Record> kept_result(Context& context, const std::string& name) {
+  const auto client = context.client();
+  if (!client) return forward(client);
+  const auto kept = client->get().get("/bench/results/" + path_segment(name));
+  if (!kept) {
+    auto error = kept.error();
+    if (error.code == ErrorCode::not_found) error.hint = "Name a file of a result, or one of: bh bench list";
+    return fail(std::move(error));
+  }
+  const auto* result = find(*kept, "/result");
+  if (result == nullptr || result->is_null()) {
+    return fail(ErrorCode::failed_precondition, "benchmark '{}' has measured nothing{}", name,
+                text(*kept, "/state") == "running" ? " yet" : ": " + text(*kept, "/message"));
+  }
+  return read_result(result->dump(), name);
+}
+
+}  // namespace
+
+Result<bench::Record> load_result(Context& context, const std::string& reference) {
+  std::error_code error;
+  const bool is_path = reference.find('/') != std::string::npos || reference.ends_with(".json");
+  if (!is_path && !std::filesystem::exists(reference, error)) return kept_result(context, reference);
+  const auto text = read_file(reference, 256_MiB);
+  if (!text) return forward(text);
+  return read_result(*text, reference);
 }
 
 Status give_report(const Context& context, const bench::Story& story, const nlohmann::json& json,
@@ -44,19 +72,19 @@ namespace {
 
 void add_report(CLI::App& noun, Context& context) {
   struct Options {
-    std::filesystem::path file;
+    std::string file;
     ReportFiles files;
   };
   const auto options = std::make_shared<Options>();
   auto* report =
       noun.add_subcommand("report", "What a result says: medians, ratios, the curve over the nodes, its peak");
-  report->add_option("result", options->file, "File of a result")->required();
+  report->add_option("result", options->file, "File of a result, or its name at the manager")->required();
   report->add_option("--html", options->files.html, "Write a page that needs nothing else");
   report->add_option("--csv", options->files.csv, "Write every node's figures of every run");
   report->add_option("--svg", options->files.svg, "Write each plot into this folder");
   report->callback([&context, options] {
     context.chosen = [&context, options]() -> Status {
-      const auto record = load_result(options->file);
+      const auto record = load_result(context, options->file);
       if (!record) return forward(record);
       if (!options->files.csv.empty()) {
         if (auto written = write_file_atomic(options->files.csv, bench::write_csv(*record), 0644); !written) {
@@ -70,20 +98,20 @@ void add_report(CLI::App& noun, Context& context) {
 
 void add_compare(CLI::App& noun, Context& context) {
   struct Options {
-    std::filesystem::path a, b;
+    std::string a, b;
     ReportFiles files;
   };
   const auto options = std::make_shared<Options>();
   auto* compare =
       noun.add_subcommand("compare", "Two results beside each other; no ratio of what can't be compared, but why not");
-  compare->add_option("a", options->a, "File of a result")->required();
-  compare->add_option("b", options->b, "File of the other one")->required();
+  compare->add_option("a", options->a, "File of a result, or its name at the manager")->required();
+  compare->add_option("b", options->b, "The other one")->required();
   compare->add_option("--html", options->files.html, "Write a page that needs nothing else");
   compare->callback([&context, options] {
     context.chosen = [&context, options]() -> Status {
-      const auto a = load_result(options->a);
+      const auto a = load_result(context, options->a);
       if (!a) return forward(a);
-      const auto b = load_result(options->b);
+      const auto b = load_result(context, options->b);
       if (!b) return forward(b);
       const auto comparison = bench::compare_records(*a, *b);
       if (!comparison) return forward(comparison);
@@ -93,7 +121,7 @@ void add_compare(CLI::App& noun, Context& context) {
 }
 
 struct PredictOptions {
-  std::filesystem::path file;
+  std::string file;
   std::string workload, pool;
   double clients = 0;
   unsigned servers = 0, measured_servers = 0;
@@ -123,8 +151,8 @@ Result<std::string> pick(const std::vector<T>& all, const std::string& wanted, s
                         fmt::format("Choose one by --{}: {}", kind, names));
 }
 
-Status predict(const Context& context, const PredictOptions& options) {
-  auto record = load_result(options.file);
+Status predict(Context& context, const PredictOptions& options) {
+  auto record = load_result(context, options.file);
   if (!record) return forward(record);
   const auto workload = pick(record->workloads, options.workload, "workload");
   if (!workload) return forward(workload);
@@ -156,7 +184,7 @@ Status predict(const Context& context, const PredictOptions& options) {
 void add_predict(CLI::App& noun, Context& context) {
   const auto options = std::make_shared<PredictOptions>();
   auto* command = noun.add_subcommand("predict", "What a sweep over nodes lets expect of sizes that weren't measured");
-  command->add_option("result", options->file, "File of a result")->required();
+  command->add_option("result", options->file, "File of a result, or its name at the manager")->required();
   command->add_option("--clients", options->clients, "So many nodes at once")->required();
   command->add_option("--oss,--servers", options->servers, "So many storage servers (default: as measured)");
   command->add_option("--nic", options->nic, "With links of this rate in each server, such as 25G");
@@ -175,6 +203,8 @@ void add_predict(CLI::App& noun, Context& context) {
 
 void add_bench_commands(CLI::App& root, Context& context) {
   auto& noun = add_noun(root, "bench", "Benchmarks of storage: measuring, what results say, other sizes");
+  add_bench_storage(noun, context);
+  add_bench_results(noun, context);
   add_bench_run(noun, context);
   add_report(noun, context);
   add_compare(noun, context);

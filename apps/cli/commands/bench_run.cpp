@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "cli/commands/bench.h"
+#include "cli/commands/bench_note.h"
 #include "cli/commands/noun.h"
 #include "cli/version.h"
 #include "load/sweep.h"
@@ -49,13 +50,14 @@ class EndBySignal {
 };
 
 struct RunOptions {
-  std::vector<std::string> pools, hosts, workloads = {"large-write", "large-read"}, facts;
+  std::vector<std::string> pools, hosts, workloads = {"image-write", "image-read"}, facts;
   std::string via = "ssh {}";
   std::string program = "bh";
   std::string counts;
   std::string size = "1GiB";
   std::string node_nic;
-  unsigned seconds = 60, repetitions = 3;
+  std::string rate;
+  unsigned seconds = 60, repetitions = 3, users = 4;
   std::uint64_t seed = 0;
   std::filesystem::path out;
 };
@@ -76,43 +78,6 @@ std::vector<std::string> words_for(const std::string& via, const std::string& ho
   return words;
 }
 
-// "fast=moosefs,servers=5,nic=200M,copies=1": what the result tells of a pool.
-Status take_facts(const std::string& text, bench::Record& facts) {
-  const auto equals = text.find('=');
-  const auto wrong = [&] {
-    return fail(ErrorCode::invalid_argument,
-                "write what is known of a pool as fast=moosefs,servers=5,nic=200M,disk=500M,copies=1, not '{}'", text);
-  };
-  if (equals == std::string::npos) return wrong();
-  auto pool = std::find_if(facts.pools.begin(), facts.pools.end(),
-                           [&](const auto& one) { return one.name == text.substr(0, equals); });
-  if (pool == facts.pools.end())
-    return fail(ErrorCode::invalid_argument, "there is no pool '{}'", text.substr(0, equals));
-  std::istringstream words(text.substr(equals + 1));
-  for (std::string word; std::getline(words, word, ',');) {
-    const auto sign = word.find('=');
-    if (sign == std::string::npos) {
-      pool->driver = word;
-      continue;
-    }
-    const auto name = word.substr(0, sign);
-    const auto value = bench::parse_link(word.substr(sign + 1));
-    if (!value) return forward(value);
-    if (name == "servers") {
-      pool->servers = static_cast<unsigned>(*value);
-    } else if (name == "copies") {
-      pool->copies = static_cast<unsigned>(*value);
-    } else if (name == "nic") {
-      pool->server_link_bits = *value;
-    } else if (name == "disk") {
-      pool->server_disk_bytes = *value;
-    } else {
-      return wrong();
-    }
-  }
-  return {};
-}
-
 Result<load::Plan> plan_of(const RunOptions& options) {
   load::Plan plan;
   plan.version = kVersion;
@@ -128,39 +93,48 @@ Result<load::Plan> plan_of(const RunOptions& options) {
   tell("--file-size", options.size);
   tell("--seconds", std::to_string(options.seconds));
   tell("--repetitions", std::to_string(options.repetitions));
-  bench::Record facts;
+  tell("--users", std::to_string(options.users));
+  tell("--rate", options.rate);
+  std::vector<bench::PoolFacts> facts;
   for (const auto& pool : options.pools) {
     const auto equals = pool.find('=');
     if (equals == std::string::npos) {
       return fail(ErrorCode::invalid_argument, "write a pool as NAME=FOLDER, such as fast=/mnt/fast, not '{}'", pool);
     }
-    facts.pools.push_back({.name = pool.substr(0, equals)});
+    facts.push_back({.name = pool.substr(0, equals)});
     plan.pools.push_back({{}, pool.substr(equals + 1)});
   }
   for (const auto& text : options.facts) {
-    if (auto taken = take_facts(text, facts); !taken) return forward(taken);
+    if (auto taken = take_pool_facts(text, facts); !taken) return forward(taken);
   }
-  for (std::size_t i = 0; i < plan.pools.size(); ++i) plan.pools[i].facts = facts.pools[i];
+  for (std::size_t i = 0; i < plan.pools.size(); ++i) plan.pools[i].facts = facts[i];
   plan.nodes = options.hosts.empty() ? std::vector<std::string>{this_host()} : options.hosts;
   const auto most = static_cast<unsigned>(plan.nodes.size());
   const auto counts = load::parse_counts(options.counts.empty() ? fmt::format("1-{}", most) : options.counts, most);
   if (!counts) return forward(counts);
   plan.counts = *counts;
-  plan.workloads = options.workloads;
+  auto workloads = load::workloads_of(options.workloads);
+  if (!workloads) return forward(workloads);
+  plan.workloads = std::move(*workloads);
   const auto size = parse_bytes(options.size);
   if (!size) return forward(size);
-  plan.size = {*size, std::chrono::seconds(options.seconds)};
+  plan.size = {*size, std::chrono::seconds(options.seconds), options.users, {}};
+  if (!options.rate.empty()) {
+    const auto rate = parse_bytes(options.rate);
+    if (!rate) return forward(rate);
+    plan.size.rate = *rate;
+  }
   plan.repetitions = options.repetitions;
   plan.seed = options.seed != 0 ? options.seed : SystemRandom().next_u64();
   return plan;
 }
 
-Result<load::ClientAnswer> ask(const RunOptions& options, const std::string& host, const load::ClientOrder& order,
+Result<load::ClientAnswer> ask(const BenchRest& way, const std::string& host, const load::ClientOrder& order,
                                const std::stop_token& stop) {
   SystemCommandRunner runner;
-  if (options.hosts.empty()) return load::carry_out(order, runner, SystemClock(), stop);
-  auto words = words_for(options.via, host);
-  for (const char* word : {options.program.c_str(), "bench", "client"}) words.emplace_back(word);
+  if (way.hosts.empty()) return load::carry_out(order, runner, SystemClock(), stop);
+  auto words = words_for(way.via, host);
+  for (const char* word : {way.program.c_str(), "bench", "client"}) words.emplace_back(word);
   Command command{.program = words.front(), .arguments = {words.begin() + 1, words.end()}};
   command.input = load::write_order(order);
   command.timeout = std::chrono::seconds(order.size.seconds.count() * 3 + 180);
@@ -169,7 +143,30 @@ Result<load::ClientAnswer> ask(const RunOptions& options, const std::string& hos
   return load::read_answer(output->out);
 }
 
-Status run(const Context& context, const RunOptions& options) {
+// What runs that were killed have left; those whose hosts can't be reached stay noted for the next time.
+void clean_up_after_killed_runs(const Context& context) {
+  for (auto& note : BenchNote::forsaken()) {
+    const auto& rest = note.rest();
+    bool clean = true;
+    for (const auto& host : rest.hosts.empty() ? std::vector<std::string>{this_host()} : rest.hosts) {
+      for (const auto& directory : rest.directories) {
+        load::ClientOrder order{.action = load::ClientOrder::Action::clean, .node = host, .directory = directory};
+        const auto cleaned = ask(rest, host, order, {});
+        clean = clean && cleaned.has_value();
+        if (!cleaned && !context.quiet) {
+          fmt::print(stderr, "{} of a benchmark that was killed may be left on {}: {}\n", directory.native(), host,
+                     cleaned.error().message);
+        }
+      }
+    }
+    if (!clean) continue;
+    if (auto forgotten = note.forget(); !forgotten && !context.quiet) {
+      fmt::print(stderr, "{}\n", forgotten.error().message);
+    }
+  }
+}
+
+Status run(Context& context, const RunOptions& options) {
   const auto plan = plan_of(options);
   if (!plan) return forward(plan);
   const auto node_bits = options.node_nic.empty() ? Result<double>(0) : bench::parse_link(options.node_nic);
@@ -182,9 +179,16 @@ Status run(const Context& context, const RunOptions& options) {
     }
     return write_file_atomic(out, bench::write_record(record), 0644);
   };
+  BenchRest way{options.hosts, options.via, options.program, {}};
+  for (const auto& pool : plan->pools) {
+    way.directories.push_back(pool.path / (std::string(load::kDirectoryPrefix) + plan->name));
+  }
+  clean_up_after_killed_runs(context);
+  auto note = BenchNote::make(plan->name, way);
+  if (!note) return forward(note);
   const EndBySignal end;
   const auto record = load::carry_out(
-      *plan, [&](const auto& host, const auto& order, const auto& stop) { return ask(options, host, order, stop); },
+      *plan, [&](const auto& host, const auto& order, const auto& stop) { return ask(way, host, order, stop); },
       SystemClock(),
       [&](std::size_t done, std::size_t all, const bench::Record& so_far) {
         kept = keep(so_far);
@@ -195,11 +199,12 @@ Status run(const Context& context, const RunOptions& options) {
         }
       },
       end.token());
+  if (auto forgotten = note->forget(); !forgotten) return forgotten;
   if (!record) return forward(record);
   if (!kept) return kept;
   if (auto last = keep(*record); !last) return last;
   context.say(fmt::format("The result is in {}. More of it: bh bench report {}", out.native(), out.native()));
-  const auto again = load_result(out);
+  const auto again = load_result(context, out.string());
   if (!again) return forward(again);
   return give_report(context, bench::tell(*again), bench::json_report(*again), {});
 }
@@ -234,11 +239,13 @@ void add_bench_run(CLI::App& noun, Context& context) {
   command->add_option("--nodes", options->counts, "How many at once, such as 1-5 or 1,2,4 (default: 1 to all)");
   command
       ->add_option("--workloads", options->workloads,
-                   fmt::format("Of: {} (default: the first two)", fmt::join(load::workload_names(), ", ")))
+                   fmt::format("Of: {}, metadata (default: the first two)", fmt::join(load::workload_names(), ", ")))
       ->delimiter(',');
   command->add_option("--file-size", options->size, "The file of each host (default: 1GiB)");
   command->add_option("--seconds", options->seconds, "Each run at most (default: 60)");
   command->add_option("--repetitions", options->repetitions, "Of each run (default: 3)");
+  command->add_option("--users", options->users, "At once on each host, in the workloads of several (default: 4)");
+  command->add_option("--rate", options->rate, "Most of each host a second, such as 50MiB (default: no limit)");
   command->add_option("--seed", options->seed, "Of the order of the runs (default: another one each time)");
   command->add_option("--out", options->out, "File of the result (default: bench-NAME.json here)");
   command->callback([&context, options] { context.chosen = [&context, options] { return run(context, *options); }; });

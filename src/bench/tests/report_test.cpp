@@ -18,7 +18,7 @@ Record two_pools() {
   record.pools = {{"nfs1", "nfs", "", 1, 200e6, 0, 1}, {"fast", "moosefs", "goal 1", 5, 200e6, 0, 1}};
   add_runs(record, "nfs1", sweep(Usl{23.7e6, 1, 0}, 8, 3, 0.01, 2));
   add_runs(record, "fast", sweep(Bend{23.7e6, 112e6}, 8, 3, 0.01, 3));
-  auto lost = run_of("fast", "large-write", 8, 4, 50e6);
+  auto lost = run_of("fast", "image-write", 8, 4, 50e6);
   lost.parts.back().error = "the node was lost";
   record.runs.push_back(lost);
   return record;
@@ -71,10 +71,10 @@ TEST(Link, RatesAreReadAsTheyAreSold) {
 TEST(Csv, HasALineForEachNodeInEachRun) {
   auto record = record_of(2);
   record.pools = {{"a,b", "nfs", "", 1, 0, 0, 1}};
-  record.runs.push_back(run_of("a,b", "large-write", 2, 1, 20e6));
+  record.runs.push_back(run_of("a,b", "image-write", 2, 1, 20e6));
   const auto csv = write_csv(record);
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 3);
-  EXPECT_THAT(csv, HasSubstr("\n\"a,b\",large-write,2,1,yes,20000000.0,bytes/s,host1,100000000,"));
+  EXPECT_THAT(csv, HasSubstr("\n\"a,b\",image-write,2,1,yes,20000000.0,bytes/s,host1,100000000,"));
 }
 
 TEST(Report, TellsRatiosCurvesBottleneckAndLostNodes) {
@@ -119,7 +119,7 @@ TEST(Report, ThePageNeedsNothingFromElsewhereAndRunsNothing) {
   EXPECT_THAT(text_of(story), Not(HasSubstr("\x1b")));
   const auto svgs = svgs_of(story);
   ASSERT_EQ(svgs.size(), 2U);
-  EXPECT_EQ(svgs[1].first, "large-write-on-fast.svg");
+  EXPECT_EQ(svgs[1].first, "image-write-on-fast.svg");
 }
 
 TEST(Report, JsonHoldsWhatWasMeasuredAndWhatFollows) {
@@ -140,7 +140,7 @@ TEST(Report, RecordsBesideEachOtherAndPredictions) {
   const auto comparison = compare_records(a, b);
   ASSERT_TRUE(comparison);
   EXPECT_THAT(text_of(tell(a, b, *comparison)), HasSubstr("not comparable: one through the page cache"));
-  const auto scaling = study_scaling(a, "large-write", "fast");
+  const auto scaling = study_scaling(a, "image-write", "fast");
   const Sizes sizes{.clients = 40, .servers = 20};
   const auto prediction = predict(a, *scaling, sizes);
   ASSERT_TRUE(prediction);

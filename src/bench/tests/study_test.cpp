@@ -24,7 +24,7 @@ Record shaped_sweep(int nodes = 10) {
 }
 
 TEST(Rate, IsWhatWasMovedFromTheFirstBeginToTheLastEnd) {
-  bench::Run run{"p", "large-write", 2, 1, "", {}};
+  bench::Run run{"p", "image-write", 2, 1, "", {}};
   run.parts.push_back({"a", 100, 1, 0.5, 9, 0, 0, {}, {}, ""});
   run.parts.push_back({"b", 300, 1, 0.0, 8, 0, 0, {}, {}, ""});
   EXPECT_DOUBLE_EQ(rate_of(run, large_write()), 400 / 9.5);
@@ -40,9 +40,9 @@ TEST(Groups, HoldRepetitionsInTheirOrderAndCountLostRuns) {
   auto record = record_of(2);
   record.pools = {nfs(), moosefs()};
   for (const double rate : {10e6, 11e6, 10.5e6, 10.2e6, 30e6}) {
-    record.runs.push_back(run_of("fast", "large-write", 2, static_cast<unsigned>(record.runs.size() + 1), rate));
+    record.runs.push_back(run_of("fast", "image-write", 2, static_cast<unsigned>(record.runs.size() + 1), rate));
   }
-  record.runs.push_back(run_of("nfs1", "large-write", 2, 1, 5e6));
+  record.runs.push_back(run_of("nfs1", "image-write", 2, 1, 5e6));
   record.runs.back().parts.back().error = "the node was lost";
   const auto groups = groups_of(record);
   ASSERT_EQ(groups.size(), 2U);
@@ -58,8 +58,8 @@ TEST(ComparePools, RatiosStandBesideTheNfsPool) {
   auto record = record_of(3);
   record.pools = {moosefs(), nfs()};
   for (unsigned i = 1; i <= 5; ++i) {
-    record.runs.push_back(run_of("nfs1", "large-write", 3, i, 24e6 + 1e4 * i));
-    record.runs.push_back(run_of("fast", "large-write", 3, i, 108e6 + 1e4 * i));
+    record.runs.push_back(run_of("nfs1", "image-write", 3, i, 24e6 + 1e4 * i));
+    record.runs.push_back(run_of("fast", "image-write", 3, i, 108e6 + 1e4 * i));
   }
   const auto rows = compare_pools(record);
   ASSERT_EQ(rows.size(), 1U);
@@ -73,8 +73,8 @@ TEST(ComparePools, WhatWouldMisleadIsRefusedWithItsReason) {
   auto record = record_of(2);
   record.pools = {nfs(), moosefs()};
   for (unsigned i = 1; i <= 3; ++i) {
-    record.runs.push_back(run_of("nfs1", "large-write", 2, i, 24e6));
-    record.runs.push_back(run_of("fast", "large-write", 2, i, 48e6));
+    record.runs.push_back(run_of("nfs1", "image-write", 2, i, 24e6));
+    record.runs.push_back(run_of("fast", "image-write", 2, i, 48e6));
   }
   const auto refusal = [](const Record& of) {
     const auto rows = compare_pools(of);
@@ -125,7 +125,7 @@ TEST(CompareRecords, OtherSettingsAndOtherHostsAreRefusedOthersWarned) {
 }
 
 TEST(Study, TheServersLinksAreNamedAsTheBottleneck) {
-  const auto scaling = study_scaling(shaped_sweep(), "large-write", "fast");
+  const auto scaling = study_scaling(shaped_sweep(), "image-write", "fast");
   ASSERT_TRUE(scaling) << scaling.error().message;
   EXPECT_EQ(scaling->form, Form::bend);
   EXPECT_EQ(scaling->diagnosis.bottleneck, "the servers' links");
@@ -141,11 +141,11 @@ TEST(Study, ClientsThatAreTheLimitAreNamed) {
   for (auto& node : links.nodes) node.link_bits = 200e6;
   links.pools.push_back(moosefs(50));
   add_runs(links, "fast", sweep(Usl{24e6, 0, 0}, 6, 3, 0.01, 5));
-  EXPECT_EQ(study_scaling(links, "large-write", "fast")->diagnosis.bottleneck, "the clients' links");
+  EXPECT_EQ(study_scaling(links, "image-write", "fast")->diagnosis.bottleneck, "the clients' links");
 
   auto busy = shaped_sweep();
   for (auto& run : busy.runs) run.parts[0].cpu_busy = 0.98;
-  const auto scaling = study_scaling(busy, "large-write", "fast");
+  const auto scaling = study_scaling(busy, "image-write", "fast");
   EXPECT_EQ(scaling->diagnosis.bottleneck, "the clients' CPUs");
   const auto prediction = predict(busy, *scaling, {.clients = 20});
   ASSERT_FALSE(prediction);
@@ -156,20 +156,20 @@ TEST(Study, WhatGrowsStillAndWhatFallsIsTold) {
   auto record = record_of(8);
   record.pools.push_back(moosefs(500));
   add_runs(record, "fast", sweep(Usl{20e6, 0, 0}, 8, 3, 0.01, 5));
-  EXPECT_EQ(study_scaling(record, "large-write", "fast")->diagnosis.bottleneck, "nothing yet");
+  EXPECT_EQ(study_scaling(record, "image-write", "fast")->diagnosis.bottleneck, "nothing yet");
   record.runs.clear();
   add_runs(record, "fast", sweep(Usl{20e6, 0.1, 0.1}, 8, 3, 0.01, 5));
-  EXPECT_EQ(study_scaling(record, "large-write", "fast")->diagnosis.bottleneck, "the nodes hinder each other");
-  EXPECT_EQ(study_scaling(record, "large-read", "fast").error().code, ErrorCode::not_found);
+  EXPECT_EQ(study_scaling(record, "image-write", "fast")->diagnosis.bottleneck, "the nodes hinder each other");
+  EXPECT_EQ(study_scaling(record, "image-read", "fast").error().code, ErrorCode::not_found);
 }
 
 TEST(Study, ARunThatLostANodeIsLeftOut) {
   auto record = shaped_sweep();
-  const auto whole = study_scaling(record, "large-write", "fast");
-  auto lost = run_of("fast", "large-write", 10, 4, 60e6);
+  const auto whole = study_scaling(record, "image-write", "fast");
+  auto lost = run_of("fast", "image-write", 10, 4, 60e6);
   lost.parts.pop_back();
   record.runs.push_back(lost);
-  const auto scaling = study_scaling(record, "large-write", "fast");
+  const auto scaling = study_scaling(record, "image-write", "fast");
   ASSERT_TRUE(scaling && whole);
   EXPECT_EQ(scaling->fit.left_out, 1U);
   EXPECT_DOUBLE_EQ(scaling->bend.bend.limit, whole->bend.bend.limit);
@@ -177,7 +177,7 @@ TEST(Study, ARunThatLostANodeIsLeftOut) {
 
 TEST(Predict, ServersAndLinksScaleTheLimitThatTheyWere) {
   const auto record = shaped_sweep();
-  const auto scaling = study_scaling(record, "large-write", "fast");
+  const auto scaling = study_scaling(record, "image-write", "fast");
   ASSERT_TRUE(scaling);
   // Enough clients: four times the servers, four times the rate.
   const auto four = predict(record, *scaling, {.clients = 40, .servers = 20});
@@ -206,7 +206,7 @@ TEST(Predict, TheTruthLiesInTheIntervalAsOftenAsItSays) {
     record.pools.push_back(moosefs(100));
     const Usl truth{20e6, 0.06, 0.001};
     add_runs(record, "fast", sweep(truth, 10, 3, 0.03, seed));
-    const auto scaling = study_scaling(record, "large-write", "fast", {.resamples = 200, .seed = seed});
+    const auto scaling = study_scaling(record, "image-write", "fast", {.resamples = 200, .seed = seed});
     ASSERT_TRUE(scaling);
     const auto prediction = predict(record, *scaling, {.clients = 14});
     ASSERT_TRUE(prediction);
@@ -218,7 +218,7 @@ TEST(Predict, TheTruthLiesInTheIntervalAsOftenAsItSays) {
 TEST(Predict, WhatIsntKnownIsAskedFor) {
   auto record = shaped_sweep();
   record.pools[0].servers = 0;
-  const auto scaling = study_scaling(record, "large-write", "fast");
+  const auto scaling = study_scaling(record, "image-write", "fast");
   ASSERT_TRUE(scaling);
   const auto servers = predict(record, *scaling, {.clients = 40, .servers = 20});
   ASSERT_FALSE(servers);
@@ -231,7 +231,7 @@ TEST(Predict, WhatIsntKnownIsAskedFor) {
   auto endless = record_of(6);
   endless.pools.push_back({"fast", "moosefs", "", 0, 0, 0, 0});
   add_runs(endless, "fast", sweep(Usl{20e6, 0, 0}, 6, 3, 0.0, 5));
-  const auto grows = study_scaling(endless, "large-write", "fast");
+  const auto grows = study_scaling(endless, "image-write", "fast");
   ASSERT_TRUE(grows);
   const auto guess = predict(endless, *grows, {.clients = 400});
   ASSERT_FALSE(guess);

@@ -24,7 +24,7 @@ std::vector<ScalePoint> sweep(const Curve& curve, int most, int repetitions, dou
 }
 
 inline Workload large_write() {
-  return {"large-write", "sequential write, blocks of 1 MiB", false, true, 256 << 20, 1 << 20, 0, false};
+  return {"image-write", "sequential write, blocks of 1 MiB", false, true, 256 << 20, 1 << 20, 0, false};
 }
 
 // Hosts with links of 1 Gbit/s; no pool yet.
@@ -59,7 +59,7 @@ inline void add_runs(Record& record, const std::string& pool, const std::vector<
   for (const auto& point : points) {
     repetition = point.nodes == before ? repetition + 1 : 1;
     before = point.nodes;
-    record.runs.push_back(run_of(pool, "large-write", static_cast<int>(point.nodes), repetition, point.rate));
+    record.runs.push_back(run_of(pool, "image-write", static_cast<int>(point.nodes), repetition, point.rate));
   }
 }
 

@@ -101,6 +101,12 @@ BRIDGEHEAD_ANSWER(create_node_image);
 BRIDGEHEAD_ANSWER(get_node_image);
 BRIDGEHEAD_ANSWER(delete_node_image_by_name);
 BRIDGEHEAD_ANSWER(diff_node_images);
+// benchmarks.cpp
+BRIDGEHEAD_ANSWER(list_benchmarks);
+BRIDGEHEAD_ANSWER(start_benchmark);
+BRIDGEHEAD_ANSWER(get_benchmark);
+BRIDGEHEAD_ANSWER(remove_benchmark);
+
 // plans.cpp
 BRIDGEHEAD_ANSWER(get_plan_now);
 BRIDGEHEAD_ANSWER(post_what_if);

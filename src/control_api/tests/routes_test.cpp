@@ -123,6 +123,23 @@ class RoutesTest : public ApiFixture {
     expect(202, "POST", "/plans/shown/cancel");
   }
 
+  void walk_bench() {
+    const nlohmann::json body = {{"pools", nlohmann::json::array({{{"pool", "local"}}})}, {"file_size", "16MiB"}};
+    expect(200, "POST", "/bench/results?dry_run=true", body);
+    expect(202, "POST", "/bench/results", body);
+    expect(404, "POST", "/bench/results", {{"pools", nlohmann::json::array({{{"pool", "nowhere"}}})}});
+    expect(409, "DELETE", "/bench/results/bench-1");
+    const auto record = inventory->find_by_name<model::Benchmark>("bench-1");
+    ASSERT_TRUE(record);
+    auto done = record->value;
+    done.state = model::BenchmarkState::done;
+    done.result = "{}";
+    commit([&](state::Edit& edit) { edit.update(record, done); });
+    expect(200, "GET", "/bench/results");
+    expect(200, "GET", "/bench/results/bench-1");
+    expect(200, "DELETE", "/bench/results/bench-1");
+  }
+
   void walk_netboot();
   void walk_power();
 
@@ -365,6 +382,7 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   walk_netboot();
   walk_planning();
   walk_power();
+  walk_bench();
 
   expect(200, "GET", "/operations?limit=5");
   const std::string operation = created["operations"][0]["id"];

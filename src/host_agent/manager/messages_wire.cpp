@@ -79,6 +79,14 @@ Result<TunnelOrder> tunnel_from_wire(const agent::v1::OpenTunnel& open) {
       }
       return order;
     }
+    case Wire::KIND_BENCH: {
+      order.kind = TunnelKind::bench;
+      auto pool = model::decode<model::Pool>(open.pool());
+      if (!pool) return forward(pool);
+      order.pool = std::move(*pool);
+      order.bench_order = open.bench_order();
+      return order;
+    }
     default:
       return fail_with_hint(ErrorCode::unsupported, "this node's agent does not know this kind of tunnel",
                             "Update the agent.");

@@ -131,6 +131,7 @@ class CrashingPool final : public storage::ImagePool {
   model::PoolOnNode attach() override { return inner_->attach(); }
   Status detach() override { return inner_->detach(); }
   Result<model::PoolOnNode> status() const override { return inner_->status(); }
+  Result<std::filesystem::path> directory() const override { return inner_->directory(); }
   Result<StoredImage> import_golden(const storage::ImportRequest& request, const ProgressSink& progress,
                                     std::stop_token stop) override {
     return point_->around("import", [&] { return inner_->import_golden(request, progress, stop); });

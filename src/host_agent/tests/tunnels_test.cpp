@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "host_agent/testing/node_fixture.h"
+#include "load/client.h"
 
 namespace bridgehead::host_agent::testing {
 namespace {
@@ -165,6 +166,40 @@ TEST_F(TunnelsTest, ASurveyTellsWhereImagesOfAPoolLie) {
   ASSERT_EQ(survey->images.size(), 1U);
   EXPECT_EQ(survey->images[0].image, import.image.id);
   EXPECT_EQ(survey->images[0].layout.parts.at(0).targets, std::vector<std::uint32_t>{0});
+}
+
+TEST_F(TunnelsTest, AClientOfABenchmarkWorksInThePoolAndStopsWithItsTunnel) {
+  const auto place = TemporaryDirectory::create("bench").value();
+  host_.pool->set_directory(place.path());
+  load::ClientOrder order{.action = load::ClientOrder::Action::run,
+                          .node = "n1",
+                          .pool = "pool",
+                          .directory = "/bridgehead-bench-b1",
+                          .workload = "image-write",
+                          .size = {4_MiB, std::chrono::seconds(60), 1, {}},
+                          .other = "n1",
+                          .at = SystemClock().now() + std::chrono::seconds(2)};
+  const auto ask = [&] {
+    return open({.kind = TunnelKind::bench, .pool = host_.pool_record, .bench_order = load::write_order(order)});
+  };
+  const auto whole = ask();
+  ASSERT_TRUE(whole->wait([&] { return whole->ended; }));
+  const auto answer = load::read_answer(whole->received);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->part.bytes, (4_MiB).count());
+  EXPECT_TRUE(std::filesystem::exists(place.path() / "bridgehead-bench-b1/n1/image"));
+
+  order.workload = "random-write";
+  order.at = SystemClock().now() + std::chrono::seconds(1);
+  const auto cut = ask();
+  EXPECT_TRUE(eventually([&] { return tunnels_.count() == 1; }));
+  cut->hang_up();
+  EXPECT_TRUE(eventually([&] { return tunnels_.count() == 0; })) << "long before the run's 60 s";
+
+  order.action = load::ClientOrder::Action::clean;
+  const auto clean = ask();
+  ASSERT_TRUE(clean->wait([&] { return clean->ended; }));
+  EXPECT_TRUE(std::filesystem::is_empty(place.path()));
 }
 
 TEST_F(TunnelsTest, AnUploadFeedsItsImport) {

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/testing/fake_command_runner.h"
 #include "base/testing/manual_clock.h"
+#include "load/guest_pressure.h"
 
 namespace bridgehead::load {
 namespace {
@@ -21,7 +22,7 @@ class ClientTest : public ::testing::Test {
     order_ = {.action = ClientOrder::Action::run,
               .node = "host1",
               .directory = pool_.path() / "bridgehead-bench-b1",
-              .workload = "large-write",
+              .workload = "image-write",
               .size = {4_MiB, std::chrono::seconds(5)},
               .other = "host2",
               .at = clock_.now(),
@@ -44,7 +45,7 @@ TEST_F(ClientTest, RunsFioInItsFolderAndCleansUp) {
   ASSERT_EQ(runner_.commands.size(), 1U);
   EXPECT_TRUE(std::filesystem::is_directory(order_.directory));
 
-  ASSERT_TRUE(write_file_atomic(order_.directory / "host1.data", "x"));
+  ASSERT_TRUE(write_file_atomic(order_.directory / "host1/image", "x"));
   order_.action = ClientOrder::Action::clean;
   ASSERT_TRUE(carry_out(order_, runner_, clock_));
   EXPECT_FALSE(std::filesystem::exists(order_.directory));
@@ -60,20 +61,84 @@ TEST_F(ClientTest, WaitsForTheCommonStartAndRefusesToBeLate) {
   EXPECT_TRUE(runner_.commands.empty());
 
   const SystemClock real;
-  order_.at = real.now() + std::chrono::milliseconds(300);
-  runner_.answers.emplace_back(CommandOutput{0, kFigures, ""});
-  ASSERT_TRUE(carry_out(order_, runner_, real));
+  SystemCommandRunner fio;
+  order_.at = real.now() + std::chrono::milliseconds(1500);
+  const auto answer = carry_out(order_, fio, real);
+  ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_GE(real.now(), order_.at);
+  EXPECT_EQ(answer->part.bytes, 4194304U);
+  EXPECT_GE(answer->part.began, 0);
+  EXPECT_TRUE(answer->part.cpu_busy);
 }
 
 TEST_F(ClientTest, ACancelledOneDoesntBegin) {
   std::stop_source stop;
   stop.request_stop();
-  order_.at = clock_.now() + std::chrono::hours(1);
-  const auto answer = carry_out(order_, runner_, clock_, stop.get_token());
+  SystemCommandRunner fio;
+  const SystemClock real;
+  order_.at = real.now() + std::chrono::hours(1);
+  const auto answer = carry_out(order_, fio, real, stop.get_token());
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, ErrorCode::cancelled);
-  EXPECT_TRUE(runner_.commands.empty());
+  EXPECT_FALSE(std::filesystem::exists(order_.directory / "host1/image"));
+}
+
+TEST_F(ClientTest, EveryWorkloadIsOneThatFioKnows) {
+  SystemCommandRunner fio;
+  const SystemClock real;
+  order_.size = {4_MiB, std::chrono::seconds(1), 2, {}};
+  for (const auto& name : workload_names()) {
+    order_.workload = name;
+    order_.other = "host1";
+    order_.at = real.now() + std::chrono::milliseconds(1200);
+    const auto answer = carry_out(order_, fio, real);
+    ASSERT_TRUE(answer) << name << ": " << answer.error().message;
+    const auto work = workload_of(name, order_.size);
+    EXPECT_EQ(work->block_bytes == 0, name.starts_with("file-"));
+    if (work->block_bytes == 0) {
+      EXPECT_GE(answer->part.operations, 2U) << name;
+    } else if (!work->in_operations) {
+      EXPECT_EQ(answer->part.bytes, work->node_bytes) << name;
+    }
+  }
+  order_.action = ClientOrder::Action::clean;
+  ASSERT_TRUE(carry_out(order_, fio, real));
+  EXPECT_TRUE(std::filesystem::is_empty(pool_.path()));
+}
+
+TEST_F(ClientTest, WhatIsMissingIsToldBeforeAnythingIsMade) {
+  runner_.answers.emplace_back(fail(ErrorCode::not_found, "start fio: No such file or directory"));
+  order_.action = ClientOrder::Action::facts;
+  const auto answer = carry_out(order_, runner_, clock_);
+  EXPECT_EQ(answer.error().code, ErrorCode::unsupported);
+  EXPECT_THAT(answer.error().message, HasSubstr("fio isn't installed"));
+  EXPECT_THAT(answer.error().hint, HasSubstr("apt install fio"));
+  EXPECT_TRUE(std::filesystem::is_empty(pool_.path()));
+}
+
+TEST_F(ClientTest, ItEndsWhenGuestsSuffer) {
+  const auto root = TemporaryDirectory::create("root").value();
+  const auto says = [&](const char* file, double percent) {
+    const auto path = root.path() / file;
+    ASSERT_TRUE(make_directories(path.parent_path()));
+    ASSERT_TRUE(write_file_atomic(path, fmt::format("some avg10={:.2f} avg60=0.00 avg300=0.00 total=1\n", percent)));
+  };
+  says("proc/pressure/io", 99);  // fio's own
+  says("proc/pressure/cpu", 30);
+  EXPECT_EQ(guest_pressure(root.path())->of, "CPU");
+  says("sys/fs/cgroup/machine.slice/io.pressure", 55);
+  EXPECT_EQ(guest_pressure(root.path())->of, "I/O");
+  SystemCommandRunner fio;
+  const SystemClock real;
+  order_.at = real.now() + std::chrono::milliseconds(100);
+  order_.workload = "random-write";
+  order_.size.seconds = std::chrono::seconds(60);
+  order_.pressure = 50;
+  const auto answer = carry_out(order_, fio, real, {}, root.path());
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, ErrorCode::resource_exhausted);
+  EXPECT_THAT(answer.error().message, HasSubstr("wait for I/O in 55 %"));
+  EXPECT_LT(real.now() - order_.at, std::chrono::seconds(40)) << "long before its time was up";
 }
 
 TEST_F(ClientTest, TouchesNothingButABenchmarksFolder) {

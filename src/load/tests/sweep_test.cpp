@@ -21,25 +21,26 @@ class SweepTest : public ::testing::Test {
     plan_.pools = {{{.name = "nfs1", .driver = "nfs"}, "/mnt/nfs"}, {{.name = "fast"}, "/mnt/fast"}};
     plan_.nodes = {"h1", "h2", "h3"};
     plan_.counts = {1, 2, 3};
-    plan_.workloads = {"large-write", "large-read"};
+    plan_.workloads = {"image-write", "image-read"};
     plan_.size = {4_MiB, std::chrono::seconds(5)};
     plan_.repetitions = 2;
   }
-  Result<bench::Record> run(std::stop_token stop = {}) {
+  Result<bench::Record> run(std::stop_token stop = {}, const BeforeRun& before = {}) {
     return carry_out(
         plan_,
         [this](const std::string& node, const ClientOrder& order, const std::stop_token&) -> Result<ClientAnswer> {
           const std::lock_guard lock(mutex_);
           asked_.emplace_back(node, order);
-          if (fails_ && fails_(node, order)) return fail(ErrorCode::io_error, "the link broke");
+          if (fails_ && fails_(node, order)) return fail(code_, "the link broke");
           ClientAnswer answer{.facts = {.name = node, .kernel = "6.1"}, .fio = "fio-3.33"};
           if (order.action == ClientOrder::Action::run) {
             answer.part = {.node = node, .bytes = 4 << 20, .operations = 4, .seconds = 1};
+            if (node == "h3") answer.part.began = apart_;
           }
           return answer;
         },
         clock_, [this](std::size_t done, std::size_t all, const bench::Record&) { steps_.emplace_back(done, all); },
-        std::move(stop));
+        std::move(stop), before);
   }
   std::size_t count(ClientOrder::Action action) const {
     return static_cast<std::size_t>(
@@ -52,6 +53,8 @@ class SweepTest : public ::testing::Test {
   std::vector<std::pair<std::string, ClientOrder>> asked_;
   std::vector<std::pair<std::size_t, std::size_t>> steps_;
   std::function<bool(const std::string&, const ClientOrder&)> fails_;
+  ErrorCode code_ = ErrorCode::io_error;
+  double apart_ = 0;  // h3, from the others
 };
 
 TEST_F(SweepTest, MeasuresEveryCombinationOnceAndCleansUp) {
@@ -100,7 +103,7 @@ TEST_F(SweepTest, ANodeThatIsLostOnceIsInTheRecord) {
   bool lost = false;
   fails_ = [&](const std::string& node, const ClientOrder& order) {
     // Its file is there by then.
-    const bool now = !lost && node == "h2" && order.workload == "large-read";
+    const bool now = !lost && node == "h2" && order.workload == "image-read";
     lost = lost || now;
     return now && order.action == ClientOrder::Action::run;
   };
@@ -139,10 +142,42 @@ TEST_F(SweepTest, ANodeThatCantBeginEndsItBeforeAnythingIsMeasured) {
   };
   EXPECT_THAT(run().error().message, HasSubstr("h3: the link broke"));
   fails_ = [](const std::string& node, const ClientOrder& order) {
+    return node != "h1" && order.action == ClientOrder::Action::facts;
+  };
+  EXPECT_THAT(run().error().message, HasSubstr("h2: the link broke; h3: the link broke"));
+  fails_ = [](const std::string& node, const ClientOrder& order) {
     return node == "h3" && order.action == ClientOrder::Action::run;
   };
   EXPECT_THAT(run().error().message, HasSubstr("h3 on nfs1: the link broke"));
   EXPECT_TRUE(steps_.empty());
+}
+
+TEST_F(SweepTest, ItEndsAtOnceWhereGuestsSuffer) {
+  fails_ = [&](const std::string& node, const ClientOrder& order) {
+    return node == "h2" && order.action == ClientOrder::Action::run && !steps_.empty();
+  };
+  code_ = ErrorCode::resource_exhausted;
+  const auto record = run();
+  ASSERT_FALSE(record);
+  EXPECT_EQ(record.error().code, ErrorCode::resource_exhausted);
+  EXPECT_THAT(record.error().message, HasSubstr("h2: the link broke"));
+}
+
+TEST_F(SweepTest, WhereClientsBeginApartTheNextOnesGetMoreTime) {
+  apart_ = 0.2;
+  ASSERT_TRUE(run());
+  auto latest = clock_.now();
+  for (const auto& [node, order] : asked_) {
+    if (order.action == ClientOrder::Action::run) latest = std::max(latest, order.at);
+  }
+  EXPECT_EQ(latest, clock_.now() + std::chrono::seconds(8)) << "but not without end";
+}
+
+TEST_F(SweepTest, ItTellsWhatItDoes) {
+  std::vector<std::string> told;
+  ASSERT_TRUE(run({}, [&](const std::string& what, std::size_t, std::size_t) { told.push_back(what); }));
+  EXPECT_EQ(told.size(), 2 + runs_of(plan_));
+  EXPECT_EQ(told.front(), "first files on nfs1");
 }
 
 TEST_F(SweepTest, PlansThatCantBeAreRefusedBeforeAnybodyIsAsked) {

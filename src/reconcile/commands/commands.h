@@ -263,7 +263,8 @@ Result<model::JoinToken> create_join_token(Commander& commander, const Caller& c
 // --- Finding
 // ----------------------------------------------------------------------------------------------------------
 
-// By id or name; the id wins. not_found: "there is no VM 'web'". For Node, Pool, Image, Network, Vm, Token and Rule.
+// By id or name; the id wins. not_found: "there is no VM 'web'". For Node, Pool, Image, Network, Vm, Token, Rule and
+// Benchmark.
 template <typename T>
 Result<state::Record<T>> resolve(const state::Inventory& inventory, const std::string& reference);
 // already_exists when a record of this kind has the name.

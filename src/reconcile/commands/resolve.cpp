@@ -25,6 +25,8 @@ template <>
 constexpr std::string_view kWord<model::Profile> = "profile";
 template <>
 constexpr std::string_view kWord<model::Rule> = "rule";
+template <>
+constexpr std::string_view kWord<model::Benchmark> = "benchmark";
 
 }  // namespace
 
@@ -55,6 +57,7 @@ template Result<state::Record<model::Token>> resolve(const state::Inventory&, co
 template Result<state::Record<model::NodeImage>> resolve(const state::Inventory&, const std::string&);
 template Result<state::Record<model::Profile>> resolve(const state::Inventory&, const std::string&);
 template Result<state::Record<model::Rule>> resolve(const state::Inventory&, const std::string&);
+template Result<state::Record<model::Benchmark>> resolve(const state::Inventory&, const std::string&);
 
 template Status check_name_free<model::Node>(const state::Inventory&, const std::string&);
 template Status check_name_free<model::Pool>(const state::Inventory&, const std::string&);
@@ -64,5 +67,6 @@ template Status check_name_free<model::Vm>(const state::Inventory&, const std::s
 template Status check_name_free<model::Token>(const state::Inventory&, const std::string&);
 template Status check_name_free<model::Profile>(const state::Inventory&, const std::string&);
 template Status check_name_free<model::Rule>(const state::Inventory&, const std::string&);
+template Status check_name_free<model::Benchmark>(const state::Inventory&, const std::string&);
 
 }  // namespace bridgehead::reconcile

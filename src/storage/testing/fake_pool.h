@@ -30,6 +30,10 @@ class FakePool : public ImagePool {
     const std::lock_guard lock(mutex_);
     failures_.emplace_back(std::move(call), std::move(error));
   }
+  void set_directory(std::filesystem::path directory) {
+    const std::lock_guard lock(mutex_);
+    directory_ = std::move(directory);
+  }
   void set_clone_method(model::CloneMethod method) {
     const std::lock_guard lock(mutex_);
     clone_method_ = method;
@@ -85,6 +89,12 @@ class FakePool : public ImagePool {
     attached_ = false;
     return {};
   }
+  Result<std::filesystem::path> directory() const override {
+    const std::lock_guard lock(mutex_);
+    if (!directory_.empty()) return directory_;
+    return fail(ErrorCode::unsupported, "pool {} has no directory", pool_.name);
+  }
+
   Result<model::PoolOnNode> status() const override {
     const std::lock_guard lock(mutex_);
     if (!attached_) return fail(ErrorCode::failed_precondition, "pool {} is not attached", pool_.name);
@@ -329,6 +339,7 @@ class FakePool : public ImagePool {
   const model::Pool pool_;
   const Bytes total_;
   mutable std::mutex mutex_;
+  std::filesystem::path directory_;
   std::condition_variable_any released_;
   bool attached_ = false;
   bool away_ = false;

@@ -1,0 +1,40 @@
+// BenchNote: what a `bh bench run` may leave on its hosts, in a file of this user. Held by a lock for as long as that
+// run's process lives, so that the next run finds the notes of those that were killed. Not thread-safe.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace bridgehead::cli {
+
+// Whom to ask to remove which folders, and by which way.
+struct BenchRest {
+  std::vector<std::string> hosts;  // none: this one
+  std::string via;
+  std::string program;
+  std::vector<std::filesystem::path> directories;
+};
+
+class BenchNote {
+ public:
+  static Result<BenchNote> make(const std::string& name, const BenchRest& rest);
+  // Those of runs that were killed; they are held from now on.
+  static std::vector<BenchNote> forsaken();
+
+  const BenchRest& rest() const { return rest_; }
+  Status forget();  // nothing is left
+
+ private:
+  BenchNote(std::filesystem::path path, UniqueFd lock, BenchRest rest)
+      : path_(std::move(path)), lock_(std::move(lock)), rest_(std::move(rest)) {}
+
+  std::filesystem::path path_;
+  UniqueFd lock_;
+  BenchRest rest_;
+};
+
+}  // namespace bridgehead::cli

@@ -1,0 +1,14 @@
+// Log messages of the bench desk, with what they mean to an operator.
+#pragma once
+
+#include "base/log.h"
+
+namespace bridgehead::bench_desk {
+
+inline constexpr log::Message bench_not_noted{
+    "BENCH_NOT_NOTED", "What came of a benchmark couldn't be written to the store; what was measured may be lost."};
+inline constexpr log::Message bench_left_files{
+    "BENCH_LEFT_FILES",
+    "Files of a benchmark couldn't be removed from a pool; it is tried again while its nodes are there."};
+
+}  // namespace bridgehead::bench_desk

@@ -1,0 +1,13 @@
+// A client of a benchmark on this node: one order that came through a tunnel, carried out in a pool. Blocking.
+#pragma once
+
+#include "host_agent/pools.h"
+#include "host_agent/tunnels.h"
+
+namespace bridgehead::host_agent {
+
+// Sends the answer, or the client's own error, and ends the channel. Stops when the channel breaks: a manager that is
+// gone has nobody's figures to collect.
+void carry_bench(const std::string& order, const PoolHandle& pool, TunnelChannel& channel, const std::stop_token& stop);
+
+}  // namespace bridgehead::host_agent

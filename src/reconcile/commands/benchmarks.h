@@ -1,0 +1,40 @@
+// What users may ask for of benchmarks. Errors, dry runs and references as in commands.h.
+#pragma once
+
+#include "model/benchmark.h"
+#include "reconcile/commands/commands.h"
+
+namespace bridgehead::reconcile {
+
+struct BenchmarkPoolRequest {
+  std::string pool;
+  std::uint64_t servers = 0;  // the rest: as in model::BenchmarkPool
+  double server_link_bits = 0;
+  double server_disk_bytes = 0;
+  std::uint64_t copies = 0;
+};
+
+struct StartBenchmark {
+  std::string name;  // "" = bench-1, bench-2, ...
+  std::vector<BenchmarkPoolRequest> pools;
+  std::vector<std::string> nodes;           // none = those that have the pools ready
+  std::optional<std::uint64_t> most_nodes;  // of them; omitted = as many as `counts` takes
+  std::string counts;                       // "1-3,5": how many at once; "" = 1 to all of them
+  std::vector<std::string> workloads = {"image-write", "image-read"};
+  Bytes file_size = 1_GiB;
+  std::uint64_t seconds = 60;
+  std::uint64_t repetitions = 3;
+  std::uint64_t users = 4;
+  Bytes rate;
+  double pressure = 60;
+  double node_link_bits = 0;
+  std::optional<std::uint64_t> seed;  // omitted = another one each time
+};
+
+// The pools must be shared where several nodes take part.
+Result<Accepted<model::Benchmark>> start_benchmark(Commander& commander, const Caller& caller,
+                                                   const StartBenchmark& request);
+// With its result. failed_precondition while it runs, or while something of it is left in a pool.
+Result<model::Benchmark> remove_benchmark(Commander& commander, const Caller& caller, const std::string& benchmark);
+
+}  // namespace bridgehead::reconcile
