@@ -25,6 +25,7 @@ export function moodOf(node: Node): Mood {
   if (node.netboot?.approval === "waiting") return { state: "waits for approval", tone: "warn" };
   if (node.netboot?.approval === "refused") return { state: "refused", tone: "idle" };
   if (node.netboot && !node.boot && !node.last_seen) return { state: "not booted yet", tone: "idle" };
+  if (node.state !== "ready" && node.to_be_off && node.bmc) return { state: "asleep", tone: "idle" };
   const step = node.boot?.step;
   if (node.state !== "ready" && step && step !== "ready" && step !== "agent") {
     if (step === "failed") return { state: "boot failed", tone: "bad" };
