@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "agent_gateway/gateway.h"
+#include "availability_desk/availability_desk.h"
 #include "base/command.h"
 #include "bench_desk/bench_desk.h"
 #include "boot_services/local_boot_services.h"
@@ -78,6 +79,7 @@ struct Manager::State {
   std::unique_ptr<provision::ImageWorks> image_works;
   std::unique_ptr<power_desk::PowerDesk> power;
   std::unique_ptr<bench_desk::BenchDesk> bench;
+  std::unique_ptr<availability_desk::AvailabilityDesk> availability;
   std::mutex api_mutex;  // a new certificate replaces the server while main may stop it
   std::unique_ptr<control_api::Server> api;
   std::uint16_t api_port = 0;
@@ -92,6 +94,7 @@ struct Manager::State {
   Result<pki::Identity> issue_identity() const;
   Status start_gateway(const pki::Identity& identity);
   Status start_netboot();
+  void watch_over_nodes();
   Status start_api(const pki::Identity& identity);
   Status serve_identity(const pki::Identity& identity);
   void start_duties(const pki::Identity& identity);
@@ -167,6 +170,22 @@ Status Manager::State::start_netboot() {
   return {};
 }
 
+void Manager::State::watch_over_nodes() {
+  availability::Timing timing;
+  // What renews leases are heartbeats: two may be lost.
+  timing.suspect_after =
+      std::max<availability::Span>(timing.suspect_after, std::max(config.heartbeat, kSurelyHeard) * 5 / 2);
+  availability = std::make_unique<availability_desk::AvailabilityDesk>(
+      availability_desk::DeskParts{.inventory = *inventory,
+                                   .agents = *gateway,
+                                   .tunnels = *gateway,
+                                   .power = *power,
+                                   .clock = clock,
+                                   .random = random},
+      availability_desk::DeskOptions{.timing = timing, .limits = config.limits});
+  availability->start();
+}
+
 Status Manager::State::start_api(const pki::Identity& identity) {
   control_api::ServerConfig settings;
   settings.address = config.listen.address;
@@ -187,7 +206,8 @@ Status Manager::State::start_api(const pki::Identity& identity) {
                                                 .extra_metrics = [this] { return gateway_metrics(*gateway); },
                                                 .netboot = netboot.get(),
                                                 .secrets = secrets.get(),
-                                                .power = power.get()});
+                                                .power = power.get(),
+                                                .availability = availability.get()});
   if (auto started = api->start(); !started) {
     auto error = started.error();
     if (error.hint.empty())
@@ -230,6 +250,7 @@ void Manager::State::stop() {
   reissuing.reset();
   planning.reset();
   bench.reset();
+  if (availability) availability->stop();
   power.reset();
   image_works.reset();
   netboot.reset();
@@ -261,6 +282,7 @@ Result<std::unique_ptr<Manager>> Manager::start(const Config& config) {
   parts.bench = std::make_unique<bench_desk::BenchDesk>(*parts.inventory, *parts.gateway, *parts.gateway,
                                                         parts.reconciler->progress(), parts.clock,
                                                         bench_desk::BenchDeskOptions{.version = BRIDGEHEAD_VERSION});
+  parts.watch_over_nodes();
   if (auto started = parts.start_api(*identity); !started) return forward(started);
   parts.start_duties(*identity);
   return manager;

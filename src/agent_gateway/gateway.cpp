@@ -246,6 +246,12 @@ Result<std::shared_ptr<reconcile::Tunnel>> Gateway::Impl::open(const model::Node
       ask.set_pool(model::encode(request.pool));
       ask.set_bench_order(request.bench_order);
       break;
+    case reconcile::TunnelKind::node_look:
+      ask.set_kind(Open::KIND_NODE_LOOK);
+      ask.set_node_id(request.look_for.str());
+      for (const auto& address : request.addresses) ask.add_addresses(address);
+      if (!request.pool.id.empty()) ask.set_pool(model::encode(request.pool));
+      break;
   }
   ask.set_vm_id(request.vm.str());
   ask.set_operation_id(request.operation.str());

@@ -86,7 +86,22 @@ std::string Availability::waits_for(const VmId& vm) const {
   return found == waits_.end() ? "" : found->second;
 }
 
+bool Availability::distrusted(const NodeId& node) const {
+  const auto found = nodes_.find(node);
+  return found != nodes_.end() && found->second.watch.record().distrusted;
+}
+
 // --- what is heard ---
+
+void Availability::adopt(const VmId& vm, const Holder& holder, Terms terms) {
+  book_.adopt(vm, holder, terms);
+  changed_ = true;
+}
+
+void Availability::number_from(Token first) {
+  book_.number_from(first);
+  changed_ = true;
+}
 
 Actions Availability::renewed(const NodeId& id, const Renewal& renewal, BootTime now) {
   Actions actions;

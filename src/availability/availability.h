@@ -46,6 +46,7 @@ struct AvailabilityRecord {
   BookRecord book;
   std::map<model::NodeId, NodeRecord> nodes;
   std::map<model::VmId, GuestRecord> guests;
+  bool operator==(const AvailabilityRecord&) const = default;
 };
 
 class Availability {
@@ -57,6 +58,10 @@ class Availability {
   void know(const GuestFacts& guest);
   void forget(const model::NodeId& node);  // taken out of the cluster by a person: it is off for good
   void forget(const model::VmId& vm);
+
+  // See LeaseBook::adopt and number_from.
+  void adopt(const model::VmId& vm, const Holder& holder, Terms terms);
+  void number_from(Token first);
 
   Actions renewed(const model::NodeId& node, const Renewal& renewal, BootTime now);
   Actions tick(BootTime now);  // each second or so
@@ -81,6 +86,8 @@ class Availability {
   const LeaseBook& book() const { return book_; }
   Stage stage(const model::NodeId& node) const;
   std::string state_text(const model::NodeId& node) const;
+  // Its power control was caught saying something untrue, and isn't believed.
+  bool distrusted(const model::NodeId& node) const;
   const GuestRecord* guest(const model::VmId& vm) const;
   // Why a guest that should run doesn't yet. Empty: it is being started, or nothing is to be done.
   std::string waits_for(const model::VmId& vm) const;

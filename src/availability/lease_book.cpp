@@ -151,6 +151,10 @@ void LeaseBook::learn_holder(const VmId& vm, const LeaseEntry& entry) {
   learn_holder(vm, {.node = entry.source->node, .token = entry.source->token, .terms = Terms::keep, .stamped = true});
 }
 
+void LeaseBook::adopt(const VmId& vm, const Holder& holder, Terms terms) {
+  learn_holder(vm, {.node = holder.node, .token = holder.token, .terms = terms, .stamped = true});
+}
+
 // The stamp found belongs to a lease that is over, is known, or was granted by a manager whose records were lost.
 void LeaseBook::learn_refusal(const Refusal& refusal) {
   const auto& [node, token] = refusal.found.holder;

@@ -53,6 +53,11 @@ class LeaseBook {
   Result<Grant> grant_incoming(const model::VmId& vm, const model::NodeId& to, Terms terms, BootTime now);
   // The node is to stop the guest and give its lease back.
   void recall(const model::VmId& vm, const model::NodeId& node);
+  // As another keeper of leases (the store's own counter) has it: this node holds this lease, which may be stamped.
+  // Ends no other. A lease that is known to be over stays so.
+  void adopt(const model::VmId& vm, const Holder& holder, Terms terms);
+  // Tokens that are given from now on are at least this.
+  void number_from(Token first) { record_.next = std::max(record_.next, first); }
 
   // Takes in what an agent says. Nothing is answered to a node that is being switched off (`withhold`).
   std::optional<Answer> renew(const model::NodeId& node, const Renewal& renewal, bool withhold, BootTime now);

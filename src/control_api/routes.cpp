@@ -79,6 +79,10 @@ std::vector<Route> make_routes() {
       answer(Method::post, "/api/v1/nodes/{node}/undrain", operator_, undrain_node_by_name, dry),
       // Asking a BMC takes a login there: more than viewing.
       stream(Method::get, "/api/v1/nodes/{node}/power", operator_, get_node_power),
+      answer(Method::post, "/api/v1/nodes/{node}/bmc/trust", admin, post_node_bmc_trust),
+      answer(Method::post, "/api/v1/nodes/{node}/confirm-off", operator_, post_node_confirm_off),
+      answer(Method::get, "/api/v1/ha", viewer, get_availability),
+      answer(Method::post, "/api/v1/ha/go-on", operator_, post_availability_go_on),
       answer(Method::post, "/api/v1/nodes/{node}/power", operator_, post_node_power, dry),
       answer(Method::get, "/api/v1/nodes/{node}/bmc", operator_, get_node_bmc),
       answer(Method::put, "/api/v1/nodes/{node}/bmc", admin, put_node_bmc, dry),

@@ -24,6 +24,7 @@ class SecretBox;
 namespace bridgehead::reconcile {
 struct Commander;  // reconcile/commands/commands.h
 class NetbootPort;
+class AvailabilityPort;
 class PowerPort;
 class ProgressBoard;
 struct ReconcileMetrics;
@@ -73,6 +74,7 @@ struct ServerDependencies {
   reconcile::NetbootPort* netboot = nullptr;                     // null = this manager boots no machines
   const pki::SecretBox* secrets = nullptr;                       // null = it takes no secret files
   reconcile::PowerPort* power = nullptr;                         // null = this manager switches no machines
+  reconcile::AvailabilityPort* availability = nullptr;           // null = it doesn't watch over nodes
 };
 
 class Server {

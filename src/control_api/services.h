@@ -5,6 +5,7 @@
 #include "control_api/server.h"
 #include "pki/secret_box.h"
 #include "reconcile/agent_port.h"
+#include "reconcile/availability_port.h"
 #include "reconcile/commands/commands.h"
 #include "reconcile/metrics.h"
 #include "reconcile/netboot_port.h"
@@ -29,9 +30,10 @@ struct Services {
   Sessions& sessions;
   const reconcile::ReconcileMetrics& reconcile_metrics;
   const std::function<std::vector<ExtraMetric>()>& extra_metrics;
-  reconcile::NetbootPort* netboot;  // null = this manager boots no machines
-  const pki::SecretBox* secrets;    // null = it takes no secret files
-  reconcile::PowerPort* power;      // null = this manager switches no machines
+  reconcile::NetbootPort* netboot;            // null = this manager boots no machines
+  const pki::SecretBox* secrets;              // null = it takes no secret files
+  reconcile::PowerPort* power;                // null = this manager switches no machines
+  reconcile::AvailabilityPort* availability;  // null = it doesn't watch over nodes
 
   const state::Inventory& inventory() const { return commander.inventory; }
 };

@@ -11,7 +11,8 @@ std::vector<model::VmId> guests_to_autostart(const Journal& journal, const std::
   for (const auto& info : infos) {
     if (info.state != GuestState::stopped && info.state != GuestState::crashed) continue;
     const auto applied = journal.applied(info.id);
-    if (applied && applied->autostart && applied->power == model::PowerState::running) guests.push_back(info.id);
+    if (applied && applied->autostart && !applied->waits_for_manager && applied->power == model::PowerState::running)
+      guests.push_back(info.id);
   }
   return guests;
 }

@@ -8,7 +8,8 @@
 
 namespace bridgehead::host_agent {
 
-// Which of these are to be started: brought to "running" with autostart before the reboot, and now off.
+// Which of these are to be started: brought to "running" with autostart before the reboot, and now off. Not those that
+// may have been started elsewhere meanwhile: the manager says where they run.
 std::vector<model::VmId> guests_to_autostart(const Journal& journal, const std::vector<hypervisor::GuestInfo>& infos);
 
 // Starts one of them, in its lane. Errors: as for ensure_vm; the lease must still be this node's.

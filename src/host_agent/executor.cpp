@@ -21,6 +21,16 @@ Executor::Executor(Journal& journal, const Clock& clock, Run run, Report report,
 
 Executor::~Executor() { stop(); }
 
+// Work that may start a guest which meanwhile may run on another node.
+bool Executor::may_start_elsewhere(const model::AssignmentBody& body) const {
+  if (const auto* ensure = std::get_if<model::EnsureVm>(&body)) {
+    return ensure->vm.spec.ha == model::HaMode::restart;
+  }
+  if (!std::holds_alternative<model::RebootVm>(body) && !std::holds_alternative<model::SnapshotVm>(body)) return false;
+  const auto applied = journal_.applied(guest_of(body));
+  return applied && applied->waits_for_manager;
+}
+
 void Executor::recover() {
   for (auto& assignment : journal_.unfinished()) {
     log::info(messages::assignment_resumed, "operation {}: {}", assignment.operation, model::kind_of(assignment.body));
@@ -29,6 +39,12 @@ void Executor::recover() {
     job->slow = takes_long(assignment.body);
     job->assignment = std::move(assignment);
     job->resumed = true;
+    if (may_start_elsewhere(job->assignment->body)) {
+      job->held = true;
+      const std::lock_guard lock(mutex_);
+      jobs_[job->assignment->operation] = std::move(job);
+      continue;
+    }
     enqueue(std::move(job));
   }
 }
@@ -54,6 +70,7 @@ void Executor::assign(const model::Assignment& assignment) {
       if (const auto found = jobs_.find(operation); found != jobs_.end()) report.progress = found->second->progress;
     }
     report_(report);
+    release(operation);
     return;
   }
   log::info(messages::assignment_received, "operation {}: {}", operation, model::kind_of(assignment.body));
@@ -78,6 +95,17 @@ void Executor::enqueue(JobPtr job) {
   auto& lane = lanes_[job->lane];
   lane.push_back(job);
   if (lane.size() == 1) start_locked(job);
+}
+
+void Executor::release(const model::OperationId& operation) {
+  JobPtr job;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = jobs_.find(operation);
+    if (found == jobs_.end() || !std::exchange(found->second->held, false)) return;
+    job = found->second;
+  }
+  enqueue(std::move(job));
 }
 
 void Executor::start_locked(const JobPtr& job) {
@@ -172,13 +200,15 @@ void Executor::note_progress(const JobPtr& job, const Progress& progress) {
 }
 
 void Executor::cancel(const model::OperationId& operation) {
+  bool known = false;
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = jobs_.find(operation); found != jobs_.end()) {
       found->second->stop.request_stop();
-      return;
+      known = true;
     }
   }
+  if (known) return release(operation);
   if (const auto report = journal_.report(operation)) {
     report_(*report);
   } else if (!journal_.is_unfinished(operation)) {

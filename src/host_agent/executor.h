@@ -43,7 +43,8 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  // Takes up what an earlier run had not finished. Once, before the first assign.
+  // Takes up what an earlier run had not finished. Once, before the first assign. What may start a guest that waits for
+  // the manager isn't gone on with until the manager sends it again: the guest may run on another node by now.
   void recover();
 
   void assign(const model::Assignment& assignment);
@@ -66,6 +67,7 @@ class Executor {
     std::optional<model::Assignment> assignment;  // nothing = own work
     std::function<void()> work;
     bool resumed = false;
+    bool held = false;  // known, but in no lane yet
     std::stop_source stop;
     Progress progress;
     Monotonic progress_sent{};
@@ -76,6 +78,8 @@ class Executor {
   using JobPtr = std::shared_ptr<Job>;
 
   void enqueue(JobPtr job);
+  void release(const model::OperationId& operation);
+  bool may_start_elsewhere(const model::AssignmentBody& body) const;
   void start_locked(const JobPtr& job);
   void run_job(const JobPtr& job);
   void run_assignment(const JobPtr& job);

@@ -36,6 +36,7 @@ GuestWatcher::GuestWatcher(hypervisor::Hypervisor& hypervisor, GuestEvents& even
     seen.status.phase = VmPhase::unknown;
     seen.status.message = "the node's hypervisor has not answered yet";
     seen.status.observed_generation = applied.generation;
+    seen.status.waits_for_manager = applied.waits_for_manager;
     seen.status.since = clock_.now();
   }
 }
@@ -170,6 +171,7 @@ model::ObservedVm GuestWatcher::observed(const hypervisor::GuestInfo& info) cons
   seen.status.observed_generation = seen.generation;
   seen.status.restart_required = info.restart_required;
   seen.status.snapshots = info.snapshots;
+  seen.status.waits_for_manager = applied && applied->waits_for_manager;
   return seen;
 }
 

@@ -22,8 +22,13 @@ std::string key(std::string_view prefix, const IdType& id) {
 std::string encode(const AppliedVm& vm) {
   auto pools = nlohmann::json::array();
   for (const auto& pool : vm.pools) pools.push_back(pool.str());
-  return nlohmann::json{{"generation", vm.generation}, {"lease", vm.lease},         {"power", to_string(vm.power)},
-                        {"autostart", vm.autostart},   {"pools", std::move(pools)}, {"memory", vm.memory.count()}}
+  return nlohmann::json{{"generation", vm.generation},
+                        {"lease", vm.lease},
+                        {"power", to_string(vm.power)},
+                        {"autostart", vm.autostart},
+                        {"waits_for_manager", vm.waits_for_manager},
+                        {"pools", std::move(pools)},
+                        {"memory", vm.memory.count()}}
       .dump();
 }
 
@@ -37,6 +42,7 @@ Result<AppliedVm> decode_applied(const std::string& text) {
     if (!power) return forward(power);
     vm.power = *power;
     vm.autostart = json.value("autostart", false);
+    vm.waits_for_manager = json.value("waits_for_manager", false);
     for (const auto& pool : json.value("pools", nlohmann::json::array())) {
       vm.pools.emplace_back(pool.get<std::string>());
     }

@@ -31,6 +31,7 @@ struct AppliedVm {
   std::uint64_t lease = 0;
   model::PowerState power = model::PowerState::stopped;
   bool autostart = false;
+  bool waits_for_manager = false;    // isn't started by this node alone: it may have been started elsewhere
   std::vector<model::PoolId> pools;  // where its lease is stamped
   Bytes memory;
 

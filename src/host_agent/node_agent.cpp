@@ -8,6 +8,7 @@
 #include "host_agent/facts/node_facts.h"
 #include "host_agent/housekeeper.h"
 #include "host_agent/messages.h"
+#include "host_agent/pool_beats.h"
 #include "host_agent/remembered.h"
 #include "host_agent/secret_files.h"
 #include "host_agent/use_meter.h"
@@ -72,6 +73,7 @@ struct NodeAgent::State {
                      .leftovers = [this] { undo_leftovers(); },
                      .changed = [this] { session.send_report(); }},
                     {.round = config.housekeeping}),
+        beats(pools, identity.node),
         meter(
             parts.hypervisor, config.host_root,
             [this](const model::NodeUse& use) {
@@ -119,6 +121,7 @@ struct NodeAgent::State {
   GuestWatcher watcher;
   Executor executor;
   Housekeeper housekeeper;
+  PoolBeats beats;
   std::atomic<bool> takes_use = false;  // the manager
   UseMeter meter;
   Tunnels tunnels;
@@ -330,6 +333,8 @@ void NodeAgent::start() {
   all.housekeeper.wait_for_facts(all.config.first_look);
   all.watcher.wait_for_first_look(all.config.first_look);
   all.session.start();
+  // By the clock, so that it never counts on from where another run ended.
+  all.beats.start(static_cast<std::uint64_t>(all.parts.clock.now().time_since_epoch() / std::chrono::milliseconds(1)));
   all.meter.start();
 }
 
@@ -339,6 +344,7 @@ void NodeAgent::stop() {
   all.tunnels.stop();
   all.executor.stop();
   all.meter.stop();
+  all.beats.stop();
   all.session.stop();
   all.housekeeper.stop();
   all.watcher.stop();

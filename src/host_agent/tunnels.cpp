@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "host_agent/bench_tunnel.h"
 #include "host_agent/messages.h"
+#include "host_agent/reach.h"
 #include "model/codec.h"
 #include "model/enum_names.h"
 
@@ -18,7 +19,8 @@ namespace bridgehead::host_agent {
 namespace {
 
 constexpr auto kAssignmentPatience = std::chrono::seconds(5);
-constexpr auto kSurveyTurn = std::chrono::seconds(8);  // before the manager gives up waiting for the dial
+constexpr auto kSurveyTurn = std::chrono::seconds(8);    // before the manager gives up waiting for the dial
+constexpr auto kLookPatience = std::chrono::seconds(4);  // then the answer is worth nothing any more
 constexpr std::size_t kChunk = 64 << 10;
 
 // Until the other side closes the stream: what is under way to it arrives.
@@ -125,6 +127,7 @@ Status Tunnels::carry(const TunnelOrder& order) {
     case TunnelKind::boot_log: return carry_boot_log(order);
     case TunnelKind::pool_survey: return carry_pool_survey(order);
     case TunnelKind::bench: return carry_bench_client(order);
+    case TunnelKind::node_look: return carry_node_look(order);
   }
   return fail(ErrorCode::unsupported, "this agent does not know this kind of tunnel");
 }
@@ -303,6 +306,26 @@ Status Tunnels::carry_pool_survey(const TunnelOrder& order) {
   for (std::size_t at = 0; at < text.size(); at += kChunk) {
     if (!(*channel)->write({.data = text.substr(at, kChunk)})) break;
   }
+  return end_channel(**channel, {});
+}
+
+// No answer is better than a late one: the manager asks again.
+Status Tunnels::carry_node_look(const TunnelOrder& order) {
+  std::string answer;
+  if (order.pool.id.empty()) {
+    answer = answers_from(order.addresses, kLookPatience) ? "reached" : "silent";
+  } else {
+    const auto pool = pools_.find(order.pool.id);
+    if (!pool) return forward(pool);
+    const auto count =
+        pool->begin<std::uint64_t>([node = order.node](storage::ImagePool& all) { return all.read_beat(node); })
+            .wait(kLookPatience);
+    if (!count) return forward(count);
+    answer = std::to_string(*count);
+  }
+  auto channel = dial(order);
+  if (!channel) return forward(channel);
+  (*channel)->write({.data = answer});
   return end_channel(**channel, {});
 }
 

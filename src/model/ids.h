@@ -20,6 +20,7 @@ struct RuleTag;
 struct PolicyTag;
 struct PlanTag;
 struct BenchmarkTag;
+struct AvailabilityTag;
 
 using NodeId = Id<NodeTag>;
 using PoolId = Id<PoolTag>;
@@ -36,5 +37,6 @@ using RuleId = Id<RuleTag>;
 using PolicyId = Id<PolicyTag>;
 using PlanId = Id<PlanTag>;
 using BenchmarkId = Id<BenchmarkTag>;
+using AvailabilityId = Id<AvailabilityTag>;
 
 }  // namespace bridgehead::model

@@ -133,11 +133,11 @@ BRIDGEHEAD_FIELDS(Network, id, name, kind, bridge, vlan, subnet, created, deleti
 BRIDGEHEAD_FIELDS(DiskSpec, name, image, size)
 BRIDGEHEAD_FIELDS(NicSpec, name, network, mac, vlan)
 BRIDGEHEAD_FIELDS(CloudInit, hostname, user, password_hash, ssh_keys, user_data, network_config)
-BRIDGEHEAD_FIELDS(VmSpec, cpus, max_cpus, memory, max_memory, cpu_model, firmware, autostart, power, disks, nics,
+BRIDGEHEAD_FIELDS(VmSpec, cpus, max_cpus, memory, max_memory, cpu_model, firmware, autostart, ha, power, disks, nics,
                   cloud_init)
 BRIDGEHEAD_FIELDS(Snapshot, name, created, with_memory)
 BRIDGEHEAD_FIELDS(VmStatus, phase, message, observed_generation, restart_required, ip_addresses, guest_agent, snapshots,
-                  since)
+                  waits_for_manager, since)
 BRIDGEHEAD_FIELDS(PlanningWish, priority, move_cost, may_move)
 BRIDGEHEAD_FIELDS(Vm, id, name, labels, planning, generation, spec, node, lease, deleting, created, status)
 BRIDGEHEAD_FIELDS(NumaCell, id, cpus, memory)
@@ -194,6 +194,7 @@ BRIDGEHEAD_FIELDS(BenchmarkSettings, pools, nodes, counts, workloads, file_size,
 BRIDGEHEAD_FIELDS(BenchmarkLeftover, pool, node)
 BRIDGEHEAD_FIELDS(Benchmark, id, name, command, settings, state, message, operation, created_by, created, finished,
                   runs_done, runs, result, leftovers)
+BRIDGEHEAD_FIELDS(AvailabilityState, id, text)
 BRIDGEHEAD_FIELDS(Operation, id, kind, target_kind, target, target_name, state, parameters, node, generation,
                   cancel_requested, progress, error, created_by, created, started, finished)
 BRIDGEHEAD_FIELDS(Token, id, name, role, secret_sha256, created, expires, last_used)

@@ -7,6 +7,7 @@
 
 #include "model/assignment.h"
 #include "model/benchmark.h"
+#include "model/availability.h"
 #include "model/bmc.h"
 #include "model/boot_services.h"
 #include "model/event.h"
@@ -92,6 +93,7 @@ BRIDGEHEAD_JSON(BenchmarkNode);
 BRIDGEHEAD_JSON(BenchmarkSettings);
 BRIDGEHEAD_JSON(BenchmarkLeftover);
 BRIDGEHEAD_JSON(Benchmark);
+BRIDGEHEAD_JSON(AvailabilityState);
 BRIDGEHEAD_JSON(Operation);
 BRIDGEHEAD_JSON(Token);
 BRIDGEHEAD_JSON(JoinToken);

@@ -18,7 +18,7 @@ enum class OperationState { pending, running, succeeded, failed, cancelled };
 
 struct Operation {
   OperationId id;
-  std::string kind;         // "vm.create", "vm.start", "image.import", ... (all in operation_kinds.h)
+  std::string kind;         // "vm.create", "vm.start", "image.import", ... (all below)
   std::string target_kind;  // "vm", "image", "pool", "network", "node", "node_image", "plan", "benchmark"
   std::string target;       // the record's id
   std::string target_name;
@@ -51,6 +51,7 @@ inline constexpr char vm_pause[] = "vm.pause";
 inline constexpr char vm_resume[] = "vm.resume";
 inline constexpr char vm_migrate[] = "vm.migrate";  // parameters: in reconcile/operations/vm_migrate.cpp
 inline constexpr char vm_clear[] = "vm.clear";      // an old copy on another node; parameters: {"node", "lease"}
+inline constexpr char vm_restart[] = "vm.restart";  // its node is gone: elsewhere, or there once it is back
 inline constexpr char vm_delete[] = "vm.delete";
 inline constexpr char vm_snapshot_create[] = "vm.snapshot.create";  // parameters: {"name": s}
 inline constexpr char vm_snapshot_rollback[] = "vm.snapshot.rollback";

@@ -63,6 +63,10 @@ struct CloudInit {
   bool operator==(const CloudInit&) const = default;
 };
 
+// What becomes of a guest whose node has died. restart: it starts on another one, once nobody else can write its disks.
+// In the order of PlanningWish::priority.
+enum class HaMode { none, restart };
+
 struct VmSpec {
   std::uint32_t cpus = 1;
   std::uint32_t max_cpus = 0;  // hot-plug limit; 0 = chosen at creation
@@ -71,6 +75,7 @@ struct VmSpec {
   CpuModel cpu_model = CpuModel::host;
   Firmware firmware = Firmware::bios;
   bool autostart = true;  // started again after the node's reboot
+  HaMode ha = HaMode::none;
   PowerState power = PowerState::running;
   std::vector<DiskSpec> disks;
   std::vector<NicSpec> nics;
@@ -95,7 +100,8 @@ struct VmStatus {
   std::vector<std::string> ip_addresses;
   bool guest_agent = false;
   std::vector<Snapshot> snapshots;
-  Timestamp since{};  // when the phase was entered
+  bool waits_for_manager = false;  // its node doesn't start it by itself, so it may be started elsewhere
+  Timestamp since{};               // when the phase was entered
 
   bool operator==(const VmStatus&) const = default;
 };
@@ -108,7 +114,7 @@ struct Vm {
   std::uint64_t generation = 1;  // grows with each change of name, spec or deleting
   VmSpec spec;
   NodeId node;              // empty = not placed yet
-  std::uint64_t lease = 0;  // fencing token of the node's right to run it; only grows; 0 = none
+  std::uint64_t lease = 0;  // fencing token of the node's right to run it; only grows; 0 = nobody may run it
   bool deleting = false;
   Timestamp created{};
   VmStatus status;

@@ -273,6 +273,19 @@ Status PowerDesk::read(const model::NodeId& node, std::function<void(Result<reco
   return submit_reading([this, node, told = std::move(told)] { told(read_now(node)); });
 }
 
+Status PowerDesk::order_off(const model::NodeId& node, std::function<void(Status)> told) {
+  return submit_reading([this, node, told = std::move(told)] { told(order_off_now(node)); });
+}
+
+Status PowerDesk::order_off_now(const model::NodeId& node) const {
+  auto opened = open(node);
+  if (!opened) return forward(opened);
+  auto limits = options_.order;
+  limits.stop = stopping_.get_token();
+  const auto off = opened->control->off(limits);
+  return off ? Status() : forward(off);
+}
+
 Status PowerDesk::check(const model::NodeId& node, std::function<void(Result<reconcile::BmcCheck>)> told) {
   return submit_reading([this, node, told = std::move(told)] { told(check_now(node)); });
 }

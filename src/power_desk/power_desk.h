@@ -26,6 +26,8 @@ struct PowerDeskOptions {
   // Of machines whose state nobody can read: their agent must have started.
   std::chrono::milliseconds unreadable_deadline{std::chrono::minutes(10)};
   power::PowerLimits reading{.deadline = std::chrono::seconds(20)};
+  // Fencing waits so long for an order, and looks for itself whether the machine still lives.
+  power::PowerLimits order{.deadline = std::chrono::seconds(15), .witness_time = std::chrono::seconds(0)};
   std::size_t changes_at_once = 16;
   std::size_t readings_at_once = 4;
   std::size_t most_readings = 64;  // waiting
@@ -42,6 +44,7 @@ class PowerDesk final : public reconcile::PowerPort {
 
   Status try_settings(const model::Bmc& bmc, std::string_view password) const override;
   Status read(const model::NodeId& node, std::function<void(Result<reconcile::PowerReading>)> told) override;
+  Status order_off(const model::NodeId& node, std::function<void(Status)> told) override;
   Status check(const model::NodeId& node, std::function<void(Result<reconcile::BmcCheck>)> told) override;
 
  private:
@@ -57,6 +60,7 @@ class PowerDesk final : public reconcile::PowerPort {
   Result<Opened> open(const model::NodeId& node) const;
   power::PowerWitness witness_of(const model::Node& node) const;
   Result<reconcile::PowerReading> read_now(const model::NodeId& node) const;
+  Status order_off_now(const model::NodeId& node) const;
   Result<reconcile::BmcCheck> check_now(const model::NodeId& node) const;
   Status submit_reading(std::function<void()> reading);
 

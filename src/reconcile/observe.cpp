@@ -127,6 +127,7 @@ Changes adopt_power(const Moment& moment, const state::Record<model::Vm>& record
   Changes changes;
   const auto observed = power_of(status.phase);
   if (!observed || *observed == record->value.spec.power || record->value.deleting) return changes;
+  if (operations::is_without_node(record->value)) return changes;  // that it is off there is its node's doing
   if (has_open_operation(moment.inventory, record->value.id.str())) return changes;
   auto vm = record->value;
   vm.spec.power = *observed;
@@ -188,8 +189,10 @@ ObserveResult observe_vm(const Moment& moment, const model::NodeId& node, const 
   }
 
   const bool stopped = status.phase == VmPhase::stopped && vm.spec.power != model::PowerState::stopped;
-  if (stopped && circumstances.booted && vm.spec.autostart && restarted_since(vm.status, *circumstances.booted) &&
-      !vm.deleting && !has_open_operation(moment.inventory, vm.id.str())) {
+  const bool by_itself = vm.spec.autostart || vm.spec.ha == model::HaMode::restart;
+  if (stopped && circumstances.booted && by_itself && !operations::is_without_node(vm) &&
+      restarted_since(vm.status, *circumstances.booted) && !vm.deleting &&
+      !has_open_operation(moment.inventory, vm.id.str())) {
     start_again(moment, vm, result.changes);
   } else {
     result.changes.append(adopt_power(moment, record, status));

@@ -249,6 +249,7 @@ BRIDGEHEAD_EDIT(model::PlanningPolicy);
 BRIDGEHEAD_EDIT(model::Plan);
 BRIDGEHEAD_EDIT(model::PlanInput);
 BRIDGEHEAD_EDIT(model::Benchmark);
+BRIDGEHEAD_EDIT(model::AvailabilityState);
 BRIDGEHEAD_EDIT(model::Bmc);
 
 }  // namespace bridgehead::state

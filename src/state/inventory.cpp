@@ -197,6 +197,7 @@ BRIDGEHEAD_INVENTORY(model::PlanningPolicy);
 BRIDGEHEAD_INVENTORY(model::Plan);
 BRIDGEHEAD_INVENTORY(model::PlanInput);
 BRIDGEHEAD_INVENTORY(model::Benchmark);
+BRIDGEHEAD_INVENTORY(model::AvailabilityState);
 BRIDGEHEAD_INVENTORY(model::Bmc);
 
 }  // namespace bridgehead::state

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <charconv>
+
 #include <algorithm>
 #include <cerrno>
 #include <set>
@@ -505,6 +507,29 @@ Result<std::optional<LeaseStamp>> DirectoryPool::read_lease(const model::VmId& v
 Status DirectoryPool::remove_lease(const model::VmId& vm) {
   if (auto attached = check_attached(); !attached) return forward(attached);
   return if_still_mounted(leases_.remove(vm));
+}
+
+// In its place: others find it by its name at any time, and on cluster file systems a rename costs a server's turn.
+Status DirectoryPool::write_beat(const model::NodeId& node, std::uint64_t count) {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  if (!is_uuid(node.str())) return fail(ErrorCode::invalid_argument, "'{}' is not a node's id", node.str());
+  const auto file = open_file(layout_.beat_file(node), O_WRONLY | O_CREAT, 0644);
+  if (!file) return forward(file);
+  if (auto written = write_all(file->get(), fmt::format("{:020}\n", count), "the node's count"); !written)
+    return written;
+  if (::fdatasync(file->get()) != 0) return fail_errno(errno, "write the node's count");
+  return if_still_mounted(Status());
+}
+
+Result<std::uint64_t> DirectoryPool::read_beat(const model::NodeId& node) const {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  if (!is_uuid(node.str())) return fail(ErrorCode::invalid_argument, "'{}' is not a node's id", node.str());
+  const auto text = read_file(layout_.beat_file(node), 64_B);
+  if (!text) return if_still_mounted(Result<std::uint64_t>(forward(text)));
+  std::uint64_t count = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), count);
+  if (error != std::errc()) return fail(ErrorCode::data_corrupt, "the node's count in the pool is no number");
+  return if_still_mounted(Result<std::uint64_t>(count));
 }
 
 Status DirectoryPool::collect_garbage(const std::function<bool(const model::OperationId&)>& alive) {

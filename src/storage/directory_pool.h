@@ -51,6 +51,8 @@ class DirectoryPool final : public ImagePool {
                       const std::function<bool(std::string_view)>& sink, const ProgressSink& progress,
                       std::stop_token stop) const override;
   Result<model::PoolSurvey> survey(const std::vector<model::Image>& images) const override;
+  Status write_beat(const model::NodeId& node, std::uint64_t count) override;
+  Result<std::uint64_t> read_beat(const model::NodeId& node) const override;
   Status stamp_lease(const LeaseStamp& stamp) override;
   Result<std::optional<LeaseStamp>> read_lease(const model::VmId& vm) const override;
   Status remove_lease(const model::VmId& vm) override;

@@ -9,6 +9,7 @@
 //   disks/<image id>.{raw,qcow2}
 //   disks/<image id>.incomplete   beside a disk that QEMU is still copying into; that disk counts as not there.
 //                                 Holds the id of the copy's operation; its name ends in .copied when it is whole
+//   leases/<node id>.beat      what the node's agent counts up while it lives
 //   leases/<vm id>.json        {"vm","node","token"}: the fencing stamp, beside the disks
 //   tmp/<operation id>.*       being made; removed after any crash. Shared pools: tmp/<node>/..., each node its own
 #pragma once
@@ -147,6 +148,11 @@ class ImagePool {
   virtual Status stamp_lease(const LeaseStamp& stamp) = 0;
   virtual Result<std::optional<LeaseStamp>> read_lease(const model::VmId& vm) const = 0;
   virtual Status remove_lease(const model::VmId& vm) = 0;
+
+  // What a node's agent counts up here, so that others see that it lives: one small file for each node. It counts from
+  // when others can read it. read_beat: not_found where the node never wrote.
+  virtual Status write_beat(const model::NodeId& node, std::uint64_t count) = 0;
+  virtual Result<std::uint64_t> read_beat(const model::NodeId& node) const = 0;
 
   // Removes what operations that aren't in `alive` left in tmp/.
   virtual Status collect_garbage(const std::function<bool(const model::OperationId&)>& alive) = 0;

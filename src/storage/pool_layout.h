@@ -28,6 +28,7 @@ class PoolLayout {
   std::filesystem::path incomplete_mark(const model::ImageId& id) const { return disks() / (id.str() + ".incomplete"); }
   std::filesystem::path copied_mark(const model::ImageId& id) const { return disks() / (id.str() + ".copied"); }
   std::filesystem::path lease_file(const model::VmId& vm) const { return leases() / (vm.str() + ".json"); }
+  std::filesystem::path beat_file(const model::NodeId& node) const { return leases() / (node.str() + ".beat"); }
   // How an overlay in disks/ names its golden image: relative, because a pool's directory may differ between nodes.
   static std::string backing_name(const std::filesystem::path& golden) {
     return "../golden/" + golden.filename().native();

@@ -75,6 +75,7 @@ const std::vector<Column>& details() {
       column("FIRMWARE", "/spec/firmware"),
       column("CPU", "/spec/cpu_model"),
       column("AUTOSTART", "/spec/autostart"),
+      column("HA", "/spec/ha"),
       column("RESTART", "/status/restart_required"),
       column("AGENT", "/status/guest_agent"),
       {"LABELS", labels},

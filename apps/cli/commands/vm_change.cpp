@@ -11,7 +11,7 @@ struct ChangeOptions {
   std::string name, value, second;
   std::optional<std::uint32_t> cpus, vlan;
   std::string memory, disk_size, layout, image, network, mac, cpu_model, firmware;
-  std::string autostart;
+  std::string autostart, ha;
   PlanningFlags planning;
   std::vector<std::string> disks, labels;
   CloudInitFlags cloud_init;
@@ -66,11 +66,13 @@ void add_resize(CLI::App& vm, Context& context) {
 }
 
 void add_set(CLI::App& vm, Context& context) {
-  auto* set =
-      vm.add_subcommand("set", "Change labels, autostart, what the planner may do, CPU model, firmware, cloud-init");
+  auto* set = vm.add_subcommand(
+      "set", "Change labels, autostart, HA, what the planner may do, CPU model, firmware, cloud-init");
   const auto options = begin(*set);
   set->add_option("--label", options->labels, "KEY=VALUE; KEY= removes it (repeatable)")->allow_extra_args(false);
   set->add_option("--autostart", options->autostart, "on or off")->check(CLI::IsMember({"on", "off"}));
+  set->add_option("--ha", options->ha, "restart: when its node is dead it starts on another one; or none")
+      ->check(CLI::IsMember({"restart", "none"}));
   set->add_option("--cpu-model", options->cpu_model, "host or baseline; at the next start");
   set->add_option("--firmware", options->firmware, "bios or uefi; at the next start");
   options->planning.add_to(*set);
@@ -78,6 +80,7 @@ void add_set(CLI::App& vm, Context& context) {
   on_chosen(*set, context, [&context, options](ApiClient& api) -> Status {
     nlohmann::json body = nlohmann::json::object();
     if (!options->autostart.empty()) body["autostart"] = options->autostart == "on";
+    if (!options->ha.empty()) body["ha"] = options->ha;
     if (!options->cpu_model.empty()) body["cpu_model"] = options->cpu_model;
     if (!options->firmware.empty()) body["firmware"] = options->firmware;
     if (!options->labels.empty()) {

@@ -91,6 +91,7 @@ Result<UpdateVm> read_update_vm(std::string_view body, RandomSource& random) {
     reader.number("cpus", request.cpus);
     reader.size("memory", request.memory);
     reader.flag("autostart", request.autostart);
+    reader.choice("ha", request.ha);
     reader.choice("cpu_model", request.cpu_model);
     reader.choice("firmware", request.firmware);
     reader.objects("disks", [&](ObjectReader& one) {

@@ -31,6 +31,11 @@ BRIDGEHEAD_ANSWER(migrate_vm_by_name);
 BRIDGEHEAD_ANSWER(get_vm_migration_checks);
 BRIDGEHEAD_ANSWER(pause_vm);
 BRIDGEHEAD_ANSWER(resume_vm);
+// availability.cpp
+BRIDGEHEAD_ANSWER(get_availability);
+BRIDGEHEAD_ANSWER(post_availability_go_on);
+BRIDGEHEAD_ANSWER(post_node_confirm_off);
+BRIDGEHEAD_ANSWER(post_node_bmc_trust);
 // vm_devices.cpp
 BRIDGEHEAD_ANSWER(add_vm_disk);
 BRIDGEHEAD_ANSWER(remove_vm_disk);

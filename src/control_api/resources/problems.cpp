@@ -170,6 +170,37 @@ void add_netboot(Problems& problems, const Services& services) {
   }
 }
 
+// Who is asked something, and guests that wait for an answer or for room.
+void add_availability(Problems& problems, const Services& services) {
+  if (services.availability == nullptr) return;
+  const auto& inventory = services.inventory();
+  const auto status = services.availability->status();
+  if (!status.storm_question.empty()) problems.add("cluster", "", status.storm_question, "bh ha go-on");
+  for (const auto& one : status.nodes) {
+    const auto node = inventory.find<model::Node>(one.node);
+    if (!node) continue;
+    const auto& name = node->value.name;
+    if (!one.question.empty()) {
+      problems.add("node", name, one.question, fmt::format("Once it is off for certain: bh ha confirm-off {}", name));
+    }
+    if (one.distrusted) {
+      problems.add("node", name, "Its power control said that it was off while it ran, and isn't believed any more.",
+                   fmt::format("Mend it, then: bh ha trust-power {}", name));
+    }
+  }
+  for (const auto& one : status.guests) {
+    const auto vm = inventory.find<model::Vm>(one.vm);
+    if (!vm) continue;
+    const auto& name = vm->value.name;
+    if (one.given_up) {
+      problems.add("vm", name, "Two hosts in a row died soon after it was started there, so it stays off.",
+                   fmt::format("Start it all the same: bh vm start {}", name));
+    } else if (one.terms.empty() && !one.waits_for.empty()) {
+      problems.add("vm", name, fmt::format("It doesn't run yet: {}.", one.waits_for), "See: bh ha status");
+    }
+  }
+}
+
 }  // namespace
 
 bool is_member(const model::Node& node) {
@@ -184,6 +215,7 @@ nlohmann::json find_problems(const Services& services) {
   add_netboot(problems, services);
   add_pools(problems, inventory);
   add_guests_and_images(problems, inventory);
+  add_availability(problems, services);
   return problems.take();
 }
 

@@ -55,7 +55,8 @@ void ApiFixture::start_server() {
                                                                .reconcile_metrics = metrics,
                                                                .netboot = boots_machines ? &netboot : nullptr,
                                                                .secrets = secret_box.get(),
-                                                               .power = &power});
+                                                               .power = &power,
+                                                               .availability = &availability});
   const auto started = server->start();
   ASSERT_TRUE(started) << started.error().describe();
 }

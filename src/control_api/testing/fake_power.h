@@ -16,6 +16,10 @@ class FakePower final : public reconcile::PowerPort {
     told(reading);
     return {};
   }
+  Status order_off(const model::NodeId&, std::function<void(Status)> told) override {
+    told({});
+    return {};
+  }
   Status check(const model::NodeId&, std::function<void(Result<reconcile::BmcCheck>)> told) override {
     told(reconcile::BmcCheck{.good = true,
                              .findings = {{"reachable", "good", "it answers", ""}},

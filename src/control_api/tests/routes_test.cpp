@@ -142,6 +142,7 @@ class RoutesTest : public ApiFixture {
 
   void walk_netboot();
   void walk_power();
+  void walk_availability();
 
   std::vector<nlohmann::json> answers_;
   std::set<std::pair<std::string, std::string>> seen_;
@@ -236,6 +237,20 @@ void RoutesTest::walk_power() {
   expect(409, "DELETE", "/nodes/node1/bmc");
   finish_operation(on["operation"]["id"], model::OperationState::succeeded);
   expect(200, "DELETE", "/nodes/node1/bmc");
+}
+
+void RoutesTest::walk_availability() {
+  availability.now = {.storm_question = "Many are silent",
+                      .nodes = {{.node = node.id, .stage = "well", .text = "", .silent_for = {}, .question = "Off?"}},
+                      .guests = {{.vm = inventory->all<model::Vm>().front()->value.id,
+                                  .restart = true,
+                                  .terms = "keep",
+                                  .waits_for = "",
+                                  .not_protected = ""}}};
+  expect(200, "GET", "/ha");
+  expect(200, "POST", "/ha/go-on");
+  expect(200, "POST", "/nodes/node1/confirm-off");
+  expect(200, "POST", "/nodes/node1/bmc/trust");
 }
 
 // One walk through all routes; afterwards every answer is held against the schemas in api/openapi.yaml, and the table
@@ -383,6 +398,7 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   walk_planning();
   walk_power();
   walk_bench();
+  walk_availability();
 
   expect(200, "GET", "/operations?limit=5");
   const std::string operation = created["operations"][0]["id"];

@@ -55,6 +55,7 @@ Outcome EnsureVmHandler::run(const model::EnsureVm& work, const Task& task) {
                     .lease = vm.lease,
                     .power = vm.spec.power,
                     .autostart = vm.spec.autostart,
+                    .waits_for_manager = vm.spec.ha == model::HaMode::restart,
                     .memory = vm.spec.memory};
   for (const auto& pool : plan->disks.pools()) applied.pools.push_back(pool.pool().id);
   return {.images = plan->disks.images(), .change = VmChange{vm.id, std::move(applied)}};

@@ -133,7 +133,8 @@ Outcome MoveDiskHandler::carry_out(const Move& move) const {
   const auto guest = guest_of_disk(services_, move.work.vm, move.work.lease, move.task);
   if (!guest) return end_without(move, guest.error());
   const auto applied = services_.journal.applied(move.work.vm);
-  const bool starts = applied && applied->autostart && applied->power == model::PowerState::running;
+  const bool starts =
+      applied && applied->autostart && !applied->waits_for_manager && applied->power == model::PowerState::running;
   if (move.task.resumed && starts && !lives(guest->state)) {  // after a power cut: its start waits behind this
     return open(move.task, {ErrorCode::unavailable, "the guest is started first; its disk then moves under it", {}});
   }

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstdlib>
 
+#include "base/file.h"
 #include "host_agent/facts/host_facts.h"
 
 namespace bridgehead::host_agent {

@@ -87,6 +87,16 @@ Result<TunnelOrder> tunnel_from_wire(const agent::v1::OpenTunnel& open) {
       order.bench_order = open.bench_order();
       return order;
     }
+    case Wire::KIND_NODE_LOOK: {
+      order.kind = TunnelKind::node_look;
+      order.node = model::NodeId(open.node_id());
+      order.addresses.assign(open.addresses().begin(), open.addresses().end());
+      if (open.pool().empty()) return order;
+      auto pool = model::decode<model::Pool>(open.pool());
+      if (!pool) return forward(pool);
+      order.pool = std::move(*pool);
+      return order;
+    }
     default:
       return fail_with_hint(ErrorCode::unsupported, "this node's agent does not know this kind of tunnel",
                             "Update the agent.");

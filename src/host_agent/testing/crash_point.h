@@ -180,6 +180,10 @@ class CrashingPool final : public storage::ImagePool {
   Result<model::PoolSurvey> survey(const std::vector<model::Image>& images) const override {
     return point_->look([&] { return inner_->survey(images); });
   }
+  Status write_beat(const model::NodeId& node, std::uint64_t count) override {
+    return inner_->write_beat(node, count);  // no step of any work
+  }
+  Result<std::uint64_t> read_beat(const model::NodeId& node) const override { return inner_->read_beat(node); }
   Status stamp_lease(const storage::LeaseStamp& stamp) override {
     return point_->around("stamp_lease", [&] { return inner_->stamp_lease(stamp); });
   }

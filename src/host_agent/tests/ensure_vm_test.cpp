@@ -385,10 +385,13 @@ TEST_F(EnsureVmTest, AfterARebootGuestsStartAgainUnderTheirLeaseOnly) {
   auto work = host_.new_vm();
   auto manual = host_.new_vm("manual");
   manual.vm.spec.autostart = false;
+  auto elsewhere = host_.new_vm("elsewhere");
+  elsewhere.vm.spec.ha = model::HaMode::restart;
   Node node(host_);
   ASSERT_EQ(node.carry_out(work).state, AssignmentState::succeeded);
   ASSERT_EQ(node.carry_out(manual).state, AssignmentState::succeeded);
-  for (const auto& each : {work, manual}) host_.hypervisor.set_state(each.vm.id, GuestState::stopped);
+  ASSERT_EQ(node.carry_out(elsewhere).state, AssignmentState::succeeded);
+  for (const auto& each : {work, manual, elsewhere}) host_.hypervisor.set_state(each.vm.id, GuestState::stopped);
   EXPECT_EQ(guests_to_autostart(node.journal(), *host_.hypervisor.list()), std::vector{work.vm.id});
   ASSERT_TRUE(autostart_guest(node.services(), work.vm.id));
   EXPECT_EQ(host_.state(work.vm.id), GuestState::running);

@@ -166,6 +166,31 @@ TEST_F(ExecutorTest, StoppingIsNoEndAndTheNextRunTakesItUp) {
   EXPECT_TRUE(resumed_);
 }
 
+TEST_F(ExecutorTest, AGuestThatWaitsForTheManagerIsNotStartedByTheJournal) {
+  model::EnsureVm ensure;
+  ensure.vm.id = vm();
+  ensure.vm.spec.ha = model::HaMode::restart;
+  const model::Assignment work{.operation = make_id<model::OperationId>(random_), .body = ensure};
+  ensure.vm.id = vm();
+  const model::Assignment unwanted{.operation = make_id<model::OperationId>(random_), .body = ensure};
+  ensure.vm.id = vm();
+  ensure.vm.spec.ha = model::HaMode::none;
+  const model::Assignment other{.operation = make_id<model::OperationId>(random_), .body = ensure};
+  for (const auto& one : {work, unwanted, other}) ASSERT_TRUE(journal_->receive(one));
+  const auto executor = this->executor();
+  executor->recover();
+  let_go_on(other);
+  ASSERT_TRUE(ended(other, AssignmentState::succeeded));
+  EXPECT_EQ(started_.size(), 1U);
+  EXPECT_EQ(executor->reports().size(), 3U);  // the manager hears of all
+  let_go_on(work);
+  executor->assign(work);
+  EXPECT_TRUE(ended(work, AssignmentState::succeeded));
+  EXPECT_TRUE(resumed_);
+  executor->cancel(unwanted.operation);
+  EXPECT_TRUE(ended(unwanted, AssignmentState::cancelled));
+}
+
 TEST_F(ExecutorTest, AJournalThatCannotBeWrittenRefusesTheWork) {
   class FullStore final : public state::StateStore {
    public:

@@ -124,6 +124,7 @@ struct UpdateVm {
   std::optional<std::uint64_t> cpus;
   std::optional<Bytes> memory;
   std::optional<bool> autostart;
+  std::optional<model::HaMode> ha;
   std::optional<model::CpuModel> cpu_model;
   std::optional<model::Firmware> firmware;
   std::vector<DiskResize> disks;

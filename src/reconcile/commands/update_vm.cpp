@@ -67,6 +67,10 @@ Status change_vm(Draft& draft, const UpdateVm& request, model::Vm& vm) {
     spec.max_memory = std::max(spec.max_memory, spec.memory);
   }
   spec.autostart = request.autostart.value_or(spec.autostart);
+  if (request.ha == model::HaMode::restart) {
+    if (auto checked = vm_common::check_may_restart(draft.inventory, vm); !checked) return checked;
+  }
+  spec.ha = request.ha.value_or(spec.ha);
   spec.cpu_model = request.cpu_model.value_or(spec.cpu_model);
   spec.firmware = request.firmware.value_or(spec.firmware);
   if (auto changed = change_disks(request.disks, spec); !changed) return changed;

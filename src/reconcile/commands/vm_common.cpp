@@ -47,4 +47,19 @@ Status check_room(Draft& draft, const model::Vm& before, const model::VmSpec& af
                                wants.memory > had.memory ? wants.memory - had.memory : Bytes());
 }
 
+Status check_may_restart(const state::Inventory& inventory, const model::Vm& vm) {
+  for (const auto& disk : vm.spec.disks) {
+    const auto image = inventory.find<model::Image>(disk.image);
+    const auto pool = image ? inventory.find<model::Pool>(image->value.pool) : nullptr;
+    if (pool && model::is_shared(pool->value.driver)) continue;
+    return fail_with_hint(
+        ErrorCode::failed_precondition,
+        fmt::format("ha: {} of VM '{}' is in a pool that no other node has, so it can't start elsewhere", disk.name,
+                    vm.name),
+        fmt::format("Bring it into a shared pool first: bh image migrate {} --to POOL",
+                    image ? image->value.name : disk.name));
+  }
+  return {};
+}
+
 }  // namespace bridgehead::reconcile::vm_common

@@ -19,4 +19,7 @@ Accepted<model::Vm> change(Draft& draft, const state::Record<model::Vm>& read, m
 // failed_precondition unless the node has what the guest would take more than before.
 Status check_room(Draft& draft, const model::Vm& before, const model::VmSpec& after);
 
+// failed_precondition where a disk is on its node alone: the guest can't start elsewhere.
+Status check_may_restart(const state::Inventory& inventory, const model::Vm& vm);
+
 }  // namespace bridgehead::reconcile::vm_common

@@ -22,6 +22,7 @@ const Logic* logic_of(std::string_view kind) {
                                      &vm_stop,
                                      &vm_pause,
                                      &vm_resume,
+                                     &vm_restart,
                                      &vm_reboot,
                                      &vm_migrate,
                                      &vm_clear,

@@ -38,6 +38,8 @@ Absence absence_of(const View& view, const model::NodeId& node) {
                         "See what is wrong with it: bh node show"}};
 }
 
+bool is_without_node(const model::Vm& vm) { return !vm.node.empty() && vm.lease == 0; }
+
 Start at_node(const View& view, model::Operation& operation, const model::NodeId& node) {
   operation.node = node;
   if (!view.agents.connected(node)) {

@@ -26,6 +26,10 @@ Absence absence_of(const View& view, const model::NodeId& node);
 // For a VM's operation whose node is known: begin, or wait until the node is connected.
 Start at_node(const View& view, model::Operation& operation, const model::NodeId& node);
 
+// Its node is gone, and nobody has the right to run it until the availability desk gives it another one.
+bool is_without_node(const model::Vm& vm);
+inline constexpr char kWithoutNode[] = "its node is gone; what it waits for: bh ha status";
+
 // Adds the pool as `node` should know it, once.
 void add_pool(const View& view, const model::PoolId& id, const model::NodeId& node, std::vector<model::Pool>& pools);
 

@@ -2,6 +2,7 @@
 // the guest to it. Parameters: {"before": {...}, "after": {...}} the changed parts of the spec, so that a failure can
 // be taken back; {"new_images": [id]} disks made for it, {"attached_image": id} one plugged in, {"remove_images": [id]}
 // disks to delete once they are out of the guest; vm.stop: {"force", "grace_seconds"}.
+// vm.restart: its node is gone, and the availability desk has given it another one, with a new lease.
 #include <algorithm>
 #include <utility>
 
@@ -12,7 +13,7 @@ namespace bridgehead::reconcile::operations {
 namespace vm_update_steps {
 namespace {
 
-Start start(const View& view, Changes&, model::Operation& operation) {
+Start start(const View& view, Changes& changes, model::Operation& operation) {
   const auto record = vm_of(view);
   const bool own = operation.created_by == "manager";
   if (own && (!record || record->value.deleting)) return end_well();  // nothing is left to be put right
@@ -20,6 +21,11 @@ Start start(const View& view, Changes&, model::Operation& operation) {
   const auto& vm = record->value;
   if (vm.deleting) return end_with({ErrorCode::failed_precondition, "the VM is being deleted", {}});
   if (vm.node.empty()) return end_with({ErrorCode::failed_precondition, "the VM was never placed on a node", {}});
+  if (is_without_node(vm) && operation.kind == model::operation_kind::vm_stop) {  // it is off, wherever it was
+    changes.set_status(vm.id, with_phase(vm.status, model::VmPhase::stopped, {}, view.now));
+    return end_well();
+  }
+  if (is_without_node(vm)) return wait_for(kWithoutNode, view.monotonic + std::chrono::seconds(1));
   return at_node(view, operation, vm.node);
 }
 
@@ -182,6 +188,10 @@ After fail_update(const View& view, const Error& error, unsigned failures, Chang
   return After::end;
 }
 
+// Until it runs: a file system may hold the dead node's locks for long, and a person can cancel it.
+After try_again(const View&, const Error&, unsigned, Changes&, model::Operation&) { return After::retry; }
+void leave(const View&, Changes&, model::Operation&) {}
+
 constexpr Logic make(std::string_view kind) {
   return {.kind = kind,
           .start = start,
@@ -194,6 +204,12 @@ constexpr Logic make(std::string_view kind) {
 }  // namespace
 }  // namespace vm_update_steps
 
+const Logic vm_restart{.kind = model::operation_kind::vm_restart,
+                       .start = vm_update_steps::start,
+                       .body = ensure_vm_body,
+                       .succeed = vm_update_steps::succeed,
+                       .fail = vm_update_steps::try_again,
+                       .withdraw = vm_update_steps::leave};
 const Logic vm_update = vm_update_steps::make(model::operation_kind::vm_update);
 const Logic vm_start = vm_update_steps::make(model::operation_kind::vm_start);
 const Logic vm_stop = vm_update_steps::make(model::operation_kind::vm_stop);

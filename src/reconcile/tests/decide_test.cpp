@@ -22,11 +22,12 @@ TEST(UndoId, IsDerivedAndLeadsBack) {
 }
 
 TEST(Operations, EveryKindIsKnown) {
-  for (const char* kind : {"vm.create",          "vm.update",    "vm.start",           "vm.stop",
-                           "vm.reboot",          "vm.pause",     "vm.resume",          "vm.delete",
-                           "vm.migrate",         "vm.clear",     "vm.snapshot.create", "vm.snapshot.rollback",
-                           "vm.snapshot.delete", "image.import", "image.clear",        "image.delete",
-                           "pool.add",           "pool.remove",  "network.create",     "network.delete"}) {
+  for (const char* kind : {"vm.create",     "vm.update",          "vm.start",           "vm.stop",
+                           "vm.reboot",     "vm.pause",           "vm.resume",          "vm.delete",
+                           "vm.migrate",    "vm.clear",           "vm.snapshot.create", "vm.snapshot.rollback",
+                           "vm.restart",    "vm.snapshot.delete", "image.import",       "image.clear",
+                           "image.delete",  "pool.add",           "pool.remove",        "network.create",
+                           "network.delete"}) {
     const auto* logic = operations::logic_of(kind);
     ASSERT_NE(logic, nullptr) << kind;
     EXPECT_EQ(logic->kind, kind);

@@ -266,6 +266,19 @@ class FakePool : public ImagePool {
     return survey;
   }
 
+  Status write_beat(const model::NodeId& node, std::uint64_t count) override {
+    const std::lock_guard lock(mutex_);
+    beats_[node] = count;
+    return {};
+  }
+
+  Result<std::uint64_t> read_beat(const model::NodeId& node) const override {
+    const std::lock_guard lock(mutex_);
+    const auto found = beats_.find(node);
+    if (found == beats_.end()) return fail(ErrorCode::not_found, "node {} never counted here", node);
+    return found->second;
+  }
+
   Status stamp_lease(const LeaseStamp& stamp) override {
     const std::lock_guard lock(mutex_);
     if (auto error = note(fmt::format("stamp_lease {} {}", stamp.vm, stamp.token))) return fail(*error);
@@ -354,6 +367,7 @@ class FakePool : public ImagePool {
   std::map<model::ImageId, model::OperationId> incomplete_;
   std::map<model::ImageId, model::OperationId> copies_;
   std::map<model::VmId, std::optional<LeaseStamp>> leases_;
+  std::map<model::NodeId, std::uint64_t> beats_;
   std::vector<std::string> calls_;
   std::deque<std::pair<std::string, Error>> failures_;
 };

@@ -457,6 +457,19 @@ TEST_P(PoolConformance, LeaseTokensOnlyGrow) {
   EXPECT_FALSE(pool_->read_lease(vm)->has_value());
 }
 
+TEST_P(PoolConformance, ANodesCountIsReadByOthers) {
+  const auto node = make_id<model::NodeId>(random_);
+  EXPECT_EQ(pool_->read_beat(node).error().code, ErrorCode::not_found);
+  ASSERT_TRUE(pool_->write_beat(node, 1'000'000));
+  ASSERT_TRUE(pool_->write_beat(node, 7));
+  auto second = open();
+  ASSERT_TRUE(second->attach().ready);
+  const auto seen = second->read_beat(node);
+  ASSERT_TRUE(seen) << seen.error().describe();
+  EXPECT_EQ(*seen, 7U);
+  EXPECT_FALSE(pool_->write_beat(model::NodeId("../x"), 1));
+}
+
 TEST_P(PoolConformance, OfManyStampersTheHighestTokenStays) {
   const auto vm = make_id<model::VmId>(random_);
   constexpr std::uint64_t kStampers = 16;

@@ -52,6 +52,7 @@ const names: Record<string, string> = {
   "vm.reboot": "Reboot VM",
   "vm.pause": "Pause VM",
   "vm.resume": "Resume VM",
+  "vm.restart": "Restart VM elsewhere",
   "vm.migrate": "Migrate VM",
   "vm.update": "Change VM",
   "vm.delete": "Delete VM",
