@@ -150,7 +150,7 @@ void AvailabilityDesk::tell_facts(BootTime now) {
     const auto& node = record->value;
     if (node.certificate_serial.empty()) continue;  // seen, but never in the cluster
     nodes.insert(node.id);
-    rules_->know(facts_of(parts_.inventory, node, options_.limits), now);
+    rules_->know(facts_of(parts_.inventory, node, options_.limits, parts_.clock.now()), now);
   }
   std::set<model::VmId> guests;
   for (const auto& record : parts_.inventory.all<model::Vm>()) {

@@ -5,6 +5,7 @@
 
 #include "reconcile/commands/power.h"
 #include "reconcile/operations/records.h"
+#include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::availability_desk {
 
@@ -66,10 +67,11 @@ bool storage_well(const state::Inventory& inventory, const model::NodeId& node) 
 
 }  // namespace
 
-NodeFacts facts_of(const state::Inventory& inventory, const model::Node& node, const scheduler::Limits& limits) {
+NodeFacts facts_of(const state::Inventory& inventory, const model::Node& node, const scheduler::Limits& limits,
+                   Timestamp now) {
   NodeFacts facts{.node = node.id,
                   .maintenance = node.draining || node.to_be_off || loses_power(inventory, node.id) ||
-                                 is_off_by_wish(inventory, node),
+                                 is_off_by_wish(inventory, node) || reconcile::is_waking(inventory, node, now),
                   .schedulable = node.schedulable && node.state == model::NodeState::ready,
                   .power_control = can_fence(inventory.find<model::Bmc>(node.id)),
                   .locks = {},

@@ -10,7 +10,7 @@
 namespace bridgehead::availability_desk {
 
 availability::NodeFacts facts_of(const state::Inventory& inventory, const model::Node& node,
-                                 const scheduler::Limits& limits);
+                                 const scheduler::Limits& limits, Timestamp now);
 availability::GuestFacts facts_of(const state::Inventory& inventory, const model::Vm& vm);
 
 // Who may run the guest, by the store. None: nobody.
