@@ -101,6 +101,8 @@ Status switch_host_on(const Places& places, Member& host, const std::function<St
                   .arguments = {"--name", places.lab(), "--directory", places.base().native(), kHostInit, host.name}},
       .network_namespace = places.namespace_file_of(host.name),
       .log = places.host_log(host.name)};
+  SystemCommandRunner runner;
+  if (const auto plugged = runner.run(plug(places, host, true)); !plugged) return forward(plugged);
   const auto started = start_daemon(daemon, [&](const ProcessId& process) {
     host.process = process;
     return save();
@@ -111,7 +113,11 @@ Status switch_host_on(const Places& places, Member& host, const std::function<St
 Status switch_host_off(const Places& places, Member& host, const std::function<Status()>& save) {
   if (auto ended = end_member(places, host); !ended) return ended;
   host.process = {};
-  return save();
+  if (auto saved = save(); !saved) return saved;
+  // Its kernel is this machine's and would go on answering for its address.
+  SystemCommandRunner runner;
+  const auto unplugged = runner.run(plug(places, host, false));
+  return unplugged ? Status() : forward(unplugged);
 }
 
 Status enter_host(const Member& host) {

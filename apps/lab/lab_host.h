@@ -1,6 +1,6 @@
 // A lab's hosts: each a container with its own network, mounts, name and processes, in which libvirtd and
-// bridgehead-agent run as on a machine. Power off is the end of all of them at once, guests too. What a host keeps lies
-// in the lab's directory.
+// bridgehead-agent run as on a machine. Power off is the end of all of them at once, guests too, and nothing answers
+// any more. What a host keeps lies in the lab's directory.
 #pragma once
 
 #include <functional>

@@ -10,6 +10,8 @@ Command ip_in(const std::string& name_space, std::vector<std::string> arguments)
   return {.program = "ip", .arguments = std::move(arguments)};
 }
 
+std::string port_of(const Member& member) { return "to-" + member.name; }
+
 // A token bucket holds what a NIC of that speed sends in some milliseconds, and more than the largest packet that the
 // kernel hands down whole: 64 KiB, counted with a header for each frame. With 64kb it cuts them in software, which
 // costs the CPUs that the servers need.
@@ -25,7 +27,7 @@ std::vector<Command> make_member(const Places& places, const AddressPlan& addres
                                  MemberKind kind, unsigned mbit, const std::string& bridge_mac) {
   const auto lab = places.network_namespace();
   const auto own = places.member_namespace(member.name);
-  const auto port = "to-" + member.name;
+  const auto port = port_of(member);
   std::vector<Command> commands{
       {.program = "ip", .arguments = {"netns", "add", own}},
       ip_in(lab, {"link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", own}),
@@ -49,6 +51,10 @@ std::vector<Command> make_member(const Places& places, const AddressPlan& addres
     commands.push_back(limit(own, "eth0", mbit));
   }
   return commands;
+}
+
+Command plug(const Places& places, const Member& member, bool in) {
+  return ip_in(places.network_namespace(), {"link", "set", port_of(member), in ? "up" : "down"});
 }
 
 bool namespace_is_its_own(const Places& places, const Member& member) {

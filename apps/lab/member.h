@@ -30,6 +30,9 @@ enum class MemberKind { host, server };
 std::vector<Command> make_member(const Places& places, const AddressPlan& addresses, const Member& member,
                                  MemberKind kind, unsigned mbit, const std::string& bridge_mac);
 
+// Its cable is plugged in or pulled out: at its end on the provisioning network.
+Command plug(const Places& places, const Member& member, bool in);
+
 // Every process in its namespace, killed. Errors: timeout.
 Status end_member(const Places& places, const Member& member);
 

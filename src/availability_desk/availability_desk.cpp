@@ -377,7 +377,7 @@ reconcile::AvailabilityStatus AvailabilityDesk::status() const {
     if (was_heard) node.silent_for = std::chrono::duration_cast<std::chrono::seconds>(now - *heard->second.at);
     const bool silent = !was_heard || now > *heard->second.at + options_.timing.suspect_after;
     if (record) {
-      const auto facts = facts_of(parts_.inventory, record->value, options_.limits);
+      const auto facts = facts_of(parts_.inventory, record->value, options_.limits, parts_.clock.now());
       node.power_control = facts.power_control;
       if (facts.maintenance && silent && rules_->stage(id) == Stage::well) node.stage = "left alone";
     }

@@ -6,8 +6,8 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "model/assignment.h"
-#include "model/benchmark.h"
 #include "model/availability.h"
+#include "model/benchmark.h"
 #include "model/bmc.h"
 #include "model/boot_services.h"
 #include "model/event.h"

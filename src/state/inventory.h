@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "model/benchmark.h"
 #include "model/availability.h"
+#include "model/benchmark.h"
 #include "model/bmc.h"
 #include "model/event.h"
 #include "model/image.h"

@@ -102,8 +102,7 @@ struct Inventory::State {
              RecordTable<model::JoinToken>, RecordTable<model::NodeImage>, RecordTable<model::Profile>,
              RecordTable<model::Boot>, RecordTable<model::NetbootSettings>, RecordTable<model::Rule>,
              RecordTable<model::PlanningPolicy>, RecordTable<model::Plan>, RecordTable<model::PlanInput>,
-             RecordTable<model::Bmc>, RecordTable<model::Benchmark>,
-             RecordTable<model::AvailabilityState>>
+             RecordTable<model::Bmc>, RecordTable<model::Benchmark>, RecordTable<model::AvailabilityState>>
       tables;
   GroupIndex vms_by_node;
   GroupIndex images_by_parent;
