@@ -2,7 +2,7 @@
 export function benchResult(name, factor) {
   const nodes = ["host1", "host2", "host3", "host4", "host5"];
   const workloads = [
-    { name: "large-write", what: "sequential write, 1 MiB blocks", in_operations: false, writes: true, node_bytes: 2 ** 31, block_bytes: 2 ** 20, seconds: 0, direct: false },
+    { name: "image-write", what: "sequential write, 1 MiB blocks", in_operations: false, writes: true, node_bytes: 2 ** 31, block_bytes: 2 ** 20, seconds: 0, direct: false },
     { name: "random-read", what: "random read, 4 KiB blocks", in_operations: true, writes: false, node_bytes: 2 ** 31, block_bytes: 4096, seconds: 20, direct: true },
   ];
   const pools = [

@@ -297,15 +297,15 @@ async function benchmarks(page, scheme) {
   await files.setInputFiles({ name: "x.json", mimeType: "application/json", buffer: Buffer.from('{"format":"other"}') });
   await page.getByRole("alert").getByText("x.json: this is no result of bh bench").waitFor();
   await files.setInputFiles([benchResult("before", 1), benchResult("after", 1.31)]);
-  const workload = page.getByRole("region", { name: "large-write" });
+  const workload = page.getByRole("region", { name: "image-write" });
   await workload.getByRole("img", { name: /by the number of nodes/ }).waitFor();
   // 86 MB/s of one node, times 1.31 and the middle repetition's 1.0.
   assert.match(await workload.getByRole("row").nth(6).innerText(), /fast\s+1\s+113 MB\/s/);
   await page.getByLabel("Beside").selectOption({ index: 1 });
   const beside = page.getByRole("region", { name: "after beside before" });
   const rows = beside.getByRole("row");
-  assert.match(await rows.filter({ hasText: "large-write" }).filter({ hasText: "fast" }).first().innerText(), /1\.31/);
-  assert.match(await rows.filter({ hasText: "large-write" }).filter({ hasText: "nfs1" }).first().innerText(), /their runs overlap/);
+  assert.match(await rows.filter({ hasText: "image-write" }).filter({ hasText: "fast" }).first().innerText(), /1\.31/);
+  assert.match(await rows.filter({ hasText: "image-write" }).filter({ hasText: "nfs1" }).first().innerText(), /their runs overlap/);
   await browser.accessible(page, "bench with results");
   await picture(page, `bench-${scheme}`);
   ok("open two results of bh bench and see them beside each other");

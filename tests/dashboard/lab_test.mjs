@@ -143,7 +143,7 @@ async function applyPlan(page) {
 async function readBench(page) {
   await browser.show(page, "bench");
   await page.getByLabel("Results of bh bench").setInputFiles(options.bench);
-  const row = page.getByRole("region", { name: "large-write" }).getByRole("row").nth(1);
+  const row = page.getByRole("region", { name: "image-write" }).getByRole("row").nth(1);
   assert.match(await row.innerText(), /here\s+1\s+[\d.]+ MB\/s/);
   ok("open a result of bh bench");
 }
