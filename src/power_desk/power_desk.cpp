@@ -239,7 +239,11 @@ void PowerDesk::finish(const model::OperationId& id, const Result<power::PowerRe
       auto known = bmc->value;
       known.power = proof;
       const bool woken = result && result->changed && action_of(ended) == MachinePowerAction::on;
-      known.waking_since = woken ? ended.started : Timestamp{};
+      // A quick machine's agent is there before its BMC has said twice that it is on.
+      const auto node = inventory_.find<model::Node>(known.id);
+      const bool there = node && node->value.state == model::NodeState::ready && node->value.last_seen > ended.started;
+      if (woken && there) known.wake = std::chrono::ceil<std::chrono::seconds>(ended.finished - ended.started);
+      known.waking_since = woken && !there ? ended.started : Timestamp{};
       edit.update(bmc, known);
     }
     edit.event({.kind = "operation.finished",
