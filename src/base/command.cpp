@@ -125,7 +125,7 @@ class RunningProcess {
       if (::poll(waiting, 3, wait) < 0 && errno != EINTR) return fail_errno(errno, "poll");
       if (waiting[0].revents != 0 && !drain(out_.get(), output.out, command.output_limit)) out_.reset();
       if (waiting[1].revents != 0 && !drain(err_.get(), output.err, command.output_limit)) err_.reset();
-      if (waiting[2].revents != 0) feed(input);
+      if (waiting[2].revents != 0) feed(input, command.input_ends.has_value());
     }
     return {};
   }
@@ -139,10 +139,12 @@ class RunningProcess {
   }
 
  private:
-  void feed(std::string_view& input) {
+  void feed(std::string_view& input, bool keep_open) {
     const ssize_t written = ::write(in_.get(), input.data(), std::min<std::size_t>(input.size(), 4096));
     if (written > 0) input.remove_prefix(static_cast<std::size_t>(written));
-    if (input.empty() || (written < 0 && errno != EINTR && errno != EAGAIN)) in_.reset();
+    const bool broken = written < 0 && errno != EINTR && errno != EAGAIN;
+    if (broken) input = {};  // who doesn't read it goes without
+    if (broken || (input.empty() && !keep_open)) in_.reset();
   }
 
   void kill_group() {

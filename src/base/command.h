@@ -20,7 +20,7 @@ struct Command {
   std::vector<std::string> arguments;
   std::map<std::string, std::string> environment;  // added to the caller's
   std::optional<std::string> input;                // on its standard input; otherwise /dev/null
-  // Without `input`: the empty standard input ends only then, so that whoever reads it waits until that moment.
+  // After `input`, the standard input ends only then, or with this process: whoever reads on waits until that moment.
   std::optional<Timestamp> input_ends;
   std::chrono::milliseconds timeout{std::chrono::seconds(60)};
   std::vector<int> success_codes{0};

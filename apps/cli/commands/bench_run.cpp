@@ -1,10 +1,10 @@
 // bench run: measures what several hosts get from mounted storage. Asks no manager: the hosts are reached by ssh or any
 // other program, and each runs `bh bench client`.
+#include <poll.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <iostream>
-#include <iterator>
 #include <sstream>
 #include <thread>
 
@@ -19,17 +19,25 @@
 namespace bridgehead::cli {
 namespace {
 
-// While it lives, a first SIGINT or SIGTERM asks for the end, so that folders are removed and figures kept.
+bool input_has_ended() {
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  char byte = 0;
+  return ::poll(&input, 1, 0) > 0 && ::read(STDIN_FILENO, &byte, 1) == 0;
+}
+
+// While it lives, a first SIGINT or SIGTERM asks for the end, so that folders are removed and figures kept; of a
+// client, the end of its standard input, too.
 class EndBySignal {
  public:
-  EndBySignal() {
+  explicit EndBySignal(bool with_input = false) {
     sigemptyset(&signals_);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals_, signal);
     ::pthread_sigmask(SIG_BLOCK, &signals_, &before_);
-    waiter_ = std::jthread([this](const std::stop_token& over) {
+    waiter_ = std::jthread([this, with_input](const std::stop_token& over) {
       while (!over.stop_requested()) {
         const timespec patience{0, 100'000'000};
         if (::sigtimedwait(&signals_, nullptr, &patience) > 0) wanted_.request_stop();
+        if (with_input && !wanted_.stop_requested() && input_has_ended()) wanted_.request_stop();
       }
     });
   }
@@ -138,6 +146,7 @@ Result<load::ClientAnswer> ask(const BenchRest& way, const std::string& host, co
   Command command{.program = words.front(), .arguments = {words.begin() + 1, words.end()}};
   command.input = load::write_order(order);
   command.timeout = std::chrono::seconds(order.size.seconds.count() * 3 + 180);
+  command.input_ends = SystemClock().now() + command.timeout;  // that it ends earlier tells that we are gone
   const auto output = runner.run(command, stop);
   if (!output) return forward(output);
   return load::read_answer(output->out);
@@ -209,14 +218,19 @@ Status run(Context& context, const RunOptions& options) {
   return give_report(context, bench::tell(*again), bench::json_report(*again), {});
 }
 
-// On a node: an order on standard input, the answer on standard output.
+// On a node: an order, one line of standard input, whose end is the order's end; the answer on standard output.
 Status be_client() {
-  const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
-  const auto order = load::read_order(text);
+  std::string text;
+  std::getline(std::cin, text);
+  auto order = load::read_order(text);
   SystemCommandRunner runner;
-  const EndBySignal end;
+  const EndBySignal end(true);
   const auto answer =
       order ? load::carry_out(*order, runner, SystemClock(), end.token()) : Result<load::ClientAnswer>(forward(order));
+  if (order && end.token().stop_requested()) {  // whoever asked may be gone, and nobody else cleans up
+    order->action = load::ClientOrder::Action::clean;
+    if (auto cleaned = load::carry_out(*order, runner, SystemClock()); !cleaned) return forward(cleaned);
+  }
   fmt::print("{}", load::write_answer(answer));
   return {};
 }

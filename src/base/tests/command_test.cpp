@@ -27,6 +27,23 @@ TEST(Command, FeedsLargeInputAndReadsLargeOutput) {
   EXPECT_EQ(output->out, input);
 }
 
+TEST(Command, InputStaysOpenForAsLongAsItIsAsked) {
+  SystemCommandRunner runner;
+  const auto before = SystemClock().now();
+  const auto output =
+      runner.run({.program = "cat", .input = "an order\n", .input_ends = before + std::chrono::milliseconds(300)});
+  ASSERT_TRUE(output) << output.error().message;
+  EXPECT_EQ(output->out, "an order\n");
+  EXPECT_GE(SystemClock().now() - before, std::chrono::milliseconds(300));
+  // Who ends first isn't held up.
+  const auto early = runner.run({.program = "head",
+                                 .arguments = {"-n", "1"},
+                                 .input = "an order\n",
+                                 .input_ends = before + std::chrono::hours(1)});
+  ASSERT_TRUE(early) << early.error().message;
+  EXPECT_EQ(early->out, "an order\n");
+}
+
 TEST(Command, EnvironmentIsAdded) {
   SystemCommandRunner runner;
   const auto output = runner.run({.program = "env", .environment = {{"BH_TEST", "1=2"}}});
