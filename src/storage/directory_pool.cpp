@@ -204,7 +204,7 @@ Status DirectoryPool::make_layout() {
   // Before anything is made in it: whose directory is this?
   if (auto root = make_directories(layout_.root()); !root) return root;
   if (auto claimed = claim(); !claimed) return claimed;
-  for (const auto& directory : {layout_.golden(), layout_.disks(), layout_.leases(), layout_.tmp()}) {
+  for (const auto& directory : {layout_.golden(), layout_.disks(), layout_.leases(), layout_.nodes(), layout_.tmp()}) {
     if (auto made = make_directories(directory); !made) return made;
   }
   return sync_directory(layout_.root());
@@ -228,7 +228,7 @@ Status DirectoryPool::check_marker() const {
 // the marker, whole and for good. What counts is what is read then.
 Status DirectoryPool::claim() {
   if (auto claimed = check_marker(); claimed || claimed.error().code != ErrorCode::not_found) return claimed;
-  static const std::set<std::string> kOurs{"golden", "disks", "leases", "tmp", "lost+found"};
+  static const std::set<std::string> kOurs{"golden", "disks", "leases", "nodes", "tmp", "lost+found"};
   const auto present = list_directory(layout_.root());
   if (!present) return forward(present);
   for (const auto& entry : *present) {

@@ -21,6 +21,7 @@ class PoolLayout {
   std::filesystem::path golden() const { return root_ / "golden"; }
   std::filesystem::path disks() const { return root_ / "disks"; }
   std::filesystem::path leases() const { return root_ / "leases"; }
+  std::filesystem::path nodes() const { return root_ / "nodes"; }
   std::filesystem::path tmp() const { return node_.empty() ? root_ / "tmp" : root_ / "tmp" / node_; }
 
   std::filesystem::path golden_file(const model::ImageId& id) const { return golden() / (id.str() + ".raw"); }
@@ -28,7 +29,7 @@ class PoolLayout {
   std::filesystem::path incomplete_mark(const model::ImageId& id) const { return disks() / (id.str() + ".incomplete"); }
   std::filesystem::path copied_mark(const model::ImageId& id) const { return disks() / (id.str() + ".copied"); }
   std::filesystem::path lease_file(const model::VmId& vm) const { return leases() / (vm.str() + ".json"); }
-  std::filesystem::path beat_file(const model::NodeId& node) const { return leases() / (node.str() + ".beat"); }
+  std::filesystem::path beat_file(const model::NodeId& node) const { return nodes() / (node.str() + ".beat"); }
   // How an overlay in disks/ names its golden image: relative, because a pool's directory may differ between nodes.
   static std::string backing_name(const std::filesystem::path& golden) {
     return "../golden/" + golden.filename().native();
