@@ -246,6 +246,11 @@ Result<std::shared_ptr<reconcile::Tunnel>> Gateway::Impl::open(const model::Node
       ask.set_pool(model::encode(request.pool));
       ask.set_bench_order(request.bench_order);
       break;
+    case reconcile::TunnelKind::free_locks:
+      ask.set_kind(Open::KIND_FREE_LOCKS);
+      for (const auto& address : request.addresses) ask.add_addresses(address);
+      ask.set_pool(model::encode(request.pool));
+      break;
     case reconcile::TunnelKind::node_look:
       ask.set_kind(Open::KIND_NODE_LOOK);
       ask.set_node_id(request.look_for.str());

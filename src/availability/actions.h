@@ -46,11 +46,10 @@ struct RemoveClaim {
   RequestNumber request = 0;
 };
 
-enum class LockKind { lustre_eviction, moosefs_session, nfs_lease, cephfs_blocklist };
+// Another node removes what the dead one's client still holds on the pool's servers.
 struct FreeLocks {
   model::NodeId node;
   model::PoolId pool;
-  LockKind kind = LockKind::nfs_lease;
   RequestNumber request = 0;
 };
 // The guest's node is this one from now on, and it holds the lease.

@@ -17,7 +17,7 @@ struct NodeFacts {
   bool maintenance = false;
   bool schedulable = true;
   bool power_control = false;
-  std::vector<LockHolder> locks;  // what a dead one may hold, by pool
+  std::vector<model::PoolId> locks;  // pools in which it may hold some that others can free
   std::set<model::PoolId> pools;
   double cpus = 0;  // virtual ones that may be given away
   Bytes memory;

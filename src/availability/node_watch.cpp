@@ -357,7 +357,7 @@ void NodeWatch::begin_freeing(const Surroundings& around, BootTime now, Actions&
   said_off_ = false;
   enter(Stage::freeing, now);
   locks_.clear();
-  for (const auto& holder : around.locks) locks_.emplace(next_request_++, holder);
+  for (const auto& pool : around.locks) locks_.emplace(next_request_++, pool);
   locks_asked_ = now - timing_.power_deadline;
 }
 
@@ -378,7 +378,7 @@ void NodeWatch::tick_freeing(BootTime now, Actions& actions) {
   }
   if (now < locks_asked_ + timing_.power_deadline) return;
   locks_asked_ = now;
-  for (const auto& [request, holder] : locks_) actions.push_back(FreeLocks{node_, holder.pool, holder.kind, request});
+  for (const auto& [request, pool] : locks_) actions.push_back(FreeLocks{node_, pool, request});
 }
 
 }  // namespace bridgehead::availability

@@ -15,11 +15,6 @@
 
 namespace bridgehead::availability {
 
-struct LockHolder {
-  model::PoolId pool;
-  LockKind kind = LockKind::nfs_lease;
-};
-
 // Persisted before the actions of the same call are carried out.
 struct NodeRecord {
   bool fencing = false;     // an order to switch it off may be under way
@@ -43,7 +38,7 @@ class NodeWatch {
     bool left_alone = false;  // maintenance, or a storm: nothing begins
     bool others_have_storage = false;
     bool power_control = false;
-    std::vector<LockHolder> locks;
+    std::vector<model::PoolId> locks;  // where it may hold some that others can free
     bool worth_fencing = false;  // guests wait for it that should run elsewhere
     bool ends_by_time = false;   // some of its leases do
     bool needs_proof = false;    // some of its leases end only when it is off
@@ -128,7 +123,7 @@ class NodeWatch {
   // Others.
   std::optional<BootTime> claimed_;
   std::optional<BootTime> claim_asked_;
-  std::map<RequestNumber, LockHolder> locks_;
+  std::map<RequestNumber, model::PoolId> locks_;
   BootTime locks_asked_;
   RequestNumber question_ = 0;
   bool said_off_ = false;

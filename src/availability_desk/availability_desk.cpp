@@ -290,6 +290,8 @@ void AvailabilityDesk::carry_out(const Actions& actions) {
       ask_others(ask->node, ask->request, false);
     } else if (const auto* read = std::get_if<availability::ReadHeartbeat>(&action)) {
       ask_others(read->node, read->request, true);
+    } else if (const auto* locks = std::get_if<availability::FreeLocks>(&action)) {
+      free_locks(*locks);
     } else if (const auto* off = std::get_if<availability::PowerOff>(&action)) {
       const auto told = [inbox = inbox_, one = *off](const Status& result) {
         if (!result) log::warning(order_failed, "node {}: {}", one.node, result.error().describe());
@@ -309,27 +311,50 @@ void AvailabilityDesk::carry_out(const Actions& actions) {
   }
 }
 
+// Other nodes that are well; those that have the pool, where one is named.
+std::vector<model::NodeId> AvailabilityDesk::who_can_look(const model::NodeId& node, const model::Pool* pool) const {
+  std::vector<model::NodeId> others;
+  for (const auto& other : nodes_) {
+    if (other == node || !parts_.agents.connected(other) || rules_->stage(other) != Stage::well) continue;
+    const auto there = pool ? pool->nodes.find(other) : std::map<model::NodeId, model::PoolOnNode>::const_iterator();
+    if (pool && (there == pool->nodes.end() || !there->second.ready)) continue;
+    others.push_back(other);
+  }
+  return others;
+}
+
+void AvailabilityDesk::free_locks(const availability::FreeLocks& locks) {
+  const auto pool = parts_.inventory.find<model::Pool>(locks.pool);
+  if (!pool) return tell_later([locks](Availability& rules, BootTime) { rules.locks_freed(locks.node, locks.request); });
+  const auto others = who_can_look(locks.node, &pool->value);
+  const reconcile::TunnelRequest order{.kind = reconcile::TunnelKind::free_locks,
+                                       .pool = pool->value,
+                                       .addresses = addresses_of(parts_.inventory, locks.node)};
+  if (others.empty() || order.addresses.empty()) return;
+  availability_desk::look(
+      parts_.tunnels, others[looks_ % others.size()], order,
+      [inbox = inbox_, locks, name = pool->value.name](const std::string& clients) {
+        log::info(locks_freed, "node {}, pool '{}': {} clients removed", locks.node, name, clients);
+        const std::lock_guard lock(inbox->mutex);
+        inbox->told.push_back(
+            [locks](Availability& rules, BootTime) { rules.locks_freed(locks.node, locks.request); });
+      });
+}
+
 // By another agent that is well; another one each time, since it may be the one that sees nothing.
 void AvailabilityDesk::ask_others(const model::NodeId& node, RequestNumber request, bool by_pool) {
   reconcile::TunnelRequest question{.kind = reconcile::TunnelKind::node_look, .look_for = node};
   std::vector<model::NodeId> others;
-  const auto can_look = [&](const model::NodeId& other) {
-    return other != node && parts_.agents.connected(other) && rules_->stage(other) == Stage::well;
-  };
   if (by_pool) {
     // The same pool each time, since each has a count of its own.
     for (const auto& pool : parts_.inventory.all<model::Pool>()) {
       if (!model::is_shared(pool->value.driver) || pool->value.deleting || !pool->value.nodes.contains(node)) continue;
-      for (const auto& [other, there] : pool->value.nodes) {
-        if (there.ready && can_look(other)) others.push_back(other);
-      }
+      others = who_can_look(node, &pool->value);
       question.pool = pool->value;
       if (!others.empty()) break;
     }
   } else {
-    for (const auto& other : nodes_) {
-      if (can_look(other)) others.push_back(other);
-    }
+    others = who_can_look(node, nullptr);
     question.addresses = addresses_of(parts_.inventory, node);
     if (question.addresses.empty()) return;
   }

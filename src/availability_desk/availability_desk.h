@@ -75,6 +75,8 @@ class AvailabilityDesk final : public reconcile::AvailabilityPort {
   void note_questions(const availability::Actions& actions);
   std::vector<model::Event> events_of(const availability::Actions& actions) const;
   void carry_out(const availability::Actions& actions);
+  std::vector<model::NodeId> who_can_look(const model::NodeId& node, const model::Pool* pool) const;
+  void free_locks(const availability::FreeLocks& locks);
   void ask_others(const model::NodeId& node, availability::RequestNumber request, bool by_pool);
   void tell_later(Told told);
   std::string name_of(const model::NodeId& node) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "model/pool_rules.h"
 #include "reconcile/commands/power.h"
 #include "reconcile/operations/records.h"
 #include "reconcile/sleeping_nodes.h"
@@ -52,6 +53,15 @@ std::set<model::PoolId> pools_of(const state::Inventory& inventory, const model:
   return pools;
 }
 
+// A dead agent holds locks, too, so pools without guests' disks count.
+std::vector<model::PoolId> locks_of(const state::Inventory& inventory, const model::NodeId& node) {
+  std::vector<model::PoolId> pools;
+  for (const auto& pool : inventory.all<model::Pool>()) {
+    if (pool->value.nodes.contains(node) && model::can_free_locks(pool->value)) pools.push_back(pool->value.id);
+  }
+  return pools;
+}
+
 bool storage_well(const state::Inventory& inventory, const model::NodeId& node) {
   for (const auto& vm : inventory.vms_on_node(node)) {
     if (terms_of(inventory, vm->value) == Terms::own) continue;
@@ -74,7 +84,7 @@ NodeFacts facts_of(const state::Inventory& inventory, const model::Node& node, c
                                  is_off_by_wish(inventory, node) || reconcile::is_waking(inventory, node, now),
                   .schedulable = node.schedulable && node.state == model::NodeState::ready,
                   .power_control = can_fence(inventory.find<model::Bmc>(node.id)),
-                  .locks = {},
+                  .locks = locks_of(inventory, node.id),
                   .pools = {},
                   .cpus = node.facts.cpus * limits.cpu_overcommit,
                   .memory = {}};

@@ -8,6 +8,8 @@ namespace bridgehead::availability_desk {
 inline constexpr log::Message said{"AVAILABILITY_SAID", "What was decided about a silent node or its guests, and why."};
 inline constexpr log::Message asked{"AVAILABILITY_ASKED",
                                     "A person is asked about a node. Look at it, then answer: bh ha status"};
+inline constexpr log::Message locks_freed{"DEAD_NODE_LOCKS_FREED",
+                                          "Another node removed what a dead one still held on a pool's servers."};
 inline constexpr log::Message not_kept{"AVAILABILITY_NOT_KEPT",
                                        "What was decided could not be written to the store, so it isn't done; all is "
                                        "looked at anew. If it stays, look at the store's disk."};

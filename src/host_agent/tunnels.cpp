@@ -14,6 +14,7 @@
 #include "host_agent/reach.h"
 #include "model/codec.h"
 #include "model/enum_names.h"
+#include "storage/dead_client.h"
 
 namespace bridgehead::host_agent {
 namespace {
@@ -128,6 +129,7 @@ Status Tunnels::carry(const TunnelOrder& order) {
     case TunnelKind::pool_survey: return carry_pool_survey(order);
     case TunnelKind::bench: return carry_bench_client(order);
     case TunnelKind::node_look: return carry_node_look(order);
+    case TunnelKind::free_locks: return carry_free_locks(order);
   }
   return fail(ErrorCode::unsupported, "this agent does not know this kind of tunnel");
 }
@@ -326,6 +328,16 @@ Status Tunnels::carry_node_look(const TunnelOrder& order) {
   auto channel = dial(order);
   if (!channel) return forward(channel);
   (*channel)->write({.data = answer});
+  return end_channel(**channel, {});
+}
+
+Status Tunnels::carry_free_locks(const TunnelOrder& order) {
+  SystemCommandRunner runner;
+  const auto freed = storage::free_dead_client(order.pool, order.addresses, runner);
+  if (!freed) return forward(freed);
+  auto channel = dial(order);
+  if (!channel) return forward(channel);
+  (*channel)->write({.data = std::to_string(*freed)});
   return end_channel(**channel, {});
 }
 

@@ -25,7 +25,7 @@
 
 namespace bridgehead::host_agent {
 
-enum class TunnelKind { serial_console, vnc, image_upload, image_download, boot_log, pool_survey, bench, node_look };
+enum class TunnelKind { serial_console, vnc, image_upload, image_download, boot_log, pool_survey, bench, node_look, free_locks };
 
 struct TunnelOrder {
   model::TunnelId id;
@@ -37,7 +37,7 @@ struct TunnelOrder {
   std::string format;                // image_download: "raw" or "qcow2"
   std::vector<model::Image> images;  // pool_survey: those to look at
   std::string bench_order;           // bench: as load/client.h writes it
-  // node_look: another node, by its count in `pool`, or else by its addresses.
+  // node_look: another node, by its count in `pool`, or else by its addresses. free_locks: the addresses of a dead one.
   model::NodeId node;
   std::vector<std::string> addresses;
 };
@@ -88,6 +88,7 @@ class Tunnels {
   Status carry_pool_survey(const TunnelOrder& order);
   Status carry_bench_client(const TunnelOrder& order);
   Status carry_node_look(const TunnelOrder& order);
+  Status carry_free_locks(const TunnelOrder& order);
   Result<std::shared_ptr<TunnelChannel>> dial(const TunnelOrder& order);
 
   hypervisor::Hypervisor& hypervisor_;

@@ -24,11 +24,17 @@ constexpr auto kOptions = std::to_array<PoolOption>({
     {PoolDriver::cephfs, "config", PoolOptionKind::path, "ceph.conf on the nodes; default: none is needed"},
     {PoolDriver::cephfs, "file_system", PoolOptionKind::word, "where the cluster has several"},
     {PoolDriver::cephfs, "client", PoolOptionKind::choice, "default: the kernel's, else FUSE", "kernel|fuse"},
+    {PoolDriver::cephfs, "evict_keyring", PoolOptionKind::path,
+     "keyring on the nodes of a user who may evict a dead node's client"},
+    {PoolDriver::cephfs, "evict_user", PoolOptionKind::word, "that user; default admin"},
     {PoolDriver::cephfs, "data_pool", PoolOptionKind::word, "of new images; default: the file system's"},
     {PoolDriver::lustre, "ost_pool", PoolOptionKind::word, "OST pool of new images; default: all OSTs"},
     {PoolDriver::lustre, "stripe_size", PoolOptionKind::size, "a multiple of 64KiB; default 1MiB, golden images 4MiB"},
     {PoolDriver::lustre, "disk_stripes", PoolOptionKind::count, "OSTs per guest disk; default: by its size"},
     {PoolDriver::lustre, "golden_stripes", PoolOptionKind::count, "OSTs per golden image; default: all"},
+    {PoolDriver::lustre, "evict_by", PoolOptionKind::logins,
+     "SSH logins on the MDS and OSS, USER@SERVER[:USER@SERVER...], by which a dead node's client is evicted"},
+    {PoolDriver::lustre, "evict_key", PoolOptionKind::path, "SSH private key on the nodes for evict_by"},
 });
 
 template <typename... Args>
@@ -125,6 +131,21 @@ Status check_source(PoolDriver driver, std::string_view source) {
   return {};
 }
 
+// What comes to SSH's command line: no word of it may be taken for an option.
+bool are_logins(std::string_view text) {
+  for (bool more = true; more;) {
+    const auto login = text.substr(0, text.find(':'));
+    more = login.size() < text.size();
+    text.remove_prefix(login.size() + (more ? 1 : 0));
+    const auto at = login.find('@');
+    if (at == login.npos || at == 0 || at + 1 == login.size() || login.front() == '-' || login[at + 1] == '-' ||
+        !only(login.substr(0, at), "._-") || !only(login.substr(at + 1), ".-")) {
+      return false;
+    }
+  }
+  return true;
+}
+
 Status check_option(PoolDriver driver, const std::string& name, const std::string& value) {
   const auto field = fmt::format("options.{}", name.substr(0, 32));
   const auto option = std::find_if(kOptions.begin(), kOptions.end(),
@@ -148,6 +169,7 @@ Status check_option(PoolDriver driver, const std::string& name, const std::strin
       good = good && size && size->count() != 0 && size->count() % (64 << 10) == 0 && *size < 4_GiB;
       break;
     }
+    case PoolOptionKind::logins: good = good && are_logins(value); break;
     case PoolOptionKind::choice:
       good = good && value.find('|') == value.npos &&
              fmt::format("|{}|", option->choices).find("|" + value + "|") != std::string::npos;
@@ -181,6 +203,18 @@ Status check_pool_options(PoolDriver driver, const std::map<std::string, std::st
     if (auto fine = check_option(driver, name, value); !fine) return fine;
   }
   return {};
+}
+
+bool can_free_locks(const Pool& pool) {
+  switch (pool.driver) {
+    case PoolDriver::moosefs: return true;
+    case PoolDriver::cephfs: return pool.options.contains("evict_keyring");
+    case PoolDriver::lustre: return pool.options.contains("evict_by") && pool.options.contains("evict_key");
+    case PoolDriver::local:
+    case PoolDriver::nfs:
+    case PoolDriver::posix: break;
+  }
+  return false;
 }
 
 bool spreads_files(const Pool& pool) {

@@ -18,7 +18,7 @@ struct PoolSource {
 };
 PoolSource split_source(std::string_view source);
 
-enum class PoolOptionKind { word, path, count, size, choice };
+enum class PoolOptionKind { word, path, count, size, choice, logins };
 struct PoolOption {
   PoolDriver driver;
   std::string_view name;
@@ -33,6 +33,9 @@ Status check_pool_place(PoolDriver driver, std::string_view source, std::string_
                         const std::map<std::string, std::string>& options);
 // The options alone.
 Status check_pool_options(PoolDriver driver, const std::map<std::string, std::string>& options);
+
+// A dead node's locks in it can be freed by another node: its driver has a way, and was given what that needs.
+bool can_free_locks(const Pool& pool);
 
 // New files can be told over how many storage targets they are spread.
 bool spreads_files(const Pool& pool);

@@ -18,6 +18,11 @@ inline constexpr log::Message mount_renewed{
     "MOUNT_RENEWED",
     "A mounted file system was dead for good (its client process had ended, or its server no longer knows it) and is "
     "mounted anew. Guests that had images open in it have lost them and must be started again."};
+inline constexpr log::Message locks_freed{"LOCKS_FREED", "What a dead node's client still held in a pool was freed."};
+inline constexpr log::Message own_locks_not_freed{
+    "OWN_LOCKS_NOT_FREED",
+    "Whether this node's client from before its restart still holds locks in a pool could not be seen. Where it does, "
+    "guests whose disks were open then can't be started until the servers forget it (MooseFS: a day)."};
 inline constexpr log::Message mount_released{"MOUNT_RELEASED", "A pool's file system was unmounted: it was removed."};
 
 }  // namespace bridgehead::storage

@@ -41,8 +41,9 @@ std::filesystem::path resolved(const std::filesystem::path& point) {
 
 }  // namespace
 
-Mount::Mount(MountPlan plan, const std::filesystem::path& point, std::shared_ptr<CommandRunner> runner)
-    : plan_(std::move(plan)), point_(resolved(point)), runner_(std::move(runner)) {}
+Mount::Mount(MountPlan plan, const std::filesystem::path& point, std::shared_ptr<CommandRunner> runner,
+             std::function<void()> before)
+    : plan_(std::move(plan)), point_(resolved(point)), runner_(std::move(runner)), before_(std::move(before)) {}
 
 Result<MountEntry> Mount::entry() const {
   const auto table = read_mount_table();
@@ -71,6 +72,7 @@ Status Mount::ensure() {
     return forward(mounted);
   }
   if (auto made = make_directories(point_, kPassThrough); !made) return made;
+  if (before_) before_();
   std::string reasons;
   for (std::size_t i = 0; i < plan_.ways.size(); ++i) {
     const auto done = try_way(plan_.ways[i], i + 1 == plan_.ways.size(), reasons);

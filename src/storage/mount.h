@@ -2,6 +2,7 @@
 // number of them at once. It isn't unmounted by the destructor: guests outlive the agent.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 
@@ -12,8 +13,10 @@ namespace bridgehead::storage {
 
 class Mount {
  public:
-  // Symbolic links on the way to `point` are followed now.
-  Mount(MountPlan plan, const std::filesystem::path& point, std::shared_ptr<CommandRunner> runner);
+  // Symbolic links on the way to `point` are followed now. `before`: called each time that it is about to be mounted,
+  // when no client of this host is at work there.
+  Mount(MountPlan plan, const std::filesystem::path& point, std::shared_ptr<CommandRunner> runner,
+        std::function<void()> before = {});
 
   const std::filesystem::path& point() const { return point_; }
 
@@ -35,6 +38,7 @@ class Mount {
   const MountPlan plan_;
   const std::filesystem::path point_;
   const std::shared_ptr<CommandRunner> runner_;
+  const std::function<void()> before_;
   std::mutex mutex_;  // one ensure() at a time
 };
 

@@ -1,8 +1,23 @@
 #include "model/pool_rules.h"
+#include "storage/dead_client.h"
 #include "storage/directory_pool.h"
 #include "storage/image_pool.h"
+#include "storage/messages.h"
 
 namespace bridgehead::storage {
+namespace {
+
+// A host that died came back; without it, its guests' disks would stay locked by its former self.
+void free_own(const model::Pool& pool, CommandRunner& runner) {
+  const auto freed = free_own_dead_client(pool, runner);
+  if (!freed) {
+    log::warning(own_locks_not_freed, "{}: {}", pool.name, freed.error().describe());
+  } else if (*freed != 0) {
+    log::info(locks_freed, "{}: of this node's client from before ({})", pool.name, *freed);
+  }
+}
+
+}  // namespace
 
 Result<std::unique_ptr<ImagePool>> open_pool(const model::Pool& pool, const PoolHost& host) {
   auto runner = std::make_shared<SystemCommandRunner>();
@@ -19,7 +34,7 @@ Result<std::unique_ptr<ImagePool>> open_pool(const model::Pool& pool, const Pool
   const auto point = host.mounts / pool.id.str();
   auto plan = plan_mount(pool, point);
   if (!plan) return forward(plan);
-  auto mount = std::make_unique<Mount>(std::move(*plan), point, runner);
+  auto mount = std::make_unique<Mount>(std::move(*plan), point, runner, [pool, runner] { free_own(pool, *runner); });
   auto root = pool.path.empty() ? mount->point() : mount->point() / pool.path;
   return open(std::move(root), std::move(mount));
 }

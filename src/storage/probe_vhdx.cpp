@@ -54,23 +54,23 @@ Status check_log(const ImageBytes& bytes) {
   return {};
 }
 
-struct Place {
+struct Region {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
 };
 
 // The metadata region by one region table; nothing if the table isn't one.
-Result<std::optional<Place>> metadata_region(const ImageBytes& bytes, std::uint64_t at) {
+Result<std::optional<Region>> metadata_region(const ImageBytes& bytes, std::uint64_t at) {
   auto table = bytes.read(at, kTableLength);
   if (!table) return forward(table);
-  if (table->size() < 16 || !begins(*table, "regi")) return std::optional<Place>();
+  if (table->size() < 16 || !begins(*table, "regi")) return std::optional<Region>();
   const auto count = read_le<std::uint32_t>(*table, 8);
   if (count > 2047) return damaged_image("vhdx", "its region table is absurd");
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::size_t entry = 16 + std::size_t{i} * 32;
     if (entry + 32 > table->size()) break;
     if (!is(*table, entry, kMetadataRegion)) continue;
-    const Place place{read_le<std::uint64_t>(*table, entry + 16), read_le<std::uint32_t>(*table, entry + 24)};
+    const Region place{read_le<std::uint64_t>(*table, entry + 16), read_le<std::uint32_t>(*table, entry + 24)};
     if (place.offset >= bytes.size || place.length > bytes.size - place.offset || place.length < kTableLength) {
       return damaged_image("vhdx", "its metadata lies past the end of the file (is it cut off?)");
     }
@@ -79,7 +79,7 @@ Result<std::optional<Place>> metadata_region(const ImageBytes& bytes, std::uint6
   return damaged_image("vhdx", "it has no metadata");
 }
 
-Result<Bytes> check_metadata(const ImageBytes& bytes, const Place& region) {
+Result<Bytes> check_metadata(const ImageBytes& bytes, const Region& region) {
   auto table = bytes.read(region.offset, kTableLength);
   if (!table) return forward(table);
   if (table->size() < kTableLength || !begins(*table, "metadata")) return damaged_image("vhdx", "no metadata table");

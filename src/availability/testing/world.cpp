@@ -595,7 +595,7 @@ void World::start_manager() {
   for (const auto& host : hosts_) {
     manager_->know(NodeFacts{.node = host.id,
                              .power_control = host.bmc != Bmc::none,
-                             .locks = {{.pool = model::PoolId("pool"), .kind = LockKind::moosefs_session}},
+                             .locks = {model::PoolId("pool")},
                              .pools = {},
                              .cpus = 100,
                              .memory = 100_GiB},

@@ -132,8 +132,7 @@ struct Cluster {
 
 TEST(Availability, ADeadNodesGuestsRunElsewhereAfterItWasVerifiedOffAndItsLocksFreed) {
   Cluster cluster(3, {.power_control = true,
-                      .locks = {{.pool = model::PoolId("m"), .kind = LockKind::moosefs_session},
-                                {.pool = model::PoolId("l"), .kind = LockKind::lustre_eviction}}});
+                      .locks = {model::PoolId("m"), model::PoolId("l")}});
   cluster.guest("web", 0);
   cluster.start();
   cluster.run(60);

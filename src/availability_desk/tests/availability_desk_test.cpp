@@ -147,6 +147,14 @@ class DeskTest : public ::testing::Test,
     }
     return found;
   }
+  void use_moosefs() {
+    const auto record = inventory_->find<model::Pool>(pool_.id);
+    auto value = record->value;
+    value.driver = model::PoolDriver::moosefs;
+    auto edit = inventory_->edit();
+    edit.update(record, value);
+    require(inventory_->commit(std::move(edit)).has_value(), "no change");
+  }
   void die(std::size_t index) { nodes_[index].on = nodes_[index].answers = false; }
 
   // AgentPort
@@ -161,10 +169,18 @@ class DeskTest : public ::testing::Test,
   Result<std::shared_ptr<reconcile::Tunnel>> open(const model::NodeId& from, const reconcile::TunnelRequest& request,
                                                   reconcile::TunnelHandlers handlers) override {
     if (!connected(from)) return fail(ErrorCode::unavailable, "not connected");
+    if (request.kind == reconcile::TunnelKind::free_locks) {
+      asked_to_free_.push_back({from, request.addresses, vm().node});
+      if (!servers_let_go_) return fail(ErrorCode::unavailable, "it is still connected");
+      return answer("1", std::move(handlers));
+    }
     const auto& other = node(request.look_for);
     const auto text = !request.pool.id.empty() ? std::to_string(other.count) : other.answers ? "reached" : "silent";
+    return answer(text, std::move(handlers));
+  }
+  static std::shared_ptr<reconcile::Tunnel> answer(std::string text, reconcile::TunnelHandlers handlers) {
     auto opened = handlers.opened;
-    std::shared_ptr<reconcile::Tunnel> tunnel = std::make_shared<FakeTunnel>(text, std::move(handlers));
+    std::shared_ptr<reconcile::Tunnel> tunnel = std::make_shared<FakeTunnel>(std::move(text), std::move(handlers));
     opened();
     return tunnel;
   }
@@ -198,6 +214,13 @@ class DeskTest : public ::testing::Test,
   model::Pool pool_;
   model::Vm vm_;
   int orders_ = 0;
+  struct AskedToFree {
+    model::NodeId by;
+    std::vector<std::string> addresses;
+    model::NodeId guest_was_on;
+  };
+  std::vector<AskedToFree> asked_to_free_;
+  bool servers_let_go_ = true;
   std::unique_ptr<AvailabilityDesk> desk_;
 };
 
@@ -227,6 +250,29 @@ TEST_F(DeskTest, ADeadNodesGuestStartsElsewhere) {
   EXPECT_EQ(of(0).stage, "well");
   EXPECT_EQ(vm().node, there.node);
   EXPECT_EQ(vm().lease, there.lease);
+}
+
+TEST_F(DeskTest, ADeadNodesLocksAreFreedBeforeItsGuestStartsElsewhere) {
+  use_moosefs();
+  die(0);
+  pass(60);
+  ASSERT_EQ(asked_to_free_.size(), 1U);
+  EXPECT_NE(asked_to_free_[0].by, nodes_[0].id);
+  EXPECT_EQ(asked_to_free_[0].addresses, std::vector<std::string>{"10.0.0.1"});
+  EXPECT_EQ(asked_to_free_[0].guest_was_on, nodes_[0].id);
+  EXPECT_EQ(orders_, 1);
+  EXPECT_NE(vm().node, nodes_[0].id);
+}
+
+TEST_F(DeskTest, ServersThatDontLetGoAreAskedAgainButNotForever) {
+  use_moosefs();
+  servers_let_go_ = false;
+  die(0);
+  pass(70);
+  EXPECT_GE(asked_to_free_.size(), 2U);
+  EXPECT_EQ(vm().node, nodes_[0].id);
+  pass(60);
+  EXPECT_NE(vm().node, nodes_[0].id) << "its start is tried until they let go by themselves";
 }
 
 TEST_F(DeskTest, NobodyMayRunItBetweenOffAndItsNewPlace) {

@@ -87,6 +87,14 @@ Result<TunnelOrder> tunnel_from_wire(const agent::v1::OpenTunnel& open) {
       order.bench_order = open.bench_order();
       return order;
     }
+    case Wire::KIND_FREE_LOCKS: {
+      order.kind = TunnelKind::free_locks;
+      order.addresses.assign(open.addresses().begin(), open.addresses().end());
+      auto pool = model::decode<model::Pool>(open.pool());
+      if (!pool) return forward(pool);
+      order.pool = std::move(*pool);
+      return order;
+    }
     case Wire::KIND_NODE_LOOK: {
       order.kind = TunnelKind::node_look;
       order.node = model::NodeId(open.node_id());

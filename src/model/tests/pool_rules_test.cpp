@@ -73,9 +73,31 @@ TEST(PoolRules, OptionsAreThoseOfTheDriverAndCantSmuggleOthersIn) {
   EXPECT_EQ(refused(PoolDriver::cephfs, "h", "", {{"keyring", "key"}}), "options.keyring");
   EXPECT_EQ(refused(PoolDriver::lustre, "h@tcp:/x", "", {{"stripe_size", "100KiB"}}), "options.stripe_size");
   EXPECT_EQ(refused(PoolDriver::local, "", "/var/pool", {{"version", "4"}}), "options.version");
+  const std::map<std::string, std::string> key{{"evict_key", "/etc/key"}};
+  const auto evicts = [&](const std::string& by) {
+    auto options = key;
+    options["evict_by"] = by;
+    return refused(PoolDriver::lustre, "h@tcp:/x", "", options);
+  };
+  EXPECT_EQ(evicts("root@10.0.0.5:lctl@oss-1.site"), "");
+  for (const auto* bad : {"root", "@h", "root@", "root@-oProxyCommand", "-o@h", "root@h:", ":root@h", "root@h;reboot", "a@b@c"}) {
+    EXPECT_EQ(evicts(bad), "options.evict_by") << bad;
+  }
   const auto unknown = check_pool_place(PoolDriver::moosefs, "h", "", {{"soft", "1"}});
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().message, "options.soft: a moosefs pool has only these: password_file, storage_class");
+}
+
+TEST(PoolRules, LocksOfADeadNodeCanBeFreedWhereAccessWasGiven) {
+  const auto can = [](PoolDriver driver, std::map<std::string, std::string> options) {
+    return can_free_locks({.driver = driver, .options = std::move(options)});
+  };
+  EXPECT_TRUE(can(PoolDriver::moosefs, {}));
+  EXPECT_FALSE(can(PoolDriver::nfs, {}));
+  EXPECT_FALSE(can(PoolDriver::cephfs, {}));
+  EXPECT_TRUE(can(PoolDriver::cephfs, {{"evict_keyring", "/k"}}));
+  EXPECT_FALSE(can(PoolDriver::lustre, {{"evict_by", "root@h"}}));
+  EXPECT_TRUE(can(PoolDriver::lustre, {{"evict_by", "root@h"}, {"evict_key", "/k"}}));
 }
 
 }  // namespace
