@@ -71,6 +71,7 @@ int main(int argc, char** argv) {
   cli::add_plan_commands(app, context);
   cli::add_rule_commands(app, context);
   cli::add_ha_commands(app, context);
+  cli::add_alert_commands(app, context);
   cli::add_policy_commands(app, context);
   cli::add_bench_commands(app, context);
   cli::add_operation_commands(app, context);

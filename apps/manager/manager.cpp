@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "agent_gateway/gateway.h"
+#include "alert_desk/alert_desk.h"
 #include "availability_desk/availability_desk.h"
 #include "base/command.h"
 #include "bench_desk/bench_desk.h"
@@ -27,6 +28,7 @@
 #include "provision/netboot_service.h"
 #include "reconcile/commands/commands.h"
 #include "reconcile/commands/netboot.h"
+#include "reconcile/problems.h"
 #include "reconcile/reconciler.h"
 #include "state/inventory.h"
 #include "state/sqlite_store.h"
@@ -80,6 +82,8 @@ struct Manager::State {
   std::unique_ptr<power_desk::PowerDesk> power;
   std::unique_ptr<bench_desk::BenchDesk> bench;
   std::unique_ptr<availability_desk::AvailabilityDesk> availability;
+  alert_desk::CurlPoster poster;
+  std::unique_ptr<alert_desk::AlertDesk> alerts;
   std::mutex api_mutex;  // a new certificate replaces the server while main may stop it
   std::unique_ptr<control_api::Server> api;
   std::uint16_t api_port = 0;
@@ -95,6 +99,7 @@ struct Manager::State {
   Status start_gateway(const pki::Identity& identity);
   Status start_netboot();
   void watch_over_nodes();
+  void tell_alerts();
   Status start_api(const pki::Identity& identity);
   Status serve_identity(const pki::Identity& identity);
   void start_duties(const pki::Identity& identity);
@@ -186,6 +191,25 @@ void Manager::State::watch_over_nodes() {
   availability->start();
 }
 
+void Manager::State::tell_alerts() {
+  alerts = std::make_unique<alert_desk::AlertDesk>(
+      alert_desk::AlertDeskParts{.inventory = *inventory,
+                                 .clock = clock,
+                                 .secrets = *secrets,
+                                 .poster = poster,
+                                 .problems =
+                                     [this] {
+                                       return reconcile::find_problems({.inventory = *inventory,
+                                                                        .now = clock.now(),
+                                                                        .netboot = netboot.get(),
+                                                                        .availability = availability.get()});
+                                     }},
+      alert_desk::AlertDeskOptions{
+          .cluster = cluster_id_of(authority->fingerprint()),
+          .settle = std::max<std::chrono::milliseconds>(alert_desk::AlertDeskOptions{}.settle, config.heartbeat * 3)});
+  alerts->start();
+}
+
 Status Manager::State::start_api(const pki::Identity& identity) {
   control_api::ServerConfig settings;
   settings.address = config.listen.address;
@@ -250,6 +274,7 @@ void Manager::State::stop() {
   reissuing.reset();
   planning.reset();
   bench.reset();
+  if (alerts) alerts->stop();
   if (availability) availability->stop();
   power.reset();
   image_works.reset();
@@ -283,6 +308,7 @@ Result<std::unique_ptr<Manager>> Manager::start(const Config& config) {
                                                         parts.reconciler->progress(), parts.clock,
                                                         bench_desk::BenchDeskOptions{.version = BRIDGEHEAD_VERSION});
   parts.watch_over_nodes();
+  parts.tell_alerts();
   if (auto started = parts.start_api(*identity); !started) return forward(started);
   parts.start_duties(*identity);
   return manager;

@@ -39,10 +39,10 @@ class NodeWatch {
     bool others_have_storage = false;
     bool power_control = false;
     std::vector<model::PoolId> locks;  // where it may hold some that others can free
-    bool worth_fencing = false;  // guests wait for it that should run elsewhere
-    bool ends_by_time = false;   // some of its leases do
-    bool needs_proof = false;    // some of its leases end only when it is off
-    BootTime lapses;             // given the claim
+    bool worth_fencing = false;        // guests wait for it that should run elsewhere
+    bool ends_by_time = false;         // some of its leases do
+    bool needs_proof = false;          // some of its leases end only when it is off
+    BootTime lapses;                   // given the claim
   };
   // What has become certain in a tick; the caller ends leases accordingly.
   enum class Verdict { none, off, lapsed };

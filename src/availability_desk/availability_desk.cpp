@@ -325,7 +325,8 @@ std::vector<model::NodeId> AvailabilityDesk::who_can_look(const model::NodeId& n
 
 void AvailabilityDesk::free_locks(const availability::FreeLocks& locks) {
   const auto pool = parts_.inventory.find<model::Pool>(locks.pool);
-  if (!pool) return tell_later([locks](Availability& rules, BootTime) { rules.locks_freed(locks.node, locks.request); });
+  if (!pool)
+    return tell_later([locks](Availability& rules, BootTime) { rules.locks_freed(locks.node, locks.request); });
   const auto others = who_can_look(locks.node, &pool->value);
   const reconcile::TunnelRequest order{.kind = reconcile::TunnelKind::free_locks,
                                        .pool = pool->value,
@@ -336,8 +337,7 @@ void AvailabilityDesk::free_locks(const availability::FreeLocks& locks) {
       [inbox = inbox_, locks, name = pool->value.name](const std::string& clients) {
         log::info(locks_freed, "node {}, pool '{}': {} clients removed", locks.node, name, clients);
         const std::lock_guard lock(inbox->mutex);
-        inbox->told.push_back(
-            [locks](Availability& rules, BootTime) { rules.locks_freed(locks.node, locks.request); });
+        inbox->told.push_back([locks](Availability& rules, BootTime) { rules.locks_freed(locks.node, locks.request); });
       });
 }
 

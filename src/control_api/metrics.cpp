@@ -66,6 +66,12 @@ void count_by(Families& families, const std::string& name, const std::string& he
   }
 }
 
+std::vector<state::Record<model::Alert>> open_alerts(const state::Inventory& inventory) {
+  auto alerts = inventory.all<model::Alert>();
+  std::erase_if(alerts, [](const auto& alert) { return alert->value.cleared != Timestamp{}; });
+  return alerts;
+}
+
 void add_inventory(Families& families, const state::Inventory& inventory) {
   using namespace model;
   count_by<NodeState>(families, "bridgehead_nodes", "Nodes by state", "state", inventory.all<Node>(),
@@ -76,6 +82,15 @@ void add_inventory(Families& families, const state::Inventory& inventory) {
                        [](const Image& image) { return image.state; });
   count_by<OperationState>(families, "bridgehead_operations", "Operations kept, by state", "state",
                            inventory.all<Operation>(), [](const Operation& operation) { return operation.state; });
+  count_by<AlertSeverity>(families, "bridgehead_alerts", "Alerts that are open, by severity", "severity",
+                          open_alerts(inventory), [](const Alert& alert) { return alert.severity; });
+  for (const auto& alert : open_alerts(inventory)) {
+    families.gauge("bridgehead_alert", "1 for each alert that is open", 1,
+                   {{"condition", alert->value.condition},
+                    {"severity", std::string(to_string(alert->value.severity))},
+                    {"object_kind", alert->value.object_kind},
+                    {"object", alert->value.object}});
+  }
   for (const auto& pool : inventory.all<Pool>()) {
     for (const auto& [id, on_node] : pool->value.nodes) {
       const auto node = inventory.find<Node>(id);

@@ -82,6 +82,12 @@ std::vector<Route> make_routes() {
       answer(Method::post, "/api/v1/nodes/{node}/bmc/trust", admin, post_node_bmc_trust),
       answer(Method::post, "/api/v1/nodes/{node}/confirm-off", operator_, post_node_confirm_off),
       answer(Method::get, "/api/v1/ha", viewer, get_availability),
+      answer(Method::get, "/api/v1/alerts", viewer, list_alerts),
+      // Its URL may hold what lets anybody post there.
+      answer(Method::get, "/api/v1/alerts/webhook", admin, get_webhook),
+      answer(Method::put, "/api/v1/alerts/webhook", admin, put_webhook, dry),
+      answer(Method::delete_, "/api/v1/alerts/webhook", admin, delete_webhook, dry),
+      answer(Method::post, "/api/v1/alerts/webhook/test", admin, post_webhook_test),
       answer(Method::post, "/api/v1/ha/go-on", operator_, post_availability_go_on),
       answer(Method::post, "/api/v1/nodes/{node}/power", operator_, post_node_power, dry),
       answer(Method::get, "/api/v1/nodes/{node}/bmc", operator_, get_node_bmc),

@@ -25,7 +25,17 @@
 
 namespace bridgehead::host_agent {
 
-enum class TunnelKind { serial_console, vnc, image_upload, image_download, boot_log, pool_survey, bench, node_look, free_locks };
+enum class TunnelKind {
+  serial_console,
+  vnc,
+  image_upload,
+  image_download,
+  boot_log,
+  pool_survey,
+  bench,
+  node_look,
+  free_locks
+};
 
 struct TunnelOrder {
   model::TunnelId id;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "model/alert.h"
 #include "model/assignment.h"
 #include "model/benchmark.h"
 #include "model/bmc.h"
@@ -56,6 +57,7 @@ BRIDGEHEAD_ENUM_NAMES(VmPhase, "VM phase", {E::pending, "pending"}, {E::creating
                       {E::stopping, "stopping"}, {E::deleting, "deleting"}, {E::failed, "failed"},
                       {E::unknown, "unknown"});
 BRIDGEHEAD_ENUM_NAMES(Firmware, "firmware", {E::bios, "bios"}, {E::uefi, "uefi"});
+BRIDGEHEAD_ENUM_NAMES(AlertSeverity, "severity", {E::info, "info"}, {E::warning, "warning"}, {E::critical, "critical"});
 BRIDGEHEAD_ENUM_NAMES(HaMode, "HA mode", {E::none, "none"}, {E::restart, "restart"});
 BRIDGEHEAD_ENUM_NAMES(CpuModel, "CPU model", {E::host, "host"}, {E::baseline, "baseline"});
 BRIDGEHEAD_ENUM_NAMES(NodeState, "node state", {E::ready, "ready"}, {E::not_ready, "not_ready"},

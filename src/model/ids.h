@@ -21,6 +21,8 @@ struct PolicyTag;
 struct PlanTag;
 struct BenchmarkTag;
 struct AvailabilityTag;
+struct AlertTag;
+struct WebhookTag;
 
 using NodeId = Id<NodeTag>;
 using PoolId = Id<PoolTag>;
@@ -38,5 +40,7 @@ using PolicyId = Id<PolicyTag>;
 using PlanId = Id<PlanTag>;
 using BenchmarkId = Id<BenchmarkTag>;
 using AvailabilityId = Id<AvailabilityTag>;
+using AlertId = Id<AlertTag>;
+using WebhookId = Id<WebhookTag>;
 
 }  // namespace bridgehead::model

@@ -195,6 +195,8 @@ BRIDGEHEAD_FIELDS(BenchmarkLeftover, pool, node)
 BRIDGEHEAD_FIELDS(Benchmark, id, name, command, settings, state, message, operation, created_by, created, finished,
                   runs_done, runs, result, leftovers)
 BRIDGEHEAD_FIELDS(AvailabilityState, id, text)
+BRIDGEHEAD_FIELDS(Alert, id, condition, severity, object_kind, object, message, action, since, cleared, told)
+BRIDGEHEAD_FIELDS(Webhook, id, url, secret, least, created_by, created, last_told, failing_since, error)
 BRIDGEHEAD_FIELDS(Operation, id, kind, target_kind, target, target_name, state, parameters, node, generation,
                   cancel_requested, progress, error, created_by, created, started, finished)
 BRIDGEHEAD_FIELDS(Token, id, name, role, secret_sha256, created, expires, last_used)

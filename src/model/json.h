@@ -5,6 +5,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "model/alert.h"
 #include "model/assignment.h"
 #include "model/availability.h"
 #include "model/benchmark.h"
@@ -94,6 +95,8 @@ BRIDGEHEAD_JSON(BenchmarkSettings);
 BRIDGEHEAD_JSON(BenchmarkLeftover);
 BRIDGEHEAD_JSON(Benchmark);
 BRIDGEHEAD_JSON(AvailabilityState);
+BRIDGEHEAD_JSON(Alert);
+BRIDGEHEAD_JSON(Webhook);
 BRIDGEHEAD_JSON(Operation);
 BRIDGEHEAD_JSON(Token);
 BRIDGEHEAD_JSON(JoinToken);

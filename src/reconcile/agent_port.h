@@ -36,7 +36,17 @@ class AgentEvents {
   virtual void on_disconnected(const model::NodeId& node) = 0;
 };
 
-enum class TunnelKind { serial_console, vnc, image_upload, image_download, boot_log, pool_survey, bench, node_look, free_locks };
+enum class TunnelKind {
+  serial_console,
+  vnc,
+  image_upload,
+  image_download,
+  boot_log,
+  pool_survey,
+  bench,
+  node_look,
+  free_locks
+};
 
 struct TunnelRequest {
   TunnelKind kind = TunnelKind::serial_console;
@@ -47,7 +57,8 @@ struct TunnelRequest {
   std::string format;                // image_download: "raw" or "qcow2"
   std::vector<model::Image> images;  // pool_survey: those to look at
   std::string bench_order;           // bench: what a client is to do
-  // free_locks: a dead node's `addresses`, in `pool`. node_look: the other node; by what it counts up in `pool`, or, without one, by its addresses.
+  // free_locks: a dead node's `addresses`, in `pool`. node_look: the other node; by what it counts up in `pool`, or,
+  // without one, by its addresses.
   model::NodeId look_for;
   std::vector<std::string> addresses;
 };

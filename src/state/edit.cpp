@@ -250,6 +250,8 @@ BRIDGEHEAD_EDIT(model::Plan);
 BRIDGEHEAD_EDIT(model::PlanInput);
 BRIDGEHEAD_EDIT(model::Benchmark);
 BRIDGEHEAD_EDIT(model::AvailabilityState);
+BRIDGEHEAD_EDIT(model::Alert);
+BRIDGEHEAD_EDIT(model::Webhook);
 BRIDGEHEAD_EDIT(model::Bmc);
 
 }  // namespace bridgehead::state

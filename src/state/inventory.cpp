@@ -198,6 +198,8 @@ BRIDGEHEAD_INVENTORY(model::Plan);
 BRIDGEHEAD_INVENTORY(model::PlanInput);
 BRIDGEHEAD_INVENTORY(model::Benchmark);
 BRIDGEHEAD_INVENTORY(model::AvailabilityState);
+BRIDGEHEAD_INVENTORY(model::Alert);
+BRIDGEHEAD_INVENTORY(model::Webhook);
 BRIDGEHEAD_INVENTORY(model::Bmc);
 
 }  // namespace bridgehead::state

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "model/alert.h"
 #include "model/availability.h"
 #include "model/benchmark.h"
 #include "model/bmc.h"
@@ -40,10 +41,11 @@ using Record = std::shared_ptr<const Stored<T>>;  // null = there is none
 // Kinds and keys: Node "node/<id>", Pool "pool/", Image "image/", Network "network/", Vm "vm/", Operation "operation/",
 // Token "token/", JoinToken "join_token/", NodeImage "node_image/", Profile "profile/", Boot "boot/<node>",
 // NetbootSettings "netboot_settings/", Rule "rule/", PlanningPolicy "policy/", Plan "plan/", PlanInput "plan_input/",
-// Bmc "bmc/<node>", Benchmark "benchmark/", AvailabilityState "availability/availability".
+// Bmc "bmc/<node>", Benchmark "benchmark/", AvailabilityState "availability/availability", Alert "alert/", Webhook
+// "webhook/webhook".
 // A Vm's status is kept apart as "vm_status/<id>", so that observations never conflict with a user's change. Names are
-// unique per kind (Operation, JoinToken, Boot, NetbootSettings, PlanningPolicy, PlanInput, Bmc and
-// AvailabilityState have none):
+// unique per kind (Operation, JoinToken, Boot, NetbootSettings, PlanningPolicy, PlanInput, Bmc, AvailabilityState,
+// Alert and Webhook have none):
 // "name/<kind>/<name>" -> id. "event/<revision, 20 digits>/<n>" are the events, "counter/<name>" the counters.
 // Node.load, Node.last_seen, Node.state, Node.message and Token.last_used live in memory only.
 

@@ -129,6 +129,8 @@ void Inventory::State::apply_change(const Change& change, Revision at, std::vect
   if (kind == "plan") return apply_record<model::Plan>(change, id, at);
   if (kind == "plan_input") return apply_record<model::PlanInput>(change, id, at);
   if (kind == "availability") return apply_record<model::AvailabilityState>(change, id, at);
+  if (kind == "alert") return apply_record<model::Alert>(change, id, at);
+  if (kind == "webhook") return apply_record<model::Webhook>(change, id, at);
   if (kind == "bmc") return apply_record<model::Bmc>(change, id, at);
   if (kind == "benchmark") return apply_record<model::Benchmark>(change, id, at);
   const auto sequence = event_sequence(key);
@@ -246,6 +248,8 @@ Status Inventory::State::load() {
   if (loaded) loaded = load_kind<model::Plan>();
   if (loaded) loaded = load_kind<model::PlanInput>();
   if (loaded) loaded = load_kind<model::AvailabilityState>();
+  if (loaded) loaded = load_kind<model::Alert>();
+  if (loaded) loaded = load_kind<model::Webhook>();
   if (loaded) loaded = load_kind<model::Bmc>();
   if (loaded) loaded = load_kind<model::Benchmark>();
   if (loaded) loaded = load_events();

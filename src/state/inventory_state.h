@@ -102,7 +102,8 @@ struct Inventory::State {
              RecordTable<model::JoinToken>, RecordTable<model::NodeImage>, RecordTable<model::Profile>,
              RecordTable<model::Boot>, RecordTable<model::NetbootSettings>, RecordTable<model::Rule>,
              RecordTable<model::PlanningPolicy>, RecordTable<model::Plan>, RecordTable<model::PlanInput>,
-             RecordTable<model::Bmc>, RecordTable<model::Benchmark>, RecordTable<model::AvailabilityState>>
+             RecordTable<model::Bmc>, RecordTable<model::Benchmark>, RecordTable<model::AvailabilityState>,
+             RecordTable<model::Alert>, RecordTable<model::Webhook>>
       tables;
   GroupIndex vms_by_node;
   GroupIndex images_by_parent;

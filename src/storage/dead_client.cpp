@@ -35,7 +35,8 @@ Result<std::string> address_towards(const moosefs::Master& master) {
     return fail_errno(errno, fmt::format("find the way to {}", master.host));
   }
   std::string text(INET_ADDRSTRLEN, '\0');
-  if (::inet_ntop(AF_INET, &own.sin_addr, text.data(), INET_ADDRSTRLEN) == nullptr) return fail_errno(errno, "inet_ntop");
+  if (::inet_ntop(AF_INET, &own.sin_addr, text.data(), INET_ADDRSTRLEN) == nullptr)
+    return fail_errno(errno, "inet_ntop");
   text.resize(text.find('\0'));
   return text;
 }

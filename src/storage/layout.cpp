@@ -24,7 +24,10 @@ std::unique_ptr<LayoutControl> layout_control(const model::Pool& pool, const std
     return std::make_unique<cephfs::CephLayouts>(option_or(pool, "data_pool", ""));
   }
   if (mount.file_system() == "moosefs") {
-    return std::make_unique<moosefs::MooseFsLayouts>(option_or(pool, "storage_class", ""), std::move(runner));
+    return std::make_unique<moosefs::MooseFsLayouts>(
+        option_or(pool, "storage_class", ""),
+        pool.driver == model::PoolDriver::moosefs ? std::optional(moosefs::master_of(pool)) : std::nullopt,
+        std::move(runner));
   }
   return nullptr;
 }

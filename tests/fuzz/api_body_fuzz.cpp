@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "base/random.h"
+#include "control_api/bodies/alert_requests.h"
 #include "control_api/bodies/power_requests.h"
 
 namespace {
@@ -23,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
   SeededRandom random(1);
-  switch ((data[0] + 256U - 'A') % 19U) {  // seeds begin with letters
+  switch ((data[0] + 256U - 'A') % 20U) {  // seeds begin with letters
     // A password costs a thousand rounds of SHA-512: fuzzing would do little else.
     case 0:
       if (body.find("password\"") == std::string_view::npos) check(read_create_vms(body, random));
@@ -53,6 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 15: check(read_profile(body, nullptr)); break;
     case 16: check(read_node_image(body)); break;
     case 17: check(read_set_bmc(body)); break;
+    case 18: check(read_set_webhook(body)); break;
     default: check(read_switch_node(body));
   }
   return 0;

@@ -131,8 +131,7 @@ struct Cluster {
 };
 
 TEST(Availability, ADeadNodesGuestsRunElsewhereAfterItWasVerifiedOffAndItsLocksFreed) {
-  Cluster cluster(3, {.power_control = true,
-                      .locks = {model::PoolId("m"), model::PoolId("l")}});
+  Cluster cluster(3, {.power_control = true, .locks = {model::PoolId("m"), model::PoolId("l")}});
   cluster.guest("web", 0);
   cluster.start();
   cluster.run(60);

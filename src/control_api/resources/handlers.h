@@ -31,6 +31,12 @@ BRIDGEHEAD_ANSWER(migrate_vm_by_name);
 BRIDGEHEAD_ANSWER(get_vm_migration_checks);
 BRIDGEHEAD_ANSWER(pause_vm);
 BRIDGEHEAD_ANSWER(resume_vm);
+// alerts.cpp
+BRIDGEHEAD_ANSWER(list_alerts);
+BRIDGEHEAD_ANSWER(get_webhook);
+BRIDGEHEAD_ANSWER(put_webhook);
+BRIDGEHEAD_ANSWER(delete_webhook);
+BRIDGEHEAD_ANSWER(post_webhook_test);
 // availability.cpp
 BRIDGEHEAD_ANSWER(get_availability);
 BRIDGEHEAD_ANSWER(post_availability_go_on);

@@ -3,9 +3,29 @@
 #include "control_api/openapi.h"
 #include "control_api/resources/answers.h"
 #include "control_api/resources/handlers.h"
-#include "control_api/resources/problems.h"
+#include "model/enum_names.h"
+#include "reconcile/problems.h"
 
 namespace bridgehead::control_api {
+namespace {
+
+nlohmann::json problems_of(const Services& services) {
+  auto list = nlohmann::json::array();
+  for (auto& one : reconcile::find_problems({.inventory = services.inventory(),
+                   .now = services.commander.clock.now(),
+                   .netboot = services.netboot,
+                   .availability = services.availability})) {
+    list.push_back({{"condition", one.condition},
+                    {"severity", model::to_string(one.severity)},
+                    {"object_kind", std::move(one.object_kind)},
+                    {"object", std::move(one.object)},
+                    {"message", std::move(one.message)},
+                    {"action", std::move(one.action)}});
+  }
+  return list;
+}
+
+}  // namespace
 
 Result<http::Response> get_version(Services& services, const Call&) {
   return json_answer(
@@ -37,7 +57,7 @@ Result<http::Response> get_status(Services& services, const Call&) {
   std::size_t ready = 0;
   std::size_t waiting = 0;
   for (const auto& node : inventory.all<model::Node>()) {
-    nodes += is_member(node->value) ? 1U : 0U;
+    nodes += reconcile::is_member(node->value) ? 1U : 0U;
     ready += node->value.state == model::NodeState::ready ? 1U : 0U;
     waiting += node->value.netboot && node->value.netboot->approval == model::Approval::waiting ? 1U : 0U;
   }
@@ -54,7 +74,7 @@ Result<http::Response> get_status(Services& services, const Call&) {
                                          {"nodes", {{"total", nodes}, {"ready", ready}, {"waiting", waiting}}},
                                          {"vms", {{"total", vms.size()}, {"running", running}}},
                                          {"operations", {{"open", open}, {"failed", failed}}},
-                                         {"problems", find_problems(services)}});
+                                         {"problems", problems_of(services)}});
 }
 
 }  // namespace bridgehead::control_api

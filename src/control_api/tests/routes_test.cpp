@@ -143,6 +143,7 @@ class RoutesTest : public ApiFixture {
   void walk_netboot();
   void walk_power();
   void walk_availability();
+  void walk_alerts();
 
   std::vector<nlohmann::json> answers_;
   std::set<std::pair<std::string, std::string>> seen_;
@@ -237,6 +238,23 @@ void RoutesTest::walk_power() {
   expect(409, "DELETE", "/nodes/node1/bmc");
   finish_operation(on["operation"]["id"], model::OperationState::succeeded);
   expect(200, "DELETE", "/nodes/node1/bmc");
+}
+
+void RoutesTest::walk_alerts() {
+  const auto path_of = [](const std::string& more) { return "/alerts/webhook" + more; };
+  EXPECT_EQ(get(path(path_of(""))).status, 404);
+  EXPECT_EQ(post(path(path_of("/test")), {}).status, 404);
+  const nlohmann::json webhook = {
+      {"url", "https://alerts.example.org/x"}, {"secret", "hush"}, {"severity", "critical"}};
+  expect(200, "PUT", path_of("?dry_run=true"), webhook);
+  const auto set = expect(200, "PUT", path_of(""), webhook).json()["webhook"];
+  EXPECT_EQ(set["secret"], "(set)");
+  EXPECT_EQ(expect(200, "GET", path_of("")).json()["url"], webhook["url"]);
+  expect(202, "POST", path_of("/test"));
+  const auto alerts = expect(200, "GET", "/alerts").json()["items"];
+  ASSERT_EQ(alerts.size(), 1U);
+  EXPECT_EQ(alerts[0]["condition"], "test");
+  expect(200, "DELETE", path_of(""));
 }
 
 void RoutesTest::walk_availability() {
@@ -399,6 +417,7 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   walk_power();
   walk_bench();
   walk_availability();
+  walk_alerts();
 
   expect(200, "GET", "/operations?limit=5");
   const std::string operation = created["operations"][0]["id"];

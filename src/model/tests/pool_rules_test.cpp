@@ -80,7 +80,8 @@ TEST(PoolRules, OptionsAreThoseOfTheDriverAndCantSmuggleOthersIn) {
     return refused(PoolDriver::lustre, "h@tcp:/x", "", options);
   };
   EXPECT_EQ(evicts("root@10.0.0.5:lctl@oss-1.site"), "");
-  for (const auto* bad : {"root", "@h", "root@", "root@-oProxyCommand", "-o@h", "root@h:", ":root@h", "root@h;reboot", "a@b@c"}) {
+  for (const auto* bad :
+       {"root", "@h", "root@", "root@-oProxyCommand", "-o@h", "root@h:", ":root@h", "root@h;reboot", "a@b@c"}) {
     EXPECT_EQ(evicts(bad), "options.evict_by") << bad;
   }
   const auto unknown = check_pool_place(PoolDriver::moosefs, "h", "", {{"soft", "1"}});

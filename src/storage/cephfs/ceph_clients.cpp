@@ -14,11 +14,10 @@ constexpr std::chrono::seconds kPatience{15};
 
 Command ceph(const model::Pool& pool, std::vector<std::string> arguments) {
   const auto name = option_or(pool, "file_system", "");
-  arguments.insert(arguments.begin(), {"--conf", option_or(pool, "config", "/dev/null"), "-m",
-                                       model::split_source(pool.source).servers, "--id",
-                                       option_or(pool, "evict_user", "admin"), "--keyring",
-                                       option_or(pool, "evict_keyring", ""), "--connect-timeout", "10", "tell",
-                                       name.empty() ? "mds.0" : fmt::format("mds.{}:0", name)});
+  arguments.insert(arguments.begin(),
+                   {"--conf", option_or(pool, "config", "/dev/null"), "-m", model::split_source(pool.source).servers,
+                    "--id", option_or(pool, "evict_user", "admin"), "--keyring", option_or(pool, "evict_keyring", ""),
+                    "--connect-timeout", "10", "tell", name.empty() ? "mds.0" : fmt::format("mds.{}:0", name)});
   return {.program = "ceph", .arguments = std::move(arguments), .timeout = kPatience};
 }
 
@@ -45,7 +44,8 @@ Result<std::vector<std::string>> parse_clients(std::string_view output, const st
   if (!json.is_array()) return fail(ErrorCode::data_corrupt, "no list of CephFS clients: '{}'", output.substr(0, 200));
   std::vector<std::string> ids;
   for (const auto& client : json) {
-    const auto entity = client.is_object() ? client.value("entity", nlohmann::json::object()) : nlohmann::json::object();
+    const auto entity =
+        client.is_object() ? client.value("entity", nlohmann::json::object()) : nlohmann::json::object();
     const auto addr = entity.is_object() ? entity.value("addr", nlohmann::json::object()) : nlohmann::json::object();
     if (!addr.is_object() || !addr.contains("addr") || !addr["addr"].is_string()) continue;
     const auto at = addr["addr"].get<std::string>();  // "10.77.0.11:0"

@@ -2,17 +2,21 @@
 // new images is the pool's option; without it they inherit their directory's.
 #pragma once
 
+#include <optional>
+
 #include "storage/layout.h"
+#include "storage/moosefs/moosefs_sessions.h"
 
 namespace bridgehead::storage::moosefs {
 
 class MooseFsLayouts final : public LayoutControl {
  public:
-  MooseFsLayouts(std::string storage_class, std::shared_ptr<CommandRunner> runner)
-      : class_(std::move(storage_class)), runner_(std::move(runner)) {}
+  // `master`: none where it isn't known (somebody else mounted it).
+  MooseFsLayouts(std::string storage_class, std::optional<Master> master, std::shared_ptr<CommandRunner> runner)
+      : class_(std::move(storage_class)), master_(std::move(master)), runner_(std::move(runner)) {}
 
-  // Each chunk of 64 MiB is on other servers: written one after the other only one's link would be used.
-  CopyOrder copy_order() const override { return {.stretch = 64_MiB, .lanes = 8}; }
+  // Asks the master, where it can: a fraction of a second.
+  CopyOrder copy_order() const override;
   Result<FileLayout> choose(const LayoutNeed&) const override { return FileLayout{.group = class_}; }
   Result<UniqueFd> create(const std::filesystem::path& file, const FileLayout& layout) const override;
   Result<FileLayout> read(const std::filesystem::path& file) const override;
@@ -20,6 +24,7 @@ class MooseFsLayouts final : public LayoutControl {
 
  private:
   const std::string class_;
+  const std::optional<Master> master_;
   const std::shared_ptr<CommandRunner> runner_;
 };
 

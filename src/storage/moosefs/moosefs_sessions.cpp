@@ -39,9 +39,22 @@ Command sessions_command(const Master& master) { return mfscli(master, {"-s", "|
 
 Command remove_session_command(const Master& master, const std::string& id) { return mfscli(master, {"-CRS/" + id}); }
 
-// "active mounts, parameters:|7|10.77.0.10|/mnt/x|9|1|3.0.117|..." and "inactive mounts, parameters:|8|10.77.0.11|/mnt/x|8|86399".
-// A mount point may hold anything, a separator too: such a line counts where it ends as its kind does, with a
-// mount point that no pool of ours has.
+Command servers_command(const Master& master) { return mfscli(master, {"-s", "|", "-SCS"}); }
+
+// "chunk servers:|10.77.0.13|9422|1|-|3.0.117|0|maintenance_off|0|28042006528|..."
+unsigned count_servers(std::string_view output) {
+  unsigned count = 0;
+  while (!output.empty()) {
+    const auto line = output.substr(0, output.find('\n'));
+    output.remove_prefix(std::min(line.size() + 1, output.size()));
+    if (line.starts_with("chunk servers:|") && line.find("disconnected") == line.npos) ++count;
+  }
+  return count;
+}
+
+// "active mounts, parameters:|7|10.77.0.10|/mnt/x|9|1|3.0.117|..." and "inactive mounts,
+// parameters:|8|10.77.0.11|/mnt/x|8|86399". A mount point may hold anything, a separator too: such a line counts where
+// it ends as its kind does, with a mount point that no pool of ours has.
 std::vector<Session> parse_sessions(std::string_view output) {
   std::vector<Session> sessions;
   while (!output.empty()) {

@@ -1,27 +1,47 @@
-#include "control_api/resources/problems.h"
+#include "reconcile/problems.h"
 
 #include <algorithm>
+#include <array>
 
 #include "model/enum_names.h"
 #include "reconcile/commands/netboot.h"
 #include "reconcile/sleeping_nodes.h"
 
-namespace bridgehead::control_api {
+namespace bridgehead::reconcile {
 namespace {
 
 // A step of a boot that takes longer has stopped: the slowest measured one (a root over a busy network) takes a minute.
 constexpr std::chrono::minutes kLongestStep{5};
+constexpr std::chrono::minutes kWebhookPatience{5};
+
+constexpr auto kInfo = model::AlertSeverity::info;
+constexpr auto kWarning = model::AlertSeverity::warning;
+constexpr auto kCritical = model::AlertSeverity::critical;
+
+// How bad a condition is, in one place; docs/alerts.md tells people.
+constexpr auto kConditions = std::to_array<std::pair<std::string_view, model::AlertSeverity>>({
+    {"boot-failed", kWarning},      {"boot-stalled", kWarning},   {"bridge-missing", kWarning},
+    {"dhcp-foreign", kWarning},     {"guest-failed", kCritical},  {"guest-given-up", kCritical},
+    {"guest-waiting", kCritical},   {"image-failed", kWarning},   {"machine-waiting", kInfo},
+    {"netboot-down", kWarning},     {"node-image-failed", kInfo}, {"node-not-booted", kInfo},
+    {"node-not-ready", kWarning},   {"node-question", kCritical}, {"node-unreachable", kCritical},
+    {"nodes-missing", kInfo},       {"nodes-silent", kCritical},  {"pool-unusable", kCritical},
+    {"power-distrusted", kWarning}, {"power-unproven", kWarning}, {"webhook-failing", kWarning},
+});
 
 class Problems {
  public:
-  void add(std::string_view kind, const std::string& object, std::string message, std::string action) {
-    list_.push_back(
-        {{"object_kind", kind}, {"object", object}, {"message", std::move(message)}, {"action", std::move(action)}});
+  void add(std::string_view condition, std::string_view kind, const std::string& object, std::string message,
+           std::string action) {
+    const auto known = std::find_if(kConditions.begin(), kConditions.end(),
+                                    [&](const auto& entry) { return entry.first == condition; });
+    require(known != kConditions.end(), "a condition that has no severity");
+    list_.push_back({known->first, known->second, std::string(kind), object, std::move(message), std::move(action)});
   }
-  nlohmann::json take() { return std::move(list_); }
+  std::vector<Problem> take() { return std::move(list_); }
 
  private:
-  nlohmann::json list_ = nlohmann::json::array();
+  std::vector<Problem> list_;
 };
 
 std::string or_else(const std::string& message, std::string_view otherwise) {
@@ -50,7 +70,7 @@ void add_fallback_problem(Problems& problems, const model::Node& node, const sta
   const auto fallback = std::find_if(events.rbegin(), events.rend(),
                                      [](const auto& event) { return event.step == model::BootStep::fallback; });
   if (fallback == events.rend()) return;
-  problems.add("node", node.name,
+  problems.add("bridge-missing", "node", node.name,
                fmt::format("It runs without its bridge: {}", or_else(fallback->message, "the bridge couldn't come up")),
                "Guests there reach no bridged network. Mend its profile's bridge, VLAN or bond and boot it again.");
 }
@@ -60,14 +80,14 @@ bool add_boot_problem(Problems& problems, const model::Node& node, const model::
   if (newest.time < node.last_seen) return false;  // it has been up since
   const std::string look = fmt::format("See its boot: bh node log {}", node.name);
   if (newest.step == model::BootStep::failed) {
-    problems.add("node", node.name, fmt::format("Its boot failed: {}", or_else(newest.message, "it didn't say why")),
-                 look);
+    problems.add("boot-failed", "node", node.name,
+                 fmt::format("Its boot failed: {}", or_else(newest.message, "it didn't say why")), look);
     return true;
   }
   if (!is_under_way(newest.step)) return false;
   if (now - newest.time > kLongestStep) {
     const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(now - newest.time).count();
-    problems.add("node", node.name,
+    problems.add("boot-stalled", "node", node.name,
                  fmt::format("Its boot has stood at step {} for {} min.", model::to_string(newest.step), minutes),
                  look + ", and its console.");
   }
@@ -78,7 +98,8 @@ bool add_boot_problem(Problems& problems, const model::Node& node, const model::
 bool add_netboot_node(Problems& problems, const state::Inventory& inventory, const model::Node& node, Timestamp now) {
   const auto& netboot = *node.netboot;
   if (netboot.approval == model::Approval::waiting) {
-    problems.add("node", node.name, fmt::format("Machine {} waits for approval.", described(netboot)),
+    problems.add("machine-waiting", "node", node.name,
+                 fmt::format("Machine {} waits for approval.", described(netboot)),
                  fmt::format("bh node approve {0}, or bh node refuse {0}", node.name));
   }
   if (!is_member(node)) return true;
@@ -89,20 +110,22 @@ bool add_netboot_node(Problems& problems, const state::Inventory& inventory, con
   }
   if (const auto* newest = newest_event(boot)) return add_boot_problem(problems, node, *newest, now);
   if (!node.certificate_serial.empty()) return false;
-  problems.add("node", node.name, "It has an image, but hasn't booted yet.", "Power it on, or boot it again.");
+  problems.add("node-not-booted", "node", node.name, "It has an image, but hasn't booted yet.",
+               "Power it on, or boot it again.");
   return true;
 }
 
 void add_power_problem(Problems& problems, const model::Node& node, const model::PowerProof& power) {
   if (power.state != model::MachinePower::unknown || power.time == Timestamp{}) return;
-  problems.add("node", node.name, "Its machine may be on or off: the last change of its power wasn't proven.",
+  problems.add("power-unproven", "node", node.name,
+               "Its machine may be on or off: the last change of its power wasn't proven.",
                fmt::format("Look at the machine, then: bh node power {} on, or off", node.name));
 }
 
 void add_nodes(Problems& problems, const state::Inventory& inventory, Timestamp now) {
   const auto nodes = inventory.all<model::Node>();
   if (nodes.empty()) {
-    problems.add("cluster", "", "No node has joined yet.",
+    problems.add("nodes-missing", "cluster", "", "No node has joined yet.",
                  "Make a join token (POST /join-tokens) and start an agent with it.");
   }
   for (const auto& record : nodes) {
@@ -111,13 +134,13 @@ void add_nodes(Problems& problems, const state::Inventory& inventory, Timestamp 
     const auto power = bmc ? bmc->value.power : model::PowerProof{};
     add_power_problem(problems, node, power);
     if (power.state == model::MachinePower::off && node.last_seen < power.time) continue;  // as somebody wanted it
-    if (reconcile::is_waking(inventory, node, now)) continue;
+    if (is_waking(inventory, node, now)) continue;
     if (node.netboot && add_netboot_node(problems, inventory, node, now)) continue;
     if (node.state == model::NodeState::unreachable) {
-      problems.add("node", node.name, or_else(node.message, "The node's agent has no connection."),
+      problems.add("node-unreachable", "node", node.name, or_else(node.message, "The node's agent has no connection."),
                    "Look at the agent on the node: journalctl -u bridgehead-agent.");
     } else if (node.state == model::NodeState::not_ready) {
-      problems.add("node", node.name, or_else(node.message, "The node can't run guests."),
+      problems.add("node-not-ready", "node", node.name, or_else(node.message, "The node can't run guests."),
                    "See the node's facts for what it lacks.");
     }
   }
@@ -128,7 +151,7 @@ void add_pools(Problems& problems, const state::Inventory& inventory) {
     for (const auto& [id, on_node] : record->value.nodes) {
       if (on_node.ready) continue;
       const auto node = inventory.find<model::Node>(id);
-      problems.add("pool", record->value.name,
+      problems.add("pool-unusable", "pool", record->value.name,
                    fmt::format("Not usable on {}: {}", node ? node->value.name : id.str(), on_node.message),
                    "Make its path usable on that node, or remove the pool.");
     }
@@ -139,52 +162,56 @@ void add_guests_and_images(Problems& problems, const state::Inventory& inventory
   for (const auto& record : inventory.all<model::Vm>()) {
     const auto& vm = record->value;
     if (vm.status.phase != model::VmPhase::failed) continue;
-    problems.add("vm", vm.name, or_else(vm.status.message, "It has failed."),
+    problems.add("guest-failed", "vm", vm.name, or_else(vm.status.message, "It has failed."),
                  "Start it again, or see its operations for the cause.");
   }
   for (const auto& record : inventory.all<model::Image>()) {
     if (record->value.state != model::ImageState::failed) continue;
-    problems.add("image", record->value.name, or_else(record->value.message, "It could not be made."),
+    problems.add("image-failed", "image", record->value.name, or_else(record->value.message, "It could not be made."),
                  "Delete it and import it again.");
   }
   for (const auto& record : inventory.all<model::NodeImage>()) {
     if (record->value.state != model::NodeImageState::failed) continue;
-    problems.add("node_image", record->value.name, or_else(record->value.message, "It could not be made."),
+    problems.add("node-image-failed", "node_image", record->value.name,
+                 or_else(record->value.message, "It could not be made."),
                  "Delete it, mend what it says and make it again.");
   }
 }
 
-void add_netboot(Problems& problems, const Services& services) {
-  const auto settings = reconcile::netboot_settings(services.inventory());
-  if (settings.mode == model::NetbootMode::off || services.netboot == nullptr) return;
-  const auto status = services.netboot->status();
+void add_netboot(Problems& problems, const ProblemSources& sources) {
+  const auto settings = netboot_settings(sources.inventory);
+  if (settings.mode == model::NetbootMode::off || sources.netboot == nullptr) return;
+  const auto status = sources.netboot->status();
   for (const auto& part : status.parts) {
     if (part.running) continue;
-    problems.add("netboot", part.name, or_else(part.message, "It doesn't run."),
+    problems.add("netboot-down", "netboot", part.name, or_else(part.message, "It doesn't run."),
                  "Machines can't boot without it; see the manager's log.");
   }
   if (settings.mode == model::NetbootMode::proxy) return;  // another server is what a proxy needs
   for (const auto& server : status.foreign_dhcp_servers) {
-    problems.add("netboot", settings.interface, fmt::format("Another DHCP server answers there: {}", server),
+    problems.add("dhcp-foreign", "netboot", settings.interface,
+                 fmt::format("Another DHCP server answers there: {}", server),
                  "Switch it off, or boot machines beside it: bh netboot enable --proxy.");
   }
 }
 
 // Who is asked something, and guests that wait for an answer or for room.
-void add_availability(Problems& problems, const Services& services) {
-  if (services.availability == nullptr) return;
-  const auto& inventory = services.inventory();
-  const auto status = services.availability->status();
-  if (!status.storm_question.empty()) problems.add("cluster", "", status.storm_question, "bh ha go-on");
+void add_availability(Problems& problems, const ProblemSources& sources) {
+  if (sources.availability == nullptr) return;
+  const auto& inventory = sources.inventory;
+  const auto status = sources.availability->status();
+  if (!status.storm_question.empty()) problems.add("nodes-silent", "cluster", "", status.storm_question, "bh ha go-on");
   for (const auto& one : status.nodes) {
     const auto node = inventory.find<model::Node>(one.node);
     if (!node) continue;
     const auto& name = node->value.name;
     if (!one.question.empty()) {
-      problems.add("node", name, one.question, fmt::format("Once it is off for certain: bh ha confirm-off {}", name));
+      problems.add("node-question", "node", name, one.question,
+                   fmt::format("Once it is off for certain: bh ha confirm-off {}", name));
     }
     if (one.distrusted) {
-      problems.add("node", name, "Its power control said that it was off while it ran, and isn't believed any more.",
+      problems.add("power-distrusted", "node", name,
+                   "Its power control said that it was off while it ran, and isn't believed any more.",
                    fmt::format("Mend it, then: bh ha trust-power {}", name));
     }
   }
@@ -193,12 +220,22 @@ void add_availability(Problems& problems, const Services& services) {
     if (!vm) continue;
     const auto& name = vm->value.name;
     if (one.given_up) {
-      problems.add("vm", name, "Two hosts in a row died soon after it was started there, so it stays off.",
+      problems.add("guest-given-up", "vm", name,
+                   "Two hosts in a row died soon after it was started there, so it stays off.",
                    fmt::format("Start it all the same: bh vm start {}", name));
     } else if (one.terms.empty() && !one.waits_for.empty()) {
-      problems.add("vm", name, fmt::format("It doesn't run yet: {}.", one.waits_for), "See: bh ha status");
+      problems.add("guest-waiting", "vm", name, fmt::format("It doesn't run yet: {}.", one.waits_for),
+                   "See: bh ha status");
     }
   }
+}
+
+void add_webhook(Problems& problems, const state::Inventory& inventory, Timestamp now) {
+  const auto webhook = inventory.find<model::Webhook>(model::WebhookId(model::kWebhookId));
+  if (!webhook || webhook->value.failing_since == Timestamp{}) return;
+  if (now - webhook->value.failing_since < kWebhookPatience) return;
+  problems.add("webhook-failing", "cluster", "", fmt::format("Alerts can't be posted: {}", webhook->value.error),
+               "Mend the receiver, or: bh alert webhook set");
 }
 
 }  // namespace
@@ -208,15 +245,16 @@ bool is_member(const model::Node& node) {
   return node.netboot->approval == model::Approval::approved && !node.netboot->image.empty();
 }
 
-nlohmann::json find_problems(const Services& services) {
+std::vector<Problem> find_problems(const ProblemSources& sources) {
   Problems problems;
-  const auto& inventory = services.inventory();
-  add_nodes(problems, inventory, services.commander.clock.now());
-  add_netboot(problems, services);
+  const auto& inventory = sources.inventory;
+  add_nodes(problems, inventory, sources.now);
+  add_netboot(problems, sources);
   add_pools(problems, inventory);
   add_guests_and_images(problems, inventory);
-  add_availability(problems, services);
+  add_availability(problems, sources);
+  add_webhook(problems, inventory, sources.now);
   return problems.take();
 }
 
-}  // namespace bridgehead::control_api
+}  // namespace bridgehead::reconcile
