@@ -63,8 +63,14 @@ Status run_storage(const CommandContext& context, const std::string& action) {
   if (auto root = require_root(); !root) return root;
   const auto state = load_checked(context);
   if (!state) return forward(state);
-  if (!state->storage) return fail(ErrorCode::failed_precondition, "lab {} has no storage servers", context.name);
-  return pause_storage(context.places(), *state->storage, action == "pause" ? Pausing::pause : Pausing::resume);
+  if (state->storage.empty()) {
+    return fail(ErrorCode::failed_precondition, "lab {} has no storage servers", context.name);
+  }
+  for (const auto& storage : state->storage) {
+    const auto done = pause_storage(context.places(), storage, action == "pause" ? Pausing::pause : Pausing::resume);
+    if (!done) return done;
+  }
+  return {};
 }
 
 Status run_manager(const CommandContext& context, const std::string& action) {

@@ -41,20 +41,21 @@ Status require_all(const std::vector<NeededProgram>& programs) {
 }
 
 Status require_member_programs(const UpOptions& options) {
-  if (options.hosts == 0 && !options.storage) return {};
+  if (options.hosts == 0 && options.storage.empty()) return {};
   if (auto found = find_program("tc", "iproute2"); !found) return forward(found);
-  if (options.storage) {
-    if (auto found = require_all(server_programs(options.storage->kind)); !found) return found;
+  for (const auto& storage : options.storage) {
+    if (auto found = require_all(server_programs(storage.kind)); !found) return found;
   }
   if (options.hosts == 0) return {};
   if (auto agent = find_own_program("bridgehead-agent"); !agent) return forward(agent);
   if (auto found = require_all({{"libvirtd", "libvirt-daemon-system"}, {kQemu, "qemu-system-x86"}}); !found)
     return found;
-  if (!options.storage) return {};
-  if (options.storage->kind == StorageKind::nfs) {
+  for (const auto& storage : options.storage) {
+    if (auto found = require_all(client_programs(storage.kind)); !found) return found;
+    if (storage.kind != StorageKind::nfs || !options.pools) continue;
     if (auto client = require_nfs_client(); !client) return client;
   }
-  return require_all(client_programs(options.storage->kind));
+  return {};
 }
 
 Status require_programs(const UpOptions& options, const std::vector<Machine>& machines) {
@@ -87,9 +88,9 @@ Status require_free_namespace(const Places& places, const std::string& name) {
 // Names and addresses; nothing is made.
 Status plan_members(const Places& places, const UpOptions& options, LabState& state) {
   for (unsigned i = 1; i <= options.hosts; ++i) state.hosts.push_back({.name = fmt::format("host{}", i)});
-  if (options.storage) {
-    state.storage.emplace(Storage{.kind = options.storage->kind});
-    for (auto& name : server_names(*options.storage)) state.storage->servers.push_back({.name = std::move(name)});
+  for (const auto& wish : options.storage) {
+    auto& storage = state.storage.emplace_back(Storage{.kind = wish.kind});
+    for (auto& name : server_names(wish)) storage.servers.push_back({.name = std::move(name)});
   }
   state.nic_mbit = options.nic_mbit;
   const auto addresses = state.addresses();
@@ -106,9 +107,10 @@ Status plan_members(const Places& places, const UpOptions& options, LabState& st
   for (auto& host : state.hosts) {
     if (auto settled = settle(host); !settled) return settled;
   }
-  if (!state.storage) return {};
-  for (auto& server : state.storage->servers) {
-    if (auto settled = settle(server); !settled) return settled;
+  for (auto& storage : state.storage) {
+    for (auto& server : storage.servers) {
+      if (auto settled = settle(server); !settled) return settled;
+    }
   }
   return {};
 }
@@ -188,8 +190,8 @@ Status make_member_networks(CommandRunner& runner, const Places& places, LabStat
   for (auto& host : state.hosts) {
     if (auto made = make(host, MemberKind::host); !made) return made;
   }
-  if (state.storage) {
-    for (auto& server : state.storage->servers) {
+  for (auto& storage : state.storage) {
+    for (auto& server : storage.servers) {
       if (auto made = make(server, MemberKind::server); !made) return made;
     }
   }
@@ -218,10 +220,13 @@ Status with_ends_of_hosts(Status failed, const Places& places, const LabState& s
 
 Status start_servers(CommandRunner& runner, const Places& places, LabState& state, const SaveState& save,
                      const Tell& tell) {
-  std::string names;
-  for (const auto& server : state.storage->servers) names += (names.empty() ? "" : ", ") + server.name;
-  tell(fmt::format("{} on {}", model::to_string(state.storage->kind), names));
-  return start_storage(runner, places, *state.storage, save);
+  for (auto& storage : state.storage) {
+    std::string names;
+    for (const auto& server : storage.servers) names += (names.empty() ? "" : ", ") + server.name;
+    tell(fmt::format("{} on {}", model::to_string(storage.kind), names));
+    if (auto started = start_storage(runner, places, storage, save); !started) return started;
+  }
+  return {};
 }
 
 Status make_machine_files(const Places& places, const Machine& machine) {
@@ -291,9 +296,7 @@ Status build(CommandRunner& runner, const Places& places, const UpOptions& optio
     if (auto made = make_machine_files(places, machine.machine); !made) return made;
   }
   if (auto made = make_member_networks(runner, places, state); !made) return made;
-  if (state.storage) {
-    if (auto started = start_servers(runner, places, state, save, tell); !started) return started;
-  }
+  if (auto started = start_servers(runner, places, state, save, tell); !started) return started;
   if (state.with_manager) {
     tell(fmt::format("manager at https://{}:{}", state.addresses().manager(), kApiPort));
     if (auto written = write_manager_configuration(places, state, options.files); !written) return written;
@@ -304,9 +307,10 @@ Status build(CommandRunner& runner, const Places& places, const UpOptions& optio
     if (auto enabled = enable_netboot(runner, places, state, options.boot); !enabled) return enabled;
   }
   if (auto started = start_hosts(runner, places, state, save, tell); !started) return started;
-  if (state.with_manager && (state.storage || !state.hosts.empty())) {
-    tell(state.storage ? fmt::format("pool {} and network lan", model::to_string(state.storage->kind)) : "network lan");
-    auto added = add_pool_and_network(runner, places, state);
+  if (state.with_manager && (!state.storage.empty() || !state.hosts.empty())) {
+    const bool pools = options.pools && !state.storage.empty();
+    tell(pools ? fmt::format("pools {} and network lan", state.storage_kinds()) : "network lan");
+    auto added = add_pools_and_network(runner, places, state, pools);
     if (!added) return with_ends_of_hosts(std::move(added), places, state);
   }
   for (auto& machine : state.machines) {
@@ -331,6 +335,11 @@ Result<LabState> bring_up(CommandRunner& runner, const Places& places, const UpO
   }
   if (options.hosts > 0 && !options.manager) {
     return fail(ErrorCode::invalid_argument, "hosts need the manager: leave out --no-manager or --hosts");
+  }
+  std::set<StorageKind> kinds;
+  for (const auto& storage : options.storage) {
+    if (kinds.insert(storage.kind).second) continue;
+    return fail(ErrorCode::invalid_argument, "--storage: {} is there twice", model::to_string(storage.kind));
   }
   const auto machines = plan_machines(places.lab(), options.machines);
   if (!machines) return forward(machines);

@@ -20,10 +20,11 @@ enum class AcceleratorWish { automatic, kvm, tcg };
 
 struct UpOptions {
   std::vector<MachineWish> machines;
-  std::string subnet;                  // "" = a free one
-  unsigned hosts = 0;                  // need the manager
-  std::optional<StorageWish> storage;  // becomes a pool where there is a manager
-  unsigned nic_mbit = 200;             // of each host and storage server; 0 = no limit
+  std::string subnet;                // "" = a free one
+  unsigned hosts = 0;                // need the manager
+  std::vector<StorageWish> storage;  // each of another kind
+  bool pools = true;                 // they become pools where there is a manager
+  unsigned nic_mbit = 200;           // of each host and storage server; 0 = no limit
   Upstream upstream = Upstream::host;
   AcceleratorWish accelerator = AcceleratorWish::automatic;
   bool manager = true;

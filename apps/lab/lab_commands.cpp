@@ -19,7 +19,8 @@ struct UpFlags {
   unsigned nics = 1;
   std::vector<std::string> extra;
   unsigned hosts = 0;
-  std::string storage;
+  std::vector<std::string> storage;
+  bool no_pools = false;
   unsigned nic_mbit = UpOptions().nic_mbit;
   std::string subnet;
   std::string upstream = "host";
@@ -75,6 +76,7 @@ Result<UpOptions> options_of(const UpFlags& flags) {
   UpOptions options{.machines = std::move(*machines),
                     .subnet = flags.subnet,
                     .hosts = flags.hosts,
+                    .pools = !flags.no_pools,
                     .nic_mbit = flags.nic_mbit,
                     .upstream = *upstream,
                     .accelerator = *accelerator,
@@ -83,10 +85,10 @@ Result<UpOptions> options_of(const UpFlags& flags) {
                     .power_on = !flags.off,
                     .boot = {.image = std::filesystem::exists(flags.image) ? absolute(flags.image) : flags.image},
                     .files = {absolute(flags.agent_package), absolute(flags.recipes)}};
-  if (!flags.storage.empty()) {
-    const auto storage = parse_storage(flags.storage);
+  for (const auto& text : flags.storage) {
+    const auto storage = parse_storage(text);
     if (!storage) return forward(storage);
-    options.storage = *storage;
+    options.storage.push_back(*storage);
   }
   if (!flags.method.empty()) {
     const auto method = model::parse_enum<model::BootMethod>(flags.method);
@@ -133,8 +135,11 @@ void add_up(CLI::App& app, CommandContext& context) {
       up->add_option("--machines", flags->machines, "How many machines without disks (default: 2; with --hosts: 0)");
   up->add_option("--hosts", flags->hosts, "Hosts in namespaces, each with libvirtd and agent: nodes within seconds");
   up->add_option("--storage", flags->storage,
-                 "Storage servers, each in a namespace: moosefs:5, cephfs:3 or nfs; added as the pool of that name")
+                 "Storage servers, each in a namespace: moosefs:5, cephfs:3, nfs or several of them; each is added as "
+                 "the pool of that name")
+      ->delimiter(',')
       ->type_name("KIND[:SERVERS]");
+  up->add_flag("--no-pools", flags->no_pools, "The storage servers run, but no pool is added");
   up->add_option("--nic-rate", flags->nic_mbit, "Mbit/s of each host's and storage server's NIC; 0 = no limit")
       ->capture_default_str();
   up->add_option("--memory", flags->memory, "Of each machine")->capture_default_str();
@@ -194,7 +199,7 @@ Status run_list(const CommandContext& context) {
     const auto on = std::count_if(state->machines.begin(), state->machines.end(),
                                   [](const LabMachine& machine) { return is_on(machine); });
     fmt::print("{:<11} {:<9} {:<6} {:<10} {:<18} {}\n", name, fmt::format("{}/{} on", on, state->machines.size()),
-               state->hosts.size(), state->storage ? model::to_string(state->storage->kind) : "-", state->subnet.text(),
+               state->hosts.size(), state->storage.empty() ? "-" : state->storage_kinds(), state->subnet.text(),
                condition(places, *state));
   }
   return {};

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -69,7 +70,8 @@ Status prepare_host(CommandRunner& runner, const Places& places, const LabState&
   if (auto written = write_names(places, state, host); !written) return written;
   // What libvirt has found out about QEMU here holds there as well, and takes long.
   if (auto copied = copy_contents(runner, "/var/cache/libvirt", place / "var/cache/libvirt"); !copied) return copied;
-  if (state.storage && state.storage->kind == StorageKind::cephfs) {
+  const auto is_ceph = [](const Storage& storage) { return storage.kind == StorageKind::cephfs; };
+  if (std::any_of(state.storage.begin(), state.storage.end(), is_ceph)) {
     if (auto made = make_directories(place.native() + kHostCeph); !made) return made;
     if (auto copied = copy_contents(runner, ceph_config(places).parent_path(), place.native() + kHostCeph); !copied) {
       return copied;

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <thread>
@@ -153,18 +154,18 @@ std::vector<std::string> pool_command(const Storage& storage) {
   return command;
 }
 
-Status add_pool_and_network(CommandRunner& runner, const Places& places, LabState& state) {
+Status add_pools_and_network(CommandRunner& runner, const Places& places, LabState& state, bool pools) {
   std::vector<std::vector<std::string>> commands;
   if (!state.hosts.empty()) {
     commands.push_back({"node", "wait", "--count", std::to_string(state.hosts.size()), "--timeout",
                         std::to_string(kHostsPatience.count())});
   }
-  if (state.storage) commands.push_back(pool_command(*state.storage));
+  if (pools) std::transform(state.storage.begin(), state.storage.end(), std::back_inserter(commands), pool_command);
   commands.push_back({"network", "create", "lan", "--kind", "bridge", "--bridge", kHostBridge});
   for (const auto& command : commands) {
     if (const auto done = run_bh(runner, places, state, command); !done) return forward(done);
   }
-  if (state.storage) state.pool = model::to_string(state.storage->kind);
+  for (auto& storage : state.storage) storage.pool = pools ? model::to_string(storage.kind) : "";
   return {};
 }
 

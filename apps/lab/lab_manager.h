@@ -49,9 +49,9 @@ struct NetbootWish {
 // The `bh` commands for it, in order; the one place that knows them. Machines are approved by themselves and take the
 // newest image.
 std::vector<std::vector<std::string>> netboot_commands(const AddressPlan& addresses, const NetbootWish& wish);
-// The lab's hosts are ready; they share the storage as a pool, named as its kind, and a network `lan` for guests on
-// their bridges. `state` is told of the pool.
-Status add_pool_and_network(CommandRunner& runner, const Places& places, LabState& state);
+// The lab's hosts are ready; they share each storage as a pool named as its kind (if `pools`), and a network `lan` for
+// guests on their bridges. `state` is told of the pools.
+Status add_pools_and_network(CommandRunner& runner, const Places& places, LabState& state, bool pools);
 std::vector<std::string> pool_command(const Storage& storage);
 Status enable_netboot(CommandRunner& runner, const Places& places, const LabState& state, const NetbootWish& wish);
 

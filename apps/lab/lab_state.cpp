@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kFormat = 2;
+constexpr int kFormat = 3;
 
 json to_json(const ProcessId& process) { return {{"pid", process.pid}, {"start_ticks", process.start_ticks}}; }
 
@@ -88,6 +88,8 @@ Member member_from(const json& value) {
   return member;
 }
 
+json to_json(const Storage& storage);
+
 template <typename T>
 json list_of(const std::vector<T>& values) {
   json list = json::array();
@@ -96,11 +98,11 @@ json list_of(const std::vector<T>& values) {
 }
 
 json to_json(const Storage& storage) {
-  return {{"kind", model::to_string(storage.kind)}, {"servers", list_of(storage.servers)}};
+  return {{"kind", model::to_string(storage.kind)}, {"servers", list_of(storage.servers)}, {"pool", storage.pool}};
 }
 
 Storage storage_from(const json& value) {
-  Storage storage{.kind = enum_from<StorageKind>(value.at("kind"))};
+  Storage storage{.kind = enum_from<StorageKind>(value.at("kind")), .pool = value.at("pool").get<std::string>()};
   for (const auto& server : value.at("servers")) storage.servers.push_back(member_from(server));
   if (storage.servers.empty()) throw std::invalid_argument("storage without servers");
   return storage;
@@ -128,9 +130,8 @@ LabState state_from(const json& value) {
   state.netboot = value.at("netboot").get<bool>();
   for (const auto& machine : value.at("machines")) state.machines.push_back(machine_from(machine));
   for (const auto& host : value.at("hosts")) state.hosts.push_back(member_from(host));
-  if (!value.at("storage").is_null()) state.storage = storage_from(value.at("storage"));
+  for (const auto& storage : value.at("storage")) state.storage.push_back(storage_from(storage));
   state.nic_mbit = value.at("nic_mbit").get<unsigned>();
-  state.pool = value.at("pool").get<std::string>();
   return state;
 }
 
@@ -160,11 +161,18 @@ bool is_still(const UniqueFd& opened, const std::filesystem::path& path) {
 
 }  // namespace
 
+std::string LabState::storage_kinds() const {
+  std::string kinds;
+  for (const auto& one : storage) kinds += fmt::format("{}{}", kinds.empty() ? "" : ",", model::to_string(one.kind));
+  return kinds;
+}
+
 std::vector<const Member*> LabState::members() const {
   std::vector<const Member*> all;
   for (const auto& host : hosts) all.push_back(&host);
-  if (!storage) return all;
-  for (const auto& server : storage->servers) all.push_back(&server);
+  for (const auto& kind : storage) {
+    for (const auto& server : kind.servers) all.push_back(&server);
+  }
   return all;
 }
 
@@ -202,9 +210,8 @@ std::string encode(const LabState& state) {
                    {"netboot", state.netboot},
                    {"machines", list_of(state.machines)},
                    {"hosts", list_of(state.hosts)},
-                   {"storage", state.storage ? to_json(*state.storage) : json(nullptr)},
-                   {"nic_mbit", state.nic_mbit},
-                   {"pool", state.pool}};
+                   {"storage", list_of(state.storage)},
+                   {"nic_mbit", state.nic_mbit}};
   return value.dump(1) + "\n";
 }
 

@@ -45,10 +45,10 @@ struct LabState {
   bool netboot = false;
   std::vector<LabMachine> machines;
   std::vector<Member> hosts;
-  std::optional<Storage> storage;
-  unsigned nic_mbit = 0;  // of each host and storage server; 0 = no limit
-  std::string pool;       // that was added for the storage; "" = none
+  std::vector<Storage> storage;  // each of another kind
+  unsigned nic_mbit = 0;         // of each host and storage server; 0 = no limit
 
+  std::string storage_kinds() const;  // "nfs,moosefs"; "" = no storage
   // Hosts, then storage servers: their addresses are in this order.
   std::vector<const Member*> members() const;
   AddressPlan addresses() const { return {subnet, static_cast<unsigned>(members().size())}; }

@@ -24,20 +24,20 @@ json member_json(const Member& member) {
           {"pid", on ? json(member.process.pid) : json(nullptr)}};
 }
 
-json storage_json(const Places& places, const LabState& state) {
-  const auto source = pool_source(*state.storage);
+json storage_json(const Places& places, const Storage& storage) {
+  const auto source = pool_source(storage);
   json servers = json::array();
-  for (const auto& server : state.storage->servers) {
+  for (const auto& server : storage.servers) {
     servers.push_back(member_json(server));
     servers.back()["log"] = (places.storage() / (server.name + ".log")).native();
   }
-  json value{{"kind", model::to_string(state.storage->kind)},
+  json value{{"kind", model::to_string(storage.kind)},
              {"source", source.source},
              {"options", source.options},
-             {"pool", state.pool},
+             {"pool", storage.pool},
              {"servers", servers}};
   // For clients on this machine: the options' path is that of the lab's hosts.
-  if (state.storage->kind == StorageKind::cephfs) value["ceph_config"] = ceph_config(places).native();
+  if (storage.kind == StorageKind::cephfs) value["ceph_config"] = ceph_config(places).native();
   return value;
 }
 
@@ -90,6 +90,8 @@ json status_json(const Places& places, const LabState& state, const std::string&
     hosts.back()["agent_log"] = places.host(host.name).native() + kHostDaemonLogs + "/agent.log";
     hosts.back()["libvirt_log"] = places.host(host.name).native() + kHostDaemonLogs + "/libvirtd.log";
   }
+  json storages = json::array();
+  for (const auto& storage : state.storage) storages.push_back(storage_json(places, storage));
   json manager = nullptr;
   if (state.with_manager) {
     const bool running = is_running(state.manager);
@@ -112,7 +114,7 @@ json status_json(const Places& places, const LabState& state, const std::string&
           {"machines", machines},
           {"hosts", hosts},
           {"nic_mbit", state.nic_mbit},
-          {"storage", state.storage ? storage_json(places, state) : json(nullptr)}};
+          {"storage", storages}};
 }
 
 std::string status_text(const json& status) {
@@ -126,10 +128,10 @@ std::string status_text(const json& status) {
                         : fmt::format("{} ({})", manager["server"].get<std::string>(),
                                       manager["running"].get<bool>() ? "running" : "stopped"),
       status["accelerator"].get<std::string>(), status["directory"].get<std::string>());
-  if (!status["storage"].is_null()) text += storage_line(status["storage"]);
+  for (const auto& storage : status["storage"]) text += storage_line(storage);
   const auto mbit = status["nic_mbit"].get<unsigned>();
   add_members(text, "HOST", status["hosts"], mbit);
-  if (!status["storage"].is_null()) add_members(text, "SERVER", status["storage"]["servers"], mbit);
+  for (const auto& storage : status["storage"]) add_members(text, "SERVER", storage["servers"], mbit);
   if (status["machines"].empty()) return text;
   text += fmt::format("\n{:<11} {:<5} {:<12} {:<8} {:<18} {:<9} {}\n", "MACHINE", "POWER", "FIRMWARE", "NIC ROM", "MAC",
                       "MEMORY", "CPUS");

@@ -28,6 +28,7 @@ Result<StorageWish> parse_storage(std::string_view text);
 struct Storage {
   StorageKind kind = StorageKind::moosefs;
   std::vector<Member> servers;
+  std::string pool;  // that was added for it; "" = none
   bool operator==(const Storage&) const = default;
 };
 // What its servers are called: "master", "chunk1", ...

@@ -34,7 +34,17 @@ Status start_master(StorageStart& start, Member& master) {
                      {.program = "mfsmaster", .arguments = {"-f", "-c", (data / "master.cfg").native(), "start"}});
 }
 
-Status start_chunk_server(StorageStart& start, Member& server, const Member& master) {
+// Of the number-th one: letter A is on the first server alone, B on the first two, and so on. A storage class of one
+// letter keeps what is in it on so many servers.
+std::string labels(unsigned number) {
+  std::string letters;
+  for (unsigned i = number; i <= kMostServers; ++i) {
+    letters += fmt::format("{}{}", letters.empty() ? "" : ",", static_cast<char>('A' + i - 1));
+  }
+  return letters;
+}
+
+Status start_chunk_server(StorageStart& start, Member& server, unsigned number, const Member& master) {
   const auto data = start.directory() / server.name;
   for (const auto* part : {"disk", "state"}) {
     if (auto made = make_directories(data / part); !made) return made;
@@ -42,8 +52,8 @@ Status start_chunk_server(StorageStart& start, Member& server, const Member& mas
   const auto configuration = fmt::format(
       "WORKING_USER = root\nWORKING_GROUP = root\nDATA_PATH = {0}/state\nHDD_CONF_FILENAME = {0}/disks.cfg\n"
       "HDD_LEAVE_SPACE_DEFAULT = 256MiB\nBIND_HOST = {1}\nCSSERV_LISTEN_HOST = {1}\nMASTER_HOST = {2}\n"
-      "MASTER_RECONNECTION_DELAY = 1\n",
-      data.native(), server.address, master.address);
+      "MASTER_RECONNECTION_DELAY = 1\nLABELS = {3}\n",
+      data.native(), server.address, master.address, labels(number));
   if (auto done = write_file_atomic(data / "disks.cfg", (data / "disk").native() + "\n", 0644); !done) return done;
   if (auto done = write_file_atomic(data / "server.cfg", configuration, 0644); !done) return done;
   return start.start(server,
@@ -81,7 +91,8 @@ Status start_moosefs(StorageStart& start) {
   auto& master = servers.front();
   if (auto started = start_master(start, master); !started) return started;
   for (std::size_t i = 1; i < servers.size(); ++i) {
-    if (auto started = start_chunk_server(start, servers[i], master); !started) return started;
+    if (auto started = start_chunk_server(start, servers[i], static_cast<unsigned>(i), master); !started)
+      return started;
   }
   const auto told = start.wait(master, "MooseFS is", kMooseFsPatience, [&] {
     const auto listed = start.run({.program = "mfscli", .arguments = {"-H", master.address, "-SCS", "-p", "-n"}});

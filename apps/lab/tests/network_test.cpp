@@ -139,7 +139,7 @@ TEST(StorageWishes, AreKindAndNumber) {
 
 TEST(StorageWishes, BecomePools) {
   const auto command = [](StorageKind kind) {
-    return fmt::format("{}", fmt::join(pool_command({kind, {{.name = "a", .address = "10.77.0.13"}}}), " "));
+    return fmt::format("{}", fmt::join(pool_command({kind, {{.name = "a", .address = "10.77.0.13"}}, ""}), " "));
   };
   EXPECT_EQ(command(StorageKind::moosefs), "pool add moosefs --driver moosefs --source 10.77.0.13");
   EXPECT_EQ(command(StorageKind::nfs), "pool add nfs --driver nfs --source 10.77.0.13:/vm");

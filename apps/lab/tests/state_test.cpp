@@ -46,9 +46,9 @@ class LabFiles : public ::testing::Test {
     state.machines.push_back({*make_machine("lab1", 1, {}), {56, 78}});
     state.machines.push_back({*make_machine("lab1", 2, {.firmware = Firmware::uefi_secure, .nics = 2}), {}});
     state.hosts.push_back({"host1", "10.77.0.10", 4026532001, {90, 12}});
-    state.storage = Storage{StorageKind::nfs, {{"nfs", "10.77.0.11", 4026532002, {91, 12}}}};
+    state.storage = {{StorageKind::nfs, {{"nfs", "10.77.0.11", 4026532002, {91, 12}}}, "nfs"},
+                     {StorageKind::moosefs, {{"master", "10.77.0.12", 4026532003, {93, 12}}}, ""}};
     state.nic_mbit = 200;
-    state.pool = "nfs";
     return state;
   }
 
@@ -70,7 +70,7 @@ TEST_F(LabFiles, StateIsKeptWhole) {
 
 TEST_F(LabFiles, WhatIsNoRecordIsRefused) {
   const auto good = encode(example());
-  for (const auto& [from, to] : std::map<std::string, std::string>{{"\"format\": 2", "\"format\": 1"},
+  for (const auto& [from, to] : std::map<std::string, std::string>{{"\"format\": 3", "\"format\": 2"},
                                                                    {"\"up\"", "\"down\""},
                                                                    {"\"m1\"", "\"../../etc\""},
                                                                    {"\"host1\"", "\"../../etc\""},
