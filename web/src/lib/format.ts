@@ -71,5 +71,6 @@ const names: Record<string, string> = {
   "node_image.import": "Import node image",
   "node_image.delete": "Delete node image",
   "plan.apply": "Apply plan",
+  "bench.run": "Benchmark",
 };
 export const operationName = (kind: string) => names[kind] ?? kind;
