@@ -44,7 +44,8 @@ std::string differing_settings(const Workload& a, const Workload& b) {
   if (a.node_bytes != b.node_bytes) return "another amount of data for each node";
   if (a.seconds != b.seconds) return "another length";
   if (a.direct != b.direct) return "one through the page cache, the other past it";
-  if (a.in_operations != b.in_operations || a.writes != b.writes || a.what != b.what) return "another kind of work";
+  if (a.in_operations != b.in_operations || a.in_seconds != b.in_seconds || a.writes != b.writes || a.what != b.what)
+    return "another kind of work";
   return "";
 }
 

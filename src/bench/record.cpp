@@ -29,8 +29,8 @@ std::optional<double> optional_of(const json& object, const char* name) {
 
 }  // namespace
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Workload, name, what, in_operations, writes, node_bytes, block_bytes,
-                                                seconds, direct)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Workload, name, what, in_operations, in_seconds, writes, node_bytes,
+                                                block_bytes, seconds, direct)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(NodeFacts, name, kernel, cpu, cpus, memory_bytes, link_bits)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PoolFacts, name, driver, layout, servers, server_link_bits,
                                                 server_disk_bytes, copies)

@@ -48,6 +48,7 @@ struct Workload {
   std::uint64_t block_bytes = 0;
   double seconds = 0;  // at most; 0: until all bytes are through
   bool direct = false;
+  bool in_seconds = false;  // each run is one operation: told is how long it takes
 };
 
 struct NodeFacts {

@@ -12,8 +12,13 @@ namespace {
 struct Unit {
   std::string name;
   double size;
+  bool inverse = false;
+  double of(double rate) const { return inverse ? size / rate : rate / size; }
 };
-Unit unit_of(const Workload& workload) { return workload.in_operations ? Unit{"operations/s", 1} : Unit{"MB/s", 1e6}; }
+Unit unit_of(const Workload& workload) {
+  if (workload.in_seconds) return {"s", 1, true};
+  return workload.in_operations ? Unit{"operations/s", 1} : Unit{"MB/s", 1e6};
+}
 
 std::string figure(double value) {
   if (!std::isfinite(value)) return "no end";
@@ -93,6 +98,28 @@ std::string outliers_text(const Group& group, const Unit& unit) {
     list.push_back(fmt::format("run {}: {}", group.number[index], figure(group.rates[index] / unit.size)));
   }
   return fmt::format("{}", fmt::join(list, ", "));
+}
+
+// What isn't a rate: how long each took.
+void tell_times(Section& section, const std::vector<Group>& groups, const Workload& workload) {
+  TextTable table{{"pool", "times", "median, s", "interval of the median", "95 % within, s", "longest, s", "failed"},
+                  {}};
+  for (const auto& group : groups) {
+    if (group.workload != workload.name) continue;
+    std::vector<double> seconds;
+    for (const double rate : group.rates) seconds.push_back(1 / rate);
+    std::sort(seconds.begin(), seconds.end());
+    const auto lost = std::to_string(group.lost);
+    if (seconds.empty()) {
+      table.rows.push_back({group.pool, "0", "–", "–", "–", "–", lost});
+      continue;
+    }
+    const auto summary = summarise(seconds);
+    table.rows.push_back({group.pool, std::to_string(seconds.size()), figure(summary.median),
+                          interval_text(summary.interval), figure(quantile_of(seconds, 0.95)), figure(summary.most),
+                          lost});
+  }
+  section.blocks.emplace_back(std::move(table));
 }
 
 void tell_groups(Section& section, const std::vector<Group>& groups, const Workload& workload) {
@@ -262,7 +289,7 @@ Story tell(const Record& record) {
   const auto comparisons = compare_pools(record);
   for (const auto& workload : record.workloads) {
     Section section{workload.name, {}};
-    tell_groups(section, groups, workload);
+    (workload.in_seconds ? tell_times : tell_groups)(section, groups, workload);
     tell_comparisons(section, comparisons, workload.name);
     for (const auto& pool : record.pools) {
       const auto counts = std::count_if(groups.begin(), groups.end(), [&](const Group& group) {
@@ -290,8 +317,9 @@ Story tell(const Record& a, const Record& b, const RecordComparison& comparison)
     TextTable table{{"nodes", a.name, b.name, unit.name, "times"}, {}};
     for (const auto& row : comparison.rows) {
       if (row.workload != workload.name) continue;
-      table.rows.push_back({std::to_string(row.nodes), figure(row.median_a / unit.size),
-                            figure(row.median_b / unit.size), row.b,
+      table.rows.push_back({std::to_string(row.nodes), figure(unit.of(row.median_a)), figure(unit.of(row.median_b)),
+                            row.b,
+
                             row.ratio ? ratio_text(*row.ratio) : "not comparable: " + row.refusal});
     }
     if (table.rows.empty()) continue;

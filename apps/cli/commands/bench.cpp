@@ -202,10 +202,11 @@ void add_predict(CLI::App& noun, Context& context) {
 }  // namespace
 
 void add_bench_commands(CLI::App& root, Context& context) {
-  auto& noun = add_noun(root, "bench", "Benchmarks of storage: measuring, what results say, other sizes");
+  auto& noun = add_noun(root, "bench", "Benchmarks of storage and guests: measuring, what results say, other sizes");
   add_bench_storage(noun, context);
   add_bench_results(noun, context);
   add_bench_run(noun, context);
+  add_bench_guests(noun, context);
   add_report(noun, context);
   add_compare(noun, context);
   add_predict(noun, context);

@@ -11,6 +11,8 @@ void add_bench_storage(CLI::App& noun, Context& context);  // storage, scale
 void add_bench_results(CLI::App& noun, Context& context);  // list, show, remove
 void add_bench_run(CLI::App& noun, Context& context);      // run, client
 
+void add_bench_guests(CLI::App& noun, Context& context);  // create, migrate
+
 // A file, or what the manager keeps under that name.
 Result<bench::Record> load_result(Context& context, const std::string& reference);
 // "fast=moosefs,servers=5,nic=200M,disk=500M,copies=1": what is known of one of these pools.

@@ -37,8 +37,8 @@ Result<BenchNote> BenchNote::make(const std::string& name, const BenchRest& rest
   if (!lock) return fail(ErrorCode::io_error, "{} can't be locked", path.native());
   auto directories = nlohmann::json::array();
   for (const auto& directory : rest.directories) directories.push_back(directory.native());
-  const nlohmann::json json = {
-      {"hosts", rest.hosts}, {"via", rest.via}, {"program", rest.program}, {"directories", directories}};
+  const nlohmann::json json = {{"hosts", rest.hosts},        {"via", rest.via},       {"program", rest.program},
+                               {"directories", directories}, {"server", rest.server}, {"guests", rest.guests}};
   if (auto written = write_all(lock.get(), json.dump() + "\n", path.native()); !written) return forward(written);
   return BenchNote(path, std::move(lock), rest);
 }
@@ -58,6 +58,8 @@ std::vector<BenchNote> BenchNote::forsaken() {
       rest.via = json.at("via").get<std::string>();
       rest.program = json.at("program").get<std::string>();
       for (const auto& directory : json.at("directories")) rest.directories.emplace_back(directory.get<std::string>());
+      rest.server = json.value("server", std::string());
+      rest.guests = json.value("guests", std::string());
     } catch (const nlohmann::json::exception&) {
       continue;  // not ours, or cut off before anything was made
     }

@@ -1,16 +1,14 @@
 // bench run: measures what several hosts get from mounted storage. Asks no manager: the hosts are reached by ssh or any
 // other program, and each runs `bh bench client`.
-#include <poll.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <iostream>
 #include <sstream>
-#include <thread>
 
 #include "base/file.h"
 #include "base/random.h"
 #include "cli/commands/bench.h"
+#include "cli/commands/bench_end.h"
 #include "cli/commands/bench_note.h"
 #include "cli/commands/noun.h"
 #include "cli/version.h"
@@ -18,44 +16,6 @@
 
 namespace bridgehead::cli {
 namespace {
-
-bool input_has_ended() {
-  pollfd input{STDIN_FILENO, POLLIN, 0};
-  char byte = 0;
-  return ::poll(&input, 1, 0) > 0 && ::read(STDIN_FILENO, &byte, 1) == 0;
-}
-
-// While it lives, a first SIGINT or SIGTERM asks for the end, so that folders are removed and figures kept; of a
-// client, the end of its standard input, too.
-class EndBySignal {
- public:
-  explicit EndBySignal(bool with_input = false) {
-    sigemptyset(&signals_);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals_, signal);
-    ::pthread_sigmask(SIG_BLOCK, &signals_, &before_);
-    waiter_ = std::jthread([this, with_input](const std::stop_token& over) {
-      while (!over.stop_requested()) {
-        const timespec patience{0, 100'000'000};
-        if (::sigtimedwait(&signals_, nullptr, &patience) > 0) wanted_.request_stop();
-        if (with_input && !wanted_.stop_requested() && input_has_ended()) wanted_.request_stop();
-      }
-    });
-  }
-  ~EndBySignal() {
-    waiter_ = {};
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  EndBySignal(const EndBySignal&) = delete;
-  EndBySignal& operator=(const EndBySignal&) = delete;
-
-  std::stop_token token() const { return wanted_.get_token(); }
-
- private:
-  sigset_t signals_{};
-  sigset_t before_{};
-  std::stop_source wanted_;
-  std::jthread waiter_;
-};
 
 struct RunOptions {
   std::vector<std::string> pools, hosts, workloads = {"image-write", "image-read"}, facts;
@@ -156,6 +116,7 @@ Result<load::ClientAnswer> ask(const BenchRest& way, const std::string& host, co
 void clean_up_after_killed_runs(const Context& context) {
   for (auto& note : BenchNote::forsaken()) {
     const auto& rest = note.rest();
+    if (!rest.guests.empty()) continue;  // of bench create or migrate
     bool clean = true;
     for (const auto& host : rest.hosts.empty() ? std::vector<std::string>{this_host()} : rest.hosts) {
       for (const auto& directory : rest.directories) {

@@ -87,6 +87,25 @@ TEST(Report, TellsRatiosCurvesBottleneckAndLostNodes) {
   EXPECT_THAT(text, HasSubstr("off by"));
 }
 
+TEST(Report, WhatIsNoRateIsToldAsTimes) {
+  Record record;
+  record.pools = {{.name = "local"}, {.name = "fast"}};
+  record.workloads = {{.name = "guest-create", .in_operations = true, .in_seconds = true}};
+  for (unsigned n = 1; n <= 20; ++n) {
+    const auto run = [&](const char* pool, double seconds) {
+      record.runs.push_back({pool, "guest-create", 1, n, "", {{.node = "host1", .operations = 1, .seconds = seconds}}});
+    };
+    run("local", n / 10.0);
+    run("fast", 2);
+  }
+  record.runs.back().parts[0].error = "it wasn't created";
+  const auto text = text_of(tell(read_record(write_record(record)).value()), 200);
+  EXPECT_THAT(text, testing::ContainsRegex("local +20 +1.05 +0.6 to 1.5 .96 %. +1.91 +2 +0"));
+  EXPECT_THAT(text, testing::ContainsRegex("fast +19 +2 +2 to 2 .*1\n"));
+  EXPECT_THAT(text, HasSubstr("0.53 times"));
+  EXPECT_THAT(text, Not(HasSubstr("operations/s")));
+}
+
 TEST(Report, TooFewNumbersOfNodesAreTold) {
   auto record = record_of(3);
   record.pools = {{"fast", "moosefs", "", 5, 200e6, 0, 1}};
