@@ -187,18 +187,18 @@ Status run_status(const CommandContext& context, const std::string& format) {
 }
 
 Status run_list(const CommandContext& context) {
-  fmt::print("{:<11} {:<9} {:<6} {:<10} {:<18} {}\n", "LAB", "MACHINES", "HOSTS", "STORAGE", "SUBNET", "CONDITION");
+  fmt::print("{:<11} {:<9} {:<6} {:<19} {:<18} {}\n", "LAB", "MACHINES", "HOSTS", "STORAGE", "SUBNET", "CONDITION");
   for (const auto& name : list_labs(context.places().base())) {
     const Places places(context.places().base(), name);
     const auto state = load_state(places);
     if (!state) {
-      fmt::print("{:<11} {:<9} {:<6} {:<10} {:<18} {}\n", name, "-", "-", "-", "-",
+      fmt::print("{:<11} {:<9} {:<6} {:<19} {:<18} {}\n", name, "-", "-", "-", "-",
                  is_locked(places) ? "busy" : "no record");
       continue;
     }
     const auto on = std::count_if(state->machines.begin(), state->machines.end(),
                                   [](const LabMachine& machine) { return is_on(machine); });
-    fmt::print("{:<11} {:<9} {:<6} {:<10} {:<18} {}\n", name, fmt::format("{}/{} on", on, state->machines.size()),
+    fmt::print("{:<11} {:<9} {:<6} {:<19} {:<18} {}\n", name, fmt::format("{}/{} on", on, state->machines.size()),
                state->hosts.size(), state->storage.empty() ? "-" : state->storage_kinds(), state->subnet.text(),
                condition(places, *state));
   }
