@@ -48,6 +48,7 @@ std::vector<Route> make_routes() {
       stream(Method::get, "/api/v1/vms/{vm}/console", operator_, open_console, {"take_over"}),
       stream(Method::get, "/api/v1/vms/{vm}/vnc", operator_, open_vnc),
       stream(Method::get, "/api/v1/vms/{vm}/log", viewer, get_vm_log),
+      answer(Method::get, "/api/v1/vms/{vm}/use", viewer, get_vm_use, {"span"}),
 
       answer(Method::get, "/api/v1/images", viewer, list_images, {"role"}),
       answer(Method::post, "/api/v1/images", operator_, import_image, dry),
@@ -77,6 +78,7 @@ std::vector<Route> make_routes() {
       answer(Method::delete_, "/api/v1/nodes/{node}", operator_, delete_node_by_name, dry),
       answer(Method::post, "/api/v1/nodes/{node}/drain", operator_, drain_node_by_name, dry),
       answer(Method::post, "/api/v1/nodes/{node}/undrain", operator_, undrain_node_by_name, dry),
+      answer(Method::get, "/api/v1/nodes/{node}/use", viewer, get_node_use),
       // Asking a BMC takes a login there: more than viewing.
       stream(Method::get, "/api/v1/nodes/{node}/power", operator_, get_node_power),
       answer(Method::post, "/api/v1/nodes/{node}/bmc/trust", admin, post_node_bmc_trust),
@@ -95,6 +97,7 @@ std::vector<Route> make_routes() {
       answer(Method::delete_, "/api/v1/nodes/{node}/bmc", admin, delete_node_bmc, dry),
       stream(Method::get, "/api/v1/nodes/{node}/bmc/check", operator_, get_node_bmc_check),
       answer(Method::get, "/api/v1/nodes/{node}/boot", viewer, get_node_boot),
+      answer(Method::get, "/api/v1/nodes/{node}/boots", viewer, list_node_boots),
       answer(Method::get, "/api/v1/nodes/{node}/boot-script", viewer, get_node_boot_script),
       answer(Method::post, "/api/v1/join-tokens", admin, create_join_token_ticket, dry),
 

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/past_boots.h"
+
 namespace bridgehead::model {
 namespace {
 
@@ -59,6 +61,7 @@ BRIDGEHEAD_RECORD(Node);
 BRIDGEHEAD_RECORD(NodeImage);
 BRIDGEHEAD_RECORD(Profile);
 BRIDGEHEAD_RECORD(Boot);
+BRIDGEHEAD_RECORD(PastBoots);
 BRIDGEHEAD_RECORD(NetbootSettings);
 BRIDGEHEAD_RECORD(Bmc);
 BRIDGEHEAD_RECORD(Rule);

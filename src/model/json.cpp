@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/enum_names.h"
+#include "model/past_boots.h"
 
 // nlohmann's NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT, but with functions that are compiled here only.
 #define BRIDGEHEAD_FIELDS(Type, ...)                                                        \
@@ -161,6 +162,7 @@ BRIDGEHEAD_FIELDS(Hardware, vendor, product, cpus, memory, nics, disks)
 BRIDGEHEAD_FIELDS(Netboot, mac, uuid, serial, address, approval, image, profile, files, secret_files, hardware)
 BRIDGEHEAD_FIELDS(BootEvent, step, message, time)
 BRIDGEHEAD_FIELDS(Boot, id, token_sha256, image, discovery, root, events, log, started)
+BRIDGEHEAD_FIELDS(PastBoots, id, boots)
 BRIDGEHEAD_FIELDS(NetbootSettings, id, mode, interface, address, range_first, range_last, http_port, nbd_port,
                   nbd_servers, auto_approve)
 BRIDGEHEAD_FIELDS(PowerProof, state, evidence, time)

@@ -4,6 +4,7 @@
 
 #include "base/ids.h"
 #include "model/enum_names.h"
+#include "model/past_boots.h"
 #include "pki/tokens.h"
 #include "reconcile/commands/netboot.h"
 
@@ -15,6 +16,7 @@ constexpr std::size_t kMostAsked = 16'384;
 constexpr std::size_t kMostNewMachines = 16'384;
 constexpr std::size_t kMostLogLines = 400;
 constexpr std::size_t kLongestLine = 400;
+constexpr std::size_t kMostPastBoots = 5;  // of a node
 constexpr std::chrono::hours kJoinTokenLife{1};
 // A boot that is silent for so long is over, or hangs: whoever asks by DHCP then begins another. Where nobody saw a
 // DHCP exchange, a loader that asks again within this time is still in the same boot.
@@ -62,6 +64,22 @@ bool has_address(const model::Boot& boot) {
 bool goes_on(const model::Boot& boot, Timestamp now) {
   if (boot.events.empty() || !is_early(boot)) return false;
   return boot.events.front().step == model::BootStep::dhcp || now - boot.events.back().time <= kQuiet;
+}
+
+// Another boot takes the place of this one, which is kept if it got so far as to tell something.
+void keep_past(const state::Inventory& inventory, state::Edit& edit, model::Boot boot) {
+  if (boot.log.empty() && is_early(boot)) return;
+  boot.token_sha256.clear();
+  const auto before = inventory.find<model::PastBoots>(boot.id);
+  model::PastBoots past{.id = boot.id, .boots = {}};
+  if (before) past = before->value;
+  past.boots.insert(past.boots.begin(), std::move(boot));
+  if (past.boots.size() > kMostPastBoots) past.boots.resize(kMostPastBoots);
+  if (before) {
+    edit.update(before, past);
+  } else {
+    edit.create(past);
+  }
 }
 
 }  // namespace
@@ -199,6 +217,8 @@ Result<std::string> BootBook::begin(const model::NodeId& node, const std::string
       if (goes_on(before->value, now)) {
         boot.events = before->value.events;
         boot.started = before->value.started;
+      } else {
+        keep_past(inventory_, edit, before->value);
       }
     }
     if (const auto seen = asked_.find(record->value.netboot->mac);
@@ -254,6 +274,7 @@ Status BootBook::change_boot(const model::NodeId& node, const std::function<void
     boot.started = clock_.now();
     if (before) boot = before->value;
     change(boot);
+    if (before && boot.started != before->value.started) keep_past(inventory_, edit, before->value);  // another one
     if (boot.events.size() > kMostEvents) boot.events.erase(boot.events.begin(), boot.events.end() - kMostEvents);
     if (boot.log.size() > kMostLogLines) boot.log.erase(boot.log.begin(), boot.log.end() - kMostLogLines);
     if (before) {

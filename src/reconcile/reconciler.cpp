@@ -111,7 +111,11 @@ void Reconciler::on_use(const model::NodeId& node, const model::NodeUse& use) {
     const auto vm = state_->inventory.find<model::Vm>(guest.vm);
     return !vm || vm->value.node != node;
   });
-  state_->use.note(node, known, state_->clock.now());
+  const auto record = state_->inventory.find<model::Node>(node);
+  const auto taken = record && record->value.facts.memory > record->value.load.memory_available
+                         ? record->value.facts.memory - record->value.load.memory_available
+                         : Bytes();
+  state_->use.note(node, known, taken, state_->clock.now());
 }
 
 void Reconciler::on_observed_vm(const model::NodeId& node, const model::ObservedVm& observed) {

@@ -243,6 +243,7 @@ BRIDGEHEAD_EDIT(model::JoinToken);
 BRIDGEHEAD_EDIT(model::NodeImage);
 BRIDGEHEAD_EDIT(model::Profile);
 BRIDGEHEAD_EDIT(model::Boot);
+BRIDGEHEAD_EDIT(model::PastBoots);
 BRIDGEHEAD_EDIT(model::NetbootSettings);
 BRIDGEHEAD_EDIT(model::Rule);
 BRIDGEHEAD_EDIT(model::PlanningPolicy);

@@ -191,6 +191,7 @@ BRIDGEHEAD_INVENTORY(model::JoinToken);
 BRIDGEHEAD_INVENTORY(model::NodeImage);
 BRIDGEHEAD_INVENTORY(model::Profile);
 BRIDGEHEAD_INVENTORY(model::Boot);
+BRIDGEHEAD_INVENTORY(model::PastBoots);
 BRIDGEHEAD_INVENTORY(model::NetbootSettings);
 BRIDGEHEAD_INVENTORY(model::Rule);
 BRIDGEHEAD_INVENTORY(model::PlanningPolicy);

@@ -121,6 +121,7 @@ void Inventory::State::apply_change(const Change& change, Revision at, std::vect
   if (kind == "token") return apply_record<model::Token>(change, id, at);
   if (kind == "join_token") return apply_record<model::JoinToken>(change, id, at);
   if (kind == "boot") return apply_record<model::Boot>(change, id, at);
+  if (kind == "past_boots") return apply_record<model::PastBoots>(change, id, at);
   if (kind == "node_image") return apply_record<model::NodeImage>(change, id, at);
   if (kind == "profile") return apply_record<model::Profile>(change, id, at);
   if (kind == "netboot_settings") return apply_record<model::NetbootSettings>(change, id, at);
@@ -240,6 +241,7 @@ Status Inventory::State::load() {
   if (loaded) loaded = load_kind<model::Token>();
   if (loaded) loaded = load_kind<model::JoinToken>();
   if (loaded) loaded = load_kind<model::Boot>();
+  if (loaded) loaded = load_kind<model::PastBoots>();
   if (loaded) loaded = load_kind<model::NodeImage>();
   if (loaded) loaded = load_kind<model::Profile>();
   if (loaded) loaded = load_kind<model::NetbootSettings>();

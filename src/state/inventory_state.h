@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "base/log.h"
+#include "model/past_boots.h"
 #include "state/callback_list.h"
 #include "state/counters.h"
 #include "state/event_log.h"
@@ -100,10 +101,10 @@ struct Inventory::State {
   std::tuple<RecordTable<model::Node>, RecordTable<model::Pool>, RecordTable<model::Image>, RecordTable<model::Network>,
              RecordTable<model::Vm>, RecordTable<model::Operation>, RecordTable<model::Token>,
              RecordTable<model::JoinToken>, RecordTable<model::NodeImage>, RecordTable<model::Profile>,
-             RecordTable<model::Boot>, RecordTable<model::NetbootSettings>, RecordTable<model::Rule>,
-             RecordTable<model::PlanningPolicy>, RecordTable<model::Plan>, RecordTable<model::PlanInput>,
-             RecordTable<model::Bmc>, RecordTable<model::Benchmark>, RecordTable<model::AvailabilityState>,
-             RecordTable<model::Alert>, RecordTable<model::Webhook>>
+             RecordTable<model::Boot>, RecordTable<model::PastBoots>, RecordTable<model::NetbootSettings>,
+             RecordTable<model::Rule>, RecordTable<model::PlanningPolicy>, RecordTable<model::Plan>,
+             RecordTable<model::PlanInput>, RecordTable<model::Bmc>, RecordTable<model::Benchmark>,
+             RecordTable<model::AvailabilityState>, RecordTable<model::Alert>, RecordTable<model::Webhook>>
       tables;
   GroupIndex vms_by_node;
   GroupIndex images_by_parent;

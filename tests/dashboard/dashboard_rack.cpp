@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "dashboard/working_agents.h"
+#include "model/past_boots.h"
 #include "state/inventory.h"
 #include "state/sqlite_store.h"
 
@@ -55,6 +56,13 @@ void add_machines(const std::filesystem::path& state) {
   boot.events.back().message = kHostile;
   boot.log = {"loading virtio_net", std::string(kHostile)};
   edit.create(boot);
+  // It failed when it booted before.
+  auto before = boot;
+  before.started -= std::chrono::minutes(20);
+  for (auto& event : before.events) event.time -= std::chrono::minutes(20);
+  before.events.back() = {model::BootStep::failed, "no root: 10.20.0.1:10809 refuses", before.events.back().time};
+  before.log = {"loading virtio_net", "br0 has 10.20.0.131", "nbd: connection refused"};
+  edit.create(model::PastBoots{.id = booting.id, .boots = {before}});
   const auto committed = inventory->commit(std::move(edit));
   require(committed.has_value(), committed ? "" : committed.error().describe());
 }

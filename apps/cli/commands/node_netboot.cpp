@@ -121,15 +121,25 @@ void add_assign(CLI::App& node, Context& context) {
 }
 
 void add_boot_log(CLI::App& node, Context& context) {
-  auto* log = node.add_subcommand("log", "A machine's newest boot: its steps and what it logged");
+  auto* log = node.add_subcommand("log", "A machine's newest boot, or one before it: its steps and what it logged");
   const auto name = std::make_shared<std::string>();
+  const auto back = std::make_shared<std::size_t>(0);
   add_object_argument(*log, "node", name);
-  on_chosen(*log, context, [&context, name](ApiClient& api) -> Status {
-    const auto boot = api.get(fmt::format("/nodes/{}/boot", path_segment(*name)));
-    if (!boot) return forward(boot);
-    if (context.format() != OutputFormat::table) return context.print_object(*boot, {});
-    print_boot_steps(*boot);
-    const auto lines = boot->value("log", nlohmann::json::array());
+  log->add_option("--back", *back, "So many boots before the newest one; the last five are kept");
+  on_chosen(*log, context, [&context, name, back](ApiClient& api) -> Status {
+    const auto boots = api.get(fmt::format("/nodes/{}/boots", path_segment(*name)));
+    if (!boots) return forward(boots);
+    const auto& items = boots->at("items");
+    if (items.size() <= *back) {
+      return fail_with_hint(ErrorCode::not_found,
+                            items.empty() ? fmt::format("node '{}' has never booted over the network", *name)
+                                          : fmt::format("of node '{}' {} boots are known", *name, items.size()),
+                            items.empty() ? "" : fmt::format("--back 0 to {}", items.size() - 1));
+    }
+    const auto& boot = items[*back];
+    if (context.format() != OutputFormat::table) return context.print_object(boot, {});
+    print_boot_steps(boot);
+    const auto lines = boot.value("log", nlohmann::json::array());
     if (!lines.empty()) fmt::print("\n");
     for (const auto& line : lines) fmt::print("{}\n", printable(text(line, "")));
     return {};

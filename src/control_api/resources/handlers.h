@@ -42,6 +42,9 @@ BRIDGEHEAD_ANSWER(get_availability);
 BRIDGEHEAD_ANSWER(post_availability_go_on);
 BRIDGEHEAD_ANSWER(post_node_confirm_off);
 BRIDGEHEAD_ANSWER(post_node_bmc_trust);
+// use.cpp
+BRIDGEHEAD_ANSWER(get_node_use);
+BRIDGEHEAD_ANSWER(get_vm_use);
 // vm_devices.cpp
 BRIDGEHEAD_ANSWER(add_vm_disk);
 BRIDGEHEAD_ANSWER(remove_vm_disk);
@@ -100,6 +103,7 @@ BRIDGEHEAD_ANSWER(delete_netboot);
 BRIDGEHEAD_ANSWER(post_netboot_approve);
 BRIDGEHEAD_ANSWER(post_netboot_assign);
 BRIDGEHEAD_ANSWER(get_node_boot);
+BRIDGEHEAD_ANSWER(list_node_boots);
 BRIDGEHEAD_ANSWER(get_node_boot_script);
 // profiles.cpp
 BRIDGEHEAD_ANSWER(list_profiles);

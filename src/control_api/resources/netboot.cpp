@@ -4,6 +4,7 @@
 #include "control_api/resources/handlers.h"
 #include "control_api/resources/netboot_parts.h"
 #include "control_api/resources/own_address.h"
+#include "model/past_boots.h"
 
 namespace bridgehead::control_api {
 namespace {
@@ -100,6 +101,22 @@ Result<http::Response> get_node_boot(Services& services, const Call& call) {
                 (*node)->value.name);
   }
   return json_answer(200, view_of(boot->value));
+}
+
+Result<http::Response> list_node_boots(Services& services, const Call& call) {
+  const auto node = reconcile::resolve<model::Node>(services.inventory(), call.parameters[0]);
+  if (!node) return forward(node);
+  const auto revision = services.inventory().revision();
+  const auto& id = (*node)->value.id;
+  std::vector<model::Boot> boots;
+  if (const auto newest = services.inventory().find<model::Boot>(id)) boots.push_back(newest->value);
+  if (const auto past = services.inventory().find<model::PastBoots>(id)) {
+    boots.insert(boots.end(), past->value.boots.begin(), past->value.boots.end());
+  }
+  return list_answer(revision, boots, [](std::string& out, const model::Boot& boot) {
+    out += dump(view_of(boot));
+    return true;
+  });
 }
 
 Result<http::Response> get_node_boot_script(Services& services, const Call& call) {

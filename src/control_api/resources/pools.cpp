@@ -2,14 +2,26 @@
 #include "control_api/bodies/requests.h"
 #include "control_api/resources/answers.h"
 #include "control_api/resources/handlers.h"
+#include "control_api/resources/pool_use.h"
 
 namespace bridgehead::control_api {
+namespace {
+
+// Adds "use": what its guests read and write now.
+nlohmann::json view_with_use(const PoolUse& use, const model::Pool& pool) {
+  auto json = view_of(pool);
+  json["use"] = {{"storage", use.storage(pool.id)}};
+  return json;
+}
+
+}  // namespace
 
 Result<http::Response> list_pools(Services& services, const Call&) {
   const auto revision = services.inventory().revision();
+  const PoolUse use(services);
   return list_answer(revision, services.inventory().all<model::Pool>(),
-                     [](std::string& out, const state::Record<model::Pool>& record) {
-                       out += dump(view_of(record->value));
+                     [&](std::string& out, const state::Record<model::Pool>& record) {
+                       out += dump(view_with_use(use, record->value));
                        return true;
                      });
 }
@@ -29,7 +41,7 @@ Result<http::Response> create_pool(Services& services, const Call& call) {
 Result<http::Response> get_pool(Services& services, const Call& call) {
   const auto pool = reconcile::resolve<model::Pool>(services.inventory(), call.parameters[0]);
   if (!pool) return forward(pool);
-  return json_answer(200, view_of((*pool)->value));
+  return json_answer(200, view_with_use(PoolUse(services), (*pool)->value));
 }
 
 Result<http::Response> delete_pool(Services& services, const Call& call) {

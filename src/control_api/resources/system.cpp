@@ -5,6 +5,7 @@
 #include "control_api/resources/handlers.h"
 #include "model/enum_names.h"
 #include "reconcile/problems.h"
+#include "scheduler/cluster.h"
 
 namespace bridgehead::control_api {
 namespace {
@@ -23,6 +24,38 @@ nlohmann::json problems_of(const Services& services) {
                     {"action", std::move(one.action)}});
   }
   return list;
+}
+
+// Whether there is proof, or a plan's word, that its machine is off.
+bool is_off(const Services& services, const model::Node& node) {
+  if (node.state == model::NodeState::ready) return false;
+  if (node.to_be_off) return true;
+  const auto bmc = services.inventory().find<model::Bmc>(node.id);
+  return bmc && (bmc->value.power.state == model::MachinePower::off ||
+                 bmc->value.power.state == model::MachinePower::sleeping);
+}
+
+// Nothing measures watts: they follow from the planner's model of a host and from how busy its CPUs are.
+nlohmann::json power_now(const Services& services) {
+  const scheduler::PowerModel model;
+  const auto* history = services.commander.use;
+  const auto now = services.commander.clock.now();
+  std::size_t off = 0;
+  double watts = 0;
+  double saved = 0;
+  for (const auto& node : services.inventory().all<model::Node>()) {
+    if (!reconcile::is_member(node->value)) continue;
+    if (is_off(services, node->value)) {
+      ++off;
+      watts += model.asleep_watts;
+      saved += model.idle_watts - model.asleep_watts;
+      continue;
+    }
+    const auto busy = history == nullptr ? std::nullopt : history->node_cpus(node->value.id, now);
+    const double cpus = std::max(1.0, static_cast<double>(node->value.facts.cpus));
+    watts += model.idle_watts + (model.busy_watts - model.idle_watts) * std::clamp(busy.value_or(0) / cpus, 0.0, 1.0);
+  }
+  return {{"hosts_off", off}, {"watts", watts}, {"watts_saved", saved}};
 }
 
 }  // namespace
@@ -74,6 +107,7 @@ Result<http::Response> get_status(Services& services, const Call&) {
                                          {"nodes", {{"total", nodes}, {"ready", ready}, {"waiting", waiting}}},
                                          {"vms", {{"total", vms.size()}, {"running", running}}},
                                          {"operations", {{"open", open}, {"failed", failed}}},
+                                         {"power", power_now(services)},
                                          {"problems", problems_of(services)}});
 }
 

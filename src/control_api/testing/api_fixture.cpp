@@ -20,7 +20,7 @@ ApiFixture::ApiFixture()
     : directory(TemporaryDirectory::create("api-test").value()),
       store(state::make_memory_store()),
       inventory(state::Inventory::open(*store, clock).value()),
-      commander(new reconcile::Commander{.inventory = *inventory, .random = random, .clock = clock}) {
+      commander(new reconcile::Commander{.inventory = *inventory, .random = random, .clock = clock, .use = &use}) {
   // The certificates are real, so their times are too; everything else lives by the manual clock.
   const SystemClock real;
   const auto authority = pki::CertificateAuthority::open(directory.path() / "ca", real, random);

@@ -89,6 +89,7 @@ class ApiFixture : public ::testing::Test {
   bridgehead::testing::ManualClock clock;
   SystemRandom random;
   std::unique_ptr<state::Inventory> inventory;
+  reconcile::UseHistory use;
   std::unique_ptr<reconcile::Commander> commander;
   reconcile::ProgressBoard progress;
   reconcile::ReconcileMetrics metrics;

@@ -7,6 +7,7 @@
 #include "control_api/testing/api_fixture.h"
 #include "model/codec.h"
 #include "model/enum_names.h"
+#include "model/past_boots.h"
 #include "pki/tokens.h"
 #include "reconcile/commands/plans.h"
 
@@ -166,6 +167,7 @@ void RoutesTest::walk_netboot() {
   expect(200, "DELETE", "/netboot");
 
   expect(404, "GET", "/nodes/rack1-a/boot");
+  EXPECT_TRUE(expect(200, "GET", "/nodes/rack1-a/boots").json()["items"].empty());
   expect(409, "GET", "/nodes/rack1-a/boot-script");
   expect(200, "POST", "/netboot/approve", {{"nodes", {"rack1-*"}}});
   const auto assigned =
@@ -177,6 +179,13 @@ void RoutesTest::walk_netboot() {
   const auto boot = expect(200, "GET", "/nodes/rack1-a/boot").json();
   EXPECT_EQ(boot["events"][1]["step"], "kernel");
   EXPECT_FALSE(boot.contains("token_sha256"));
+  commit([&](state::Edit& edit) {
+    edit.create(model::PastBoots{.id = rack.id, .boots = {model::Boot{.id = rack.id, .image = "debian-12:1"}}});
+  });
+  const auto boots = expect(200, "GET", "/nodes/rack1-a/boots").json()["items"];
+  ASSERT_EQ(boots.size(), 2u);
+  EXPECT_EQ(boots[0], boot);
+  EXPECT_EQ(boots[1]["image"], "debian-12:1");
   EXPECT_EQ(expect(200, "GET", "/nodes/rack1-a").json()["boot"]["step"], "kernel");
   expect(200, "GET", "/nodes");
   expect(200, "GET", "/status");
@@ -308,6 +317,19 @@ TEST_F(RoutesTest, AllRoutesAnswerAsDescribed) {
   expect(200, "GET", "/vms");
   expect(200, "GET", "/vms?summary=true&node=node1");
   expect(200, "GET", "/vms/run");
+  EXPECT_TRUE(expect(200, "GET", "/vms/run/use").json()["points"].back().is_null()) << "nothing was measured yet";
+  const auto run = inventory->find_by_name<model::Vm>("run")->value.id;
+  use.note(node.id, {.cpus = 2, .guests = {{.vm = run, .cpus = 1.5, .memory = 1_GiB, .storage = 8e6, .network = 5e5}}},
+           3_GiB, clock.now());
+  EXPECT_NEAR(expect(200, "GET", "/vms/run/use").json()["points"].back()["cpus"], 1.5, 0.01);
+  EXPECT_NEAR(expect(200, "GET", "/vms/run/use?span=weeks").json()["points"].back()["storage"], 8e6, 1e5);
+  expect(400, "GET", "/vms/run/use?span=year");
+  const auto of_node = expect(200, "GET", "/nodes/node1/use").json();
+  EXPECT_EQ(of_node["step_seconds"], 300);
+  EXPECT_EQ(of_node["points"].size(), 288u);
+  EXPECT_NEAR(of_node["points"].back()["memory"], static_cast<double>((3_GiB).count()), 3e7);
+  EXPECT_EQ(expect(200, "GET", "/pools/local").json()["use"]["storage"], 8e6);
+  EXPECT_GT(expect(200, "GET", "/status").json()["power"]["watts"], 100);
   expect(202, "PATCH", "/vms/off", {{"labels", {{"a", "b"}}}, {"cpus", 2}, {"memory", 2147483648}});
   expect(202, "POST", "/vms/off/start");
   make_vm("run2", true);

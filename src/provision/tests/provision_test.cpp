@@ -1,4 +1,5 @@
 // What each machine is told from its first packet on.
+#include "model/past_boots.h"
 #include "provision/tests/provision_fixture.h"
 
 namespace bridgehead::provision {
@@ -138,6 +139,18 @@ TEST_F(ProvisionTest, TheStoryOfABootSurvivesTheManager) {
   get("/boot/v1/ipxe", {{"mac", kMac}});
   EXPECT_EQ(note("root", ""), 404) << "a newer boot has begun";
   EXPECT_EQ(steps(), std::vector<std::string>{"bootstrap debian-12:1"});
+  const auto past = [&] { return inventory_->find<model::PastBoots>(node().id)->value.boots; };
+  ASSERT_EQ(past().size(), 1u) << "the one before can still be read";
+  EXPECT_EQ(past()[0].log, (std::vector<std::string>{"one", "two"}));
+  EXPECT_EQ(past()[0].events.back().step, model::BootStep::bridge);
+  EXPECT_EQ(past()[0].token_sha256, "");
+  for (int n = 0; n < 10; ++n) {
+    const auto token = value_of(get("/boot/v1/ipxe", {{"mac", kMac}}).body, "bh.boot");
+    post("/boot/v1/progress", {{"boot", token}, {"step", "kernel"}, {"message", std::to_string(n)}});
+    clock_.advance(std::chrono::seconds(5));
+  }
+  ASSERT_EQ(past().size(), 5u);
+  EXPECT_EQ(past()[0].events.back().message, "8") << "newest first";
 }
 
 using netboot::Asker;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/ids.h"
+#include "model/past_boots.h"
 #include "reconcile/commands/draft.h"
 #include "reconcile/commands/validate.h"
 #include "reconcile/operations/logic.h"
@@ -54,6 +55,7 @@ Result<model::Node> fill_delete_node(Draft& draft, const std::string& reference)
     if (without != pool->value) draft.edit.update(pool, without);
   }
   if (const auto boot = draft.inventory.find<model::Boot>(node.id)) draft.edit.remove(boot);
+  if (const auto past = draft.inventory.find<model::PastBoots>(node.id)) draft.edit.remove(past);
   if (const auto bmc = draft.inventory.find<model::Bmc>(node.id)) draft.edit.remove(bmc);
   for (const auto& token : draft.inventory.all<model::JoinToken>()) {
     if (token->value.node == node.id) draft.edit.remove(token);

@@ -67,6 +67,7 @@ Use unpack(const PackedUse& packed) {
 }
 bool measured(const PackedCpu& packed) { return packed.mean != 0; }
 bool measured(const PackedHour& packed) { return measured(packed.cpus); }
+bool measured(const PackedUse& packed) { return measured(packed.hour); }
 
 // Sums of the samples of the step or hour that runs.
 struct Running {
@@ -115,6 +116,43 @@ class Ring {
   std::int64_t oldest_ = -1;  // first slot that is kept
 };
 
+// A step or hour that runs and those that are over.
+template <typename Packed, std::size_t N>
+class Past {
+ public:
+  explicit Past(std::chrono::seconds length) : length_(length) {}
+  void add(const Use& use, Timestamp now) {
+    const auto at = slot_of(now, length_);
+    if (at != running_.slot) {
+      closed_.close(running_);
+      running_ = {.slot = at};
+    }
+    running_.add(use);
+  }
+  // None: nothing was measured in it. A slot is closed when the first sample of the next one comes, which may be later.
+  std::optional<decltype(unpack(Packed()))> at(std::int64_t slot) const {
+    if (running_.slot == slot) {
+      Packed packed;
+      pack(running_.mean(), packed);
+      return unpack(packed);
+    }
+    const auto packed = closed_.at(slot);
+    return packed ? std::optional(unpack(*packed)) : std::nullopt;
+  }
+  // The `count` slots before now's, oldest first.
+  auto last(std::size_t count, Timestamp now) const {
+    std::vector<std::optional<decltype(unpack(Packed()))>> found(count);
+    const auto first = slot_of(now, length_) - static_cast<std::int64_t>(count);
+    for (std::size_t i = 0; i < count; ++i) found[i] = at(first + static_cast<std::int64_t>(i));
+    return found;
+  }
+
+ private:
+  std::chrono::seconds length_;
+  Running running_;
+  Ring<Packed, N> closed_;
+};
+
 struct Sample {
   std::int32_t second = 0;  // since Guest::began
   PackedUse use;
@@ -126,24 +164,25 @@ struct Guest {
   Timestamp began{};
   std::array<Sample, 20> samples{};
   std::uint32_t count = 0;  // of samples ever
-  Running step, hour;
-  Ring<PackedCpu, UseHistory::kSteps> steps;
-  Ring<PackedHour, UseHistory::kHours> hours;
+  Past<PackedCpu, UseHistory::kSteps> steps{UseHistory::kStep};
+  Past<PackedHour, UseHistory::kHours> hours{kHour};
 };
 
 struct Node {
   double cpus = 0;
   Timestamp heard{};
+  Past<PackedUse, UseHistory::kSteps> steps{UseHistory::kStep};
 };
 
 class Book {
  public:
-  void note(const model::NodeId& node, const model::NodeUse& use, Timestamp now);
+  void note(const model::NodeId& node, const model::NodeUse& use, Bytes memory_taken, Timestamp now);
   void trim(Timestamp now);
   std::optional<model::GuestUse> newest(const model::VmId& vm, Timestamp now) const;
   std::optional<double> node_cpus(const model::NodeId& node, Timestamp now) const;
   std::vector<std::optional<Cpu>> steps(const model::VmId& vm, Timestamp now, std::size_t count) const;
   std::vector<std::optional<Use>> hours(const model::VmId& vm, Timestamp now, std::size_t count) const;
+  std::vector<std::optional<Use>> steps(const model::NodeId& node, Timestamp now, std::size_t count) const;
   std::optional<Use> recent(const model::VmId& vm, Timestamp now, std::chrono::seconds span) const;
   std::size_t count() const;
 
@@ -154,11 +193,15 @@ class Book {
   }
 
   std::unordered_map<model::VmId, std::unique_ptr<Guest>> guests_;
-  std::unordered_map<model::NodeId, Node> nodes_;
+  std::unordered_map<model::NodeId, std::unique_ptr<Node>> nodes_;
 };
 
-void Book::note(const model::NodeId& node, const model::NodeUse& use, Timestamp now) {
-  nodes_[node] = {use.cpus, now};
+void Book::note(const model::NodeId& node, const model::NodeUse& use, Bytes memory_taken, Timestamp now) {
+  auto& known = nodes_[node];
+  if (!known) known = std::make_unique<Node>();
+  known->cpus = use.cpus;
+  known->heard = now;
+  Use all{{use.cpus, use.cpus}, static_cast<double>(memory_taken.count()), 0, 0};
   for (const auto& seen : use.guests) {
     auto& slot = guests_[seen.vm];
     if (!slot) {
@@ -173,22 +216,17 @@ void Book::note(const model::NodeId& node, const model::NodeUse& use, Timestamp 
     kept.second =
         static_cast<std::int32_t>(std::chrono::duration_cast<std::chrono::seconds>(now - guest.began).count());
     pack(sample, kept.use);
-    const auto add = [&](Running& running, auto& ring, std::chrono::seconds length) {
-      const auto at = slot_of(now, length);
-      if (at != running.slot) {
-        ring.close(running);
-        running = {.slot = at};
-      }
-      running.add(sample);
-    };
-    add(guest.step, guest.steps, UseHistory::kStep);
-    add(guest.hour, guest.hours, kHour);
+    guest.steps.add(sample, now);
+    guest.hours.add(sample, now);
+    all.storage += seen.storage;
+    all.network += seen.network;
   }
+  known->steps.add(all, now);
 }
 
 void Book::trim(Timestamp now) {
   std::erase_if(guests_, [&](const auto& entry) { return now - entry.second->heard > kForgotten; });
-  std::erase_if(nodes_, [&](const auto& entry) { return now - entry.second.heard > kForgotten; });
+  std::erase_if(nodes_, [&](const auto& entry) { return now - entry.second->heard > kForgotten; });
 }
 
 std::optional<model::GuestUse> Book::newest(const model::VmId& vm, Timestamp now) const {
@@ -204,41 +242,23 @@ std::optional<model::GuestUse> Book::newest(const model::VmId& vm, Timestamp now
 
 std::optional<double> Book::node_cpus(const model::NodeId& node, Timestamp now) const {
   const auto found = nodes_.find(node);
-  if (found == nodes_.end() || now - found->second.heard > kFresh) return {};
-  return found->second.cpus;
+  if (found == nodes_.end() || now - found->second->heard > kFresh) return {};
+  return found->second->cpus;
 }
 
 std::vector<std::optional<Cpu>> Book::steps(const model::VmId& vm, Timestamp now, std::size_t count) const {
-  std::vector<std::optional<Cpu>> found(count);
   const auto* guest = find(vm);
-  if (guest == nullptr) return found;
-  const auto first = slot_of(now, UseHistory::kStep) - static_cast<std::int64_t>(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto slot = first + static_cast<std::int64_t>(i);
-    // A step is closed when the first sample of the next one comes, which may be later.
-    if (guest->step.slot == slot) {
-      found[i] = guest->step.mean().cpus;
-    } else if (const auto packed = guest->steps.at(slot)) {
-      found[i] = unpack(*packed);
-    }
-  }
-  return found;
+  return guest == nullptr ? std::vector<std::optional<Cpu>>(count) : guest->steps.last(count, now);
 }
 
 std::vector<std::optional<Use>> Book::hours(const model::VmId& vm, Timestamp now, std::size_t count) const {
-  std::vector<std::optional<Use>> found(count);
   const auto* guest = find(vm);
-  if (guest == nullptr) return found;
-  const auto first = slot_of(now, kHour) - static_cast<std::int64_t>(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto slot = first + static_cast<std::int64_t>(i);
-    if (guest->hour.slot == slot) {
-      found[i] = guest->hour.mean();
-    } else if (const auto packed = guest->hours.at(slot)) {
-      found[i] = unpack(*packed);
-    }
-  }
-  return found;
+  return guest == nullptr ? std::vector<std::optional<Use>>(count) : guest->hours.last(count, now);
+}
+
+std::vector<std::optional<Use>> Book::steps(const model::NodeId& node, Timestamp now, std::size_t count) const {
+  const auto found = nodes_.find(node);
+  return found == nodes_.end() ? std::vector<std::optional<Use>>(count) : found->second->steps.last(count, now);
 }
 
 std::optional<Use> Book::recent(const model::VmId& vm, Timestamp now, std::chrono::seconds span) const {
@@ -256,11 +276,7 @@ std::optional<Use> Book::recent(const model::VmId& vm, Timestamp now, std::chron
   Running cpus;
   const auto current = slot_of(now, UseHistory::kStep);
   for (auto slot = slot_of(now - span, UseHistory::kStep) + 1; slot <= current; ++slot) {
-    if (guest->step.slot == slot) {
-      cpus.add({.cpus = guest->step.mean().cpus});
-    } else if (const auto packed = guest->steps.at(slot)) {
-      cpus.add({.cpus = unpack(*packed)});
-    }
+    if (const auto step = guest->steps.at(slot)) cpus.add({.cpus = *step});
   }
   if (cpus.samples != 0) use.cpus = cpus.mean().cpus;
   return use;
@@ -278,9 +294,9 @@ struct UseHistory::State {
 UseHistory::UseHistory() : state_(std::make_unique<State>()) {}
 UseHistory::~UseHistory() = default;
 
-void UseHistory::note(const model::NodeId& node, const model::NodeUse& use, Timestamp now) {
+void UseHistory::note(const model::NodeId& node, const model::NodeUse& use, Bytes memory_taken, Timestamp now) {
   const std::unique_lock lock(state_->mutex);
-  state_->book.note(node, use, now);
+  state_->book.note(node, use, memory_taken, now);
 }
 
 void UseHistory::trim(Timestamp now) {
@@ -308,6 +324,12 @@ std::vector<std::optional<UseHistory::Use>> UseHistory::hours(const model::VmId&
                                                               std::size_t count) const {
   const std::shared_lock lock(state_->mutex);
   return state_->book.hours(vm, now, count);
+}
+
+std::vector<std::optional<UseHistory::Use>> UseHistory::steps(const model::NodeId& node, Timestamp now,
+                                                              std::size_t count) const {
+  const std::shared_lock lock(state_->mutex);
+  return state_->book.steps(node, now, count);
 }
 
 std::optional<UseHistory::Use> UseHistory::recent(const model::VmId& vm, Timestamp now,

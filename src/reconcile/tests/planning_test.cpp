@@ -63,7 +63,7 @@ class Planning : public ::testing::Test {
   // Every guest is measured, with this many CPUs busy.
   void measure(double cpus) {
     for (const auto& vm : sim.inventory().all<model::Vm>()) {
-      use.note(vm->value.node, {.guests = {{.vm = vm->value.id, .cpus = cpus, .memory = Bytes(1_GiB)}}},
+      use.note(vm->value.node, {.guests = {{.vm = vm->value.id, .cpus = cpus, .memory = Bytes(1_GiB)}}}, Bytes(),
                sim.clock.now());
     }
   }
@@ -252,7 +252,7 @@ TEST_F(Planning, DemandIsExpectedFromTheDaysBefore) {
   for (int step = 0; step < (7 * 24 + 8) * 12 + 6; ++step) {
     now = start + std::chrono::minutes(5) * step;
     use.note(vm.node, {.guests = {{.vm = vm.id, .cpus = busy(step / 12 % 24) ? 8.0 : 0.5, .memory = Bytes(1_GiB)}}},
-             now);
+             Bytes(), now);
   }
   const auto limits = sim.commander().limits;
   const auto demand = [&](std::chrono::seconds horizon) {
@@ -277,7 +277,7 @@ TEST_F(Planning, TheClustersDemandIsForecastByTheTimeOfDay) {
     now = start + std::chrono::minutes(5) * step;
     const int hour = step / 12 % 24;
     use.note(vm.node, {.guests = {{.vm = vm.id, .cpus = hour >= 9 && hour < 17 ? 8.0 : 0.5, .memory = Bytes(1_GiB)}}},
-             now);
+             Bytes(), now);
   }
   const auto limits = sim.commander().limits;
   const auto cluster = planning_snapshot({.inventory = sim.inventory(), .use = &use, .limits = limits, .now = now}, {});

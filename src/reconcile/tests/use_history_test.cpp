@@ -22,7 +22,7 @@ model::NodeUse sample(double cpus) {
 TEST(UseHistory, TellsTheNewestSampleWhileItIsFresh) {
   UseHistory history;
   EXPECT_FALSE(history.newest(kVm, kStart));
-  history.note(kNode, sample(1.5), kStart);
+  history.note(kNode, sample(1.5), Bytes(), kStart);
   ASSERT_TRUE(history.newest(kVm, kStart + seconds(30)));
   EXPECT_EQ(history.newest(kVm, kStart + seconds(30))->cpus, 1.5);
   EXPECT_EQ(history.node_cpus(kNode, kStart + seconds(30)), 1.5);
@@ -32,13 +32,20 @@ TEST(UseHistory, TellsTheNewestSampleWhileItIsFresh) {
 
 TEST(UseHistory, KeepsMeansAndPeaksOfFiveMinutes) {
   UseHistory history;
-  for (int i = 0; i < 40; ++i) history.note(kNode, sample(i < 20 ? 1 : (i % 2 == 0 ? 2 : 4)), kStart + seconds(15 * i));
+  for (int i = 0; i < 40; ++i)
+    history.note(kNode, sample(i < 20 ? 1 : (i % 2 == 0 ? 2 : 4)), Bytes(4_GiB), kStart + seconds(15 * i));
   const auto steps = history.steps(kVm, kStart + minutes(10), 3);
   EXPECT_FALSE(steps[0]) << "before the first sample";
   ASSERT_TRUE(steps[1] && steps[2]);
   EXPECT_NEAR(steps[1]->mean, 1, 0.01);
   EXPECT_NEAR(steps[2]->mean, 3, 0.03);
   EXPECT_NEAR(steps[2]->peak, 4, 0.04);
+  const auto of_node = history.steps(kNode, kStart + minutes(10), 3);
+  EXPECT_FALSE(of_node[0]);
+  ASSERT_TRUE(of_node[2]);
+  EXPECT_NEAR(of_node[2]->cpus.peak, 4, 0.04);
+  EXPECT_NEAR(of_node[2]->memory, static_cast<double>((4_GiB).count()), 4e7);
+  EXPECT_NEAR(of_node[2]->storage, 1e6, 1e4);
   const auto recent = history.recent(kVm, kStart + minutes(10), seconds(120));
   ASSERT_TRUE(recent);
   EXPECT_NEAR(recent->cpus.mean, 3, 0.1);
@@ -50,7 +57,7 @@ TEST(UseHistory, ForgetsNothingOfADayAndShowsItsGaps) {
   UseHistory history;
   for (int i = 0; i < 400; ++i) {
     if (i >= 100 && i < 110) continue;
-    history.note(kNode, sample(i), kStart + minutes(5) * i);
+    history.note(kNode, sample(i), Bytes(), kStart + minutes(5) * i);
   }
   const auto now = kStart + minutes(5) * 400;
   const auto steps = history.steps(kVm, now, 400);
@@ -73,7 +80,7 @@ TEST(UseHistory, CostsLittleMemory) {
   for (int i = 0; i < 3000; ++i) use.guests.push_back({.vm = model::VmId(fmt::format("{:036}", i)), .cpus = 1});
   const auto before = ::mallinfo2().uordblks;
   UseHistory history;
-  history.note(kNode, use, kStart);
+  history.note(kNode, use, Bytes(), kStart);
   EXPECT_LT(::mallinfo2().uordblks - before, 15'000'000u);
 }
 

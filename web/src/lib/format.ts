@@ -13,6 +13,7 @@ export function bytes(value: number): string {
 }
 
 export const rate = (value: number) => `${bytes(value)}/s`;
+export const watts = (value: number) => (value >= 10_000 ? `${(value / 1000).toFixed(1)} kW` : `${Math.round(value)} W`);
 // As `bh bench` tells rates: of 10^6 bytes.
 export const megabytes = (value: number) => `${(value / 1e6).toFixed(value < 1e8 ? 1 : 0)} MB/s`;
 export const percent = (part: number) => `${Math.round(part * 100)} %`;
