@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,9 +9,7 @@
 #include <csignal>
 #include <cstring>
 
-#include "base/fd.h"
-
-extern char** environ;
+#include "base/spawn_parts.h"
 
 namespace bridgehead {
 namespace {
@@ -25,57 +21,6 @@ std::string quoted(const std::string& word) {
   std::string text = "'";
   for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return text + "'";
-}
-
-struct Pipe {
-  UniqueFd read;
-  UniqueFd write;
-};
-
-Result<Pipe> make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno(errno, "pipe");
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
-
-struct SpawnActions {
-  SpawnActions() { posix_spawn_file_actions_init(&actions); }
-  ~SpawnActions() { posix_spawn_file_actions_destroy(&actions); }
-  posix_spawn_file_actions_t actions;
-};
-
-struct SpawnAttributes {
-  SpawnAttributes() {
-    posix_spawnattr_init(&attributes);
-    // A group of its own, so that a timeout also ends what the program started; signals as a fresh process has them.
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    sigset_t all;
-    sigfillset(&all);
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-  }
-  ~SpawnAttributes() { posix_spawnattr_destroy(&attributes); }
-  posix_spawnattr_t attributes;
-};
-
-std::vector<std::string> merged_environment(const std::map<std::string, std::string>& added) {
-  std::vector<std::string> result;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view text(*entry);
-    if (!added.contains(std::string(text.substr(0, text.find('='))))) result.emplace_back(text);
-  }
-  for (const auto& [name, value] : added) result.push_back(name + "=" + value);
-  return result;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& words) {
-  std::vector<char*> result;
-  for (auto& word : words) result.push_back(word.data());
-  result.push_back(nullptr);
-  return result;
 }
 
 // Reads what is there; false at the end of the stream.
@@ -131,11 +76,8 @@ class RunningProcess {
   }
 
   int wait() {
-    int status = 0;
-    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-    }
     reaped_ = true;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return wait_for(pid_);
   }
 
  private:
@@ -172,7 +114,7 @@ Result<CommandOutput> SystemCommandRunner::run(const Command& command, std::stop
   if (!in || !out || !err) return fail_errno(EMFILE, "pipe");
 
   SpawnActions actions;
-  SpawnAttributes attributes;
+  SpawnAttributes attributes(POSIX_SPAWN_SETPGROUP);
   posix_spawn_file_actions_adddup2(&actions.actions, in->read.get(), 0);
   posix_spawn_file_actions_adddup2(&actions.actions, out->write.get(), 1);
   posix_spawn_file_actions_adddup2(&actions.actions, err->write.get(), 2);

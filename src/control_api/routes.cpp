@@ -81,6 +81,7 @@ std::vector<Route> make_routes() {
       answer(Method::get, "/api/v1/nodes/{node}/use", viewer, get_node_use),
       // Asking a BMC takes a login there: more than viewing.
       stream(Method::get, "/api/v1/nodes/{node}/power", operator_, get_node_power),
+      stream(Method::get, "/api/v1/nodes/{node}/console", operator_, open_node_console, {"take_over"}),
       answer(Method::post, "/api/v1/nodes/{node}/bmc/trust", admin, post_node_bmc_trust),
       answer(Method::post, "/api/v1/nodes/{node}/confirm-off", operator_, post_node_confirm_off),
       answer(Method::get, "/api/v1/ha", viewer, get_availability),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/terminal_process.h"
 #include "base/text.h"
 
 namespace bridgehead::power {
@@ -43,6 +44,10 @@ constexpr Saying kSayings[] = {
      "Set the option cipher to one that it has (older BMCs: 3); `ipmitool channel getciphers ipmi` lists them."},
     {"insufficient resources", ErrorCode::resource_exhausted, "the BMC at {0} has no session left",
      "Sessions end by themselves after a minute; see who else uses the BMC."},
+    {"SOL payload already active", ErrorCode::failed_precondition,
+     "somebody else has the machine's console open at the BMC at {0}", "Take it over, which ends the other's session."},
+    {"SOL payload disabled", ErrorCode::unsupported, "the BMC at {0} has Serial over LAN switched off",
+     "Switch it on: ipmitool sol set enabled true; and have the firmware and the kernel use that serial port."},
     {"Node busy", ErrorCode::resource_exhausted, "the BMC at {0} is busy", ""},
     {"not supported in present state", ErrorCode::failed_precondition, "the BMC at {0} can't do that in this state",
      ""},
@@ -95,19 +100,23 @@ std::optional<Timestamp> parse_sel_time(std::string_view text) {
          std::chrono::seconds(second);
 }
 
-Command IpmiDriver::command(std::vector<std::string> words, milliseconds timeout) const {
+std::vector<std::string> IpmiDriver::arguments(std::string password_file, milliseconds timeout) const {
   const auto seconds = std::max<long>(1, std::chrono::duration_cast<std::chrono::seconds>(timeout).count() / 5);
+  return {"-I", "lanplus",
+          "-H", config_.address,
+          "-p", std::to_string(config_.port),
+          "-U", config_.user,
+          "-f", std::move(password_file),
+          "-C", config_.cipher,
+          "-L", config_.privilege,
+          "-N", std::to_string(seconds),
+          "-R", "2",
+          "-Z", "-v"};
+}
+
+Command IpmiDriver::command(std::vector<std::string> words, milliseconds timeout) const {
   Command command{.program = "ipmitool",
-                  .arguments = {"-I", "lanplus",
-                                "-H", config_.address,
-                                "-p", std::to_string(config_.port),
-                                "-U", config_.user,
-                                "-f", "/dev/stdin",
-                                "-C", config_.cipher,
-                                "-L", config_.privilege,
-                                "-N", std::to_string(seconds),
-                                "-R", "2",
-                                "-Z", "-v"},
+                  .arguments = arguments("/dev/stdin", timeout),
                   .environment = {{"LC_ALL", "C"}},
                   .input = config_.password,
                   .timeout = timeout,
@@ -134,6 +143,19 @@ Result<std::string> IpmiDriver::run(std::vector<std::string> words, const Attemp
   }
   if (output->exit_code != 0) return fail(explain_ipmitool(output->err, config_));
   return output->out;
+}
+
+std::optional<ConsoleProgram> IpmiDriver::console() const {
+  constexpr milliseconds kPatience = std::chrono::seconds(20);
+  Command activate = command({}, kPatience);
+  activate.arguments = arguments(kTerminalInputFile, kPatience);
+  // ipmitool's own commands are behind a byte that is in no text: whatever is typed is the machine's.
+  activate.arguments.insert(activate.arguments.end(), {"-e", "\xff", "sol", "activate"});
+  return ConsoleProgram{
+      .command = std::move(activate),
+      .connected = "[SOL Session operational",
+      .leave = command({"sol", "deactivate"}, std::chrono::seconds(5)),
+      .explain = [config = config_](std::string_view said) { return explain_ipmitool(said, config); }};
 }
 
 Result<PowerState> IpmiDriver::read(const Attempt& attempt) {

@@ -1,6 +1,6 @@
 // IpmiDriver: IPMI 2.0 over LAN by ipmitool (RMCP+, always with authentication and encryption). The password goes to
-// its standard input, which it reads as a password file: no argument, no environment, no file on disk. Its words are
-// turned into what is wrong and what to do.
+// a pipe, which it reads as a password file: no argument, no environment, no file on disk. Its words are turned into
+// what is wrong and what to do.
 #pragma once
 
 #include "base/command.h"
@@ -29,10 +29,12 @@ class IpmiDriver final : public PowerDriver {
   Result<PowerState> read(const Attempt& attempt) override;
   Status request(PowerRequest request, const Attempt& attempt) override;
   void inspect(const Attempt& attempt, PowerCheck& check) override;
+  std::optional<ConsoleProgram> console() const override;  // Serial over LAN
 
   Command command(std::vector<std::string> words, std::chrono::milliseconds timeout) const;
 
  private:
+  std::vector<std::string> arguments(std::string password_file, std::chrono::milliseconds timeout) const;
   Result<std::string> run(std::vector<std::string> words, const Attempt& attempt);
   void inspect_privilege(const Attempt& attempt, PowerCheck& check);
   void inspect_clock(const Attempt& attempt, PowerCheck& check);

@@ -4,13 +4,17 @@
 
 namespace bridgehead::power {
 
-Result<std::string> LabDriver::run(const std::string& action, const Attempt& attempt) {
+Command LabDriver::command(std::vector<std::string> words, std::chrono::milliseconds timeout) const {
   Command command{.program = config_.program.native(), .arguments = {"--name", config_.lab}};
   if (!config_.directory.empty()) command.arguments.insert(command.arguments.end(), {"--directory", config_.directory});
-  command.arguments.insert(command.arguments.end(), {"power", config_.machine, action});
-  command.timeout = attempt.timeout;
+  command.arguments.insert(command.arguments.end(), words.begin(), words.end());
+  command.timeout = timeout;
   command.output_limit = 64_KiB;
-  const auto output = runner_.run(command, attempt.stop);
+  return command;
+}
+
+Result<std::string> LabDriver::run(const std::string& action, const Attempt& attempt) {
+  const auto output = runner_.run(command({"power", config_.machine, action}, attempt.timeout), attempt.stop);
   if (!output) return forward(output);
   return std::string(trimmed(output->out));
 }
@@ -31,6 +35,16 @@ Status LabDriver::request(PowerRequest request, const Attempt& attempt) {
 
 void LabDriver::inspect(const Attempt&, PowerCheck& check) {
   check.findings.push_back({"abilities", Finding::Level::good, "a machine of a lab: on, off, status", ""});
+}
+
+std::optional<ConsoleProgram> LabDriver::console() const {
+  return ConsoleProgram{
+      .command = command({"console", config_.machine}, std::chrono::seconds(10)),
+      .connected = "Connected to ",
+      .leave = std::nullopt,
+      .explain = [](std::string_view said) {
+        return Error{ErrorCode::failed_precondition, fmt::format("the lab says: {}", trimmed(said).substr(0, 300)), ""};
+      }};
 }
 
 }  // namespace bridgehead::power

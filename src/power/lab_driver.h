@@ -23,8 +23,10 @@ class LabDriver final : public PowerDriver {
   Result<PowerState> read(const Attempt& attempt) override;
   Status request(PowerRequest request, const Attempt& attempt) override;
   void inspect(const Attempt& attempt, PowerCheck& check) override;
+  std::optional<ConsoleProgram> console() const override;
 
  private:
+  Command command(std::vector<std::string> words, std::chrono::milliseconds timeout) const;
   Result<std::string> run(const std::string& action, const Attempt& attempt);
 
   const LabConfig config_;

@@ -54,7 +54,8 @@ PowerDesk::PowerDesk(state::Inventory& inventory, const pki::SecretBox& secrets,
       tools_(std::move(tools)),
       options_(std::move(options)),
       changes_(options_.changes_at_once),
-      readings_(options_.readings_at_once) {
+      readings_(options_.readings_at_once),
+      console_threads_(options_.most_consoles) {
   watch_ = inventory_.listen([this](state::Revision, const std::vector<model::Event>& events) {
     for (const auto& event : events) {
       if (event.object_kind != "operation") continue;
@@ -74,6 +75,7 @@ PowerDesk::~PowerDesk() {
   }
   changes_.stop();
   readings_.stop();
+  console_threads_.stop();
 }
 
 // Begins what is open, and cancels what is to be cancelled.
@@ -139,14 +141,18 @@ Result<model::Operation> PowerDesk::begin(const model::OperationId& id) {
   return running;
 }
 
-Result<PowerDesk::Opened> PowerDesk::open(const model::NodeId& id) const {
-  const auto node = inventory_.find<model::Node>(id);
-  if (!node) return fail(ErrorCode::not_found, "the node is gone");
-  const auto bmc = reconcile::bmc_of(inventory_, node->value);
+Result<std::unique_ptr<power::PowerDriver>> PowerDesk::open_driver(const model::Node& node) const {
+  const auto bmc = reconcile::bmc_of(inventory_, node);
   if (!bmc) return forward(bmc);
   const auto password = password_of((*bmc)->value, secrets_);
   if (!password) return forward(password);
-  auto driver = power::open_driver(settings_of((*bmc)->value), *password, tools_);
+  return power::open_driver(settings_of((*bmc)->value), *password, tools_);
+}
+
+Result<PowerDesk::Opened> PowerDesk::open(const model::NodeId& id) const {
+  const auto node = inventory_.find<model::Node>(id);
+  if (!node) return fail(ErrorCode::not_found, "the node is gone");
+  auto driver = open_driver(node->value);
   if (!driver) return forward(driver);
   const auto abilities = (*driver)->abilities();
   return Opened{.name = node->value.name,
@@ -292,6 +298,37 @@ Status PowerDesk::order_off_now(const model::NodeId& node) const {
 
 Status PowerDesk::check(const model::NodeId& node, std::function<void(Result<reconcile::BmcCheck>)> told) {
   return submit_reading([this, node, told = std::move(told)] { told(check_now(node)); });
+}
+
+Result<std::shared_ptr<reconcile::Tunnel>> PowerDesk::open_console(const model::NodeId& id, bool take_over,
+                                                                   reconcile::TunnelHandlers handlers) {
+  const auto node = inventory_.find<model::Node>(id);
+  if (!node) return fail(ErrorCode::not_found, "the node is gone");
+  const auto driver = open_driver(node->value);
+  if (!driver) return fail(as_answer(driver.error()));
+  auto program = (*driver)->console();
+  if (!program) {
+    return fail_with_hint(ErrorCode::unsupported,
+                          fmt::format("the driver that switches '{}' has no console", node->value.name),
+                          "ipmi has one (Serial over LAN), and lab.");
+  }
+  auto console = MachineConsole::create(std::move(*program), tools_.runner, std::move(handlers));
+  if (!console) return forward(console);
+  const std::lock_guard lock(mutex_);
+  const auto found = consoles_.find(id);
+  const auto before = found == consoles_.end() ? std::shared_future<void>() : found->second;
+  const bool taken = console_threads_.pending() < options_.most_consoles &&
+                     console_threads_.submit([console = *console, before, take_over, stop = stopping_.get_token()] {
+                       console->run(before, take_over, stop);
+                     });
+  if (!taken) {
+    return fail_with_hint(ErrorCode::unavailable, "too many consoles of machines are open", "Close one of them.");
+  }
+  std::erase_if(consoles_, [](const auto& entry) {
+    return entry.second.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  });
+  consoles_[id] = (*console)->end();
+  return std::shared_ptr<reconcile::Tunnel>(*console);
 }
 
 Result<reconcile::PowerReading> PowerDesk::read_now(const model::NodeId& node) const {

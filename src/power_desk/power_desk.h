@@ -1,5 +1,6 @@
 // PowerDesk: the manager's end of machines' power. Opens a driver from a node's record and its sealed password, has the
-// operations node.power carried out, one after the other for each machine, and tells what BMCs say now. What a manager
+// operations node.power carried out, one after the other for each machine, tells what BMCs say now, and has machines'
+// consoles open. What a manager
 // that was killed left open is taken up again. Thread-safe. Errors end in the operation or the answer; none contains a
 // password.
 #pragma once
@@ -14,6 +15,7 @@
 #include "base/worker_pool.h"
 #include "pki/secret_box.h"
 #include "power/power_settings.h"
+#include "power_desk/machine_console.h"
 #include "reconcile/power_port.h"
 #include "reconcile/progress_board.h"
 #include "state/inventory.h"
@@ -31,6 +33,7 @@ struct PowerDeskOptions {
   std::size_t changes_at_once = 16;
   std::size_t readings_at_once = 4;
   std::size_t most_readings = 64;  // waiting
+  std::size_t most_consoles = 16;  // open at once
 };
 
 class PowerDesk final : public reconcile::PowerPort {
@@ -46,6 +49,8 @@ class PowerDesk final : public reconcile::PowerPort {
   Status read(const model::NodeId& node, std::function<void(Result<reconcile::PowerReading>)> told) override;
   Status order_off(const model::NodeId& node, std::function<void(Status)> told) override;
   Status check(const model::NodeId& node, std::function<void(Result<reconcile::BmcCheck>)> told) override;
+  Result<std::shared_ptr<reconcile::Tunnel>> open_console(const model::NodeId& node, bool take_over,
+                                                          reconcile::TunnelHandlers handlers) override;
 
  private:
   struct Running {
@@ -57,6 +62,7 @@ class PowerDesk final : public reconcile::PowerPort {
     std::unique_ptr<power::PowerControl> control;
     power::PowerAbilities abilities;
   };
+  Result<std::unique_ptr<power::PowerDriver>> open_driver(const model::Node& node) const;
   Result<Opened> open(const model::NodeId& node) const;
   power::PowerWitness witness_of(const model::Node& node) const;
   Result<reconcile::PowerReading> read_now(const model::NodeId& node) const;
@@ -79,9 +85,11 @@ class PowerDesk final : public reconcile::PowerPort {
   const PowerDeskOptions options_;
   std::stop_source stopping_;
   std::mutex mutex_;
-  std::map<std::string, Running> running_;  // by node
+  std::map<std::string, Running> running_;                      // by node
+  std::map<model::NodeId, std::shared_future<void>> consoles_;  // the end of each node's last one
   WorkerPool changes_;
   WorkerPool readings_;
+  WorkerPool console_threads_;
   std::unique_ptr<state::StateStore::Watch> watch_;
 };
 

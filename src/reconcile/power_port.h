@@ -1,5 +1,5 @@
-// The seam between the API and what reaches machines' power (power_desk): what a BMC says now. Changes go another way:
-// commands/power.h. Implementations are thread-safe.
+// The seam between the API and what reaches machines without their system (power_desk): what a BMC says now, and their
+// serial console. Changes of power go another way: commands/power.h. Implementations are thread-safe.
 #pragma once
 
 #include <chrono>
@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "model/bmc.h"
+#include "reconcile/agent_port.h"
 
 namespace bridgehead::reconcile {
 
@@ -45,6 +46,11 @@ class PowerPort {
   // above; success says that the BMC took it.
   virtual Status order_off(const model::NodeId& node, std::function<void(Status)> told) = 0;
   virtual Status check(const model::NodeId& node, std::function<void(Result<BmcCheck>)> told) = 0;
+  // The machine's own serial console, as a tunnel that no agent is at the end of. `take_over`: whoever else has it
+  // open, at the BMC, loses it. Errors: unsupported: its driver has none; unavailable: too many are open already; all
+  // else ends the tunnel.
+  virtual Result<std::shared_ptr<Tunnel>> open_console(const model::NodeId& node, bool take_over,
+                                                       TunnelHandlers handlers) = 0;
 };
 
 }  // namespace bridgehead::reconcile

@@ -275,6 +275,13 @@ async function nodePower(page) {
   await page.getByRole("dialog").getByText("would be lost").waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
   ok("tell a node's BMC; power-cycling it says what would be lost");
+
+  const lab = { driver: "lab", address: "", port: 0, user: "", options: { lab: "nowhere", machine: "m1" } };
+  assert.equal((await bench.api("PUT", "/nodes/node-0004/bmc", lab)).status, 200);
+  await show(page, "nodes/node-0004/power");
+  await page.getByRole("link", { name: "its serial line" }).click();
+  await page.getByRole("status").getByText(/nowhere|bridgehead-lab/).waitFor();
+  ok("open a machine's own console, which says why it can't be");
 }
 
 async function settings(page) {

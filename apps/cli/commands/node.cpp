@@ -254,6 +254,7 @@ void add_node_commands(CLI::App& root, Context& context) {
   add_node_set(node, context);
   add_node_drain_commands(node, context);
   add_node_power_commands(node, context);
+  add_node_console_command(node, context);
   add_wait(node, context);
   add_delete(node, context, words, "delete", "Forget nodes that have no guests; their certificates stop working", "");
 }

@@ -204,6 +204,10 @@ class DeskTest : public ::testing::Test,
     return {};
   }
   Status check(const model::NodeId&, std::function<void(Result<reconcile::BmcCheck>)>) override { return {}; }
+  Result<std::shared_ptr<reconcile::Tunnel>> open_console(const model::NodeId&, bool,
+                                                          reconcile::TunnelHandlers) override {
+    return fail(ErrorCode::unsupported, "no console");
+  }
 
   SeededRandom random_{7};
   bridgehead::testing::ManualClock clock_;

@@ -54,8 +54,9 @@ BRIDGEHEAD_ANSWER(list_vm_snapshots);
 BRIDGEHEAD_ANSWER(create_vm_snapshot);
 BRIDGEHEAD_ANSWER(rollback_vm_snapshot);
 BRIDGEHEAD_ANSWER(delete_vm_snapshot);
-// vm_console.cpp
+// consoles.cpp
 BRIDGEHEAD_STREAM(open_console);
+BRIDGEHEAD_STREAM(open_node_console);
 BRIDGEHEAD_STREAM(open_vnc);
 BRIDGEHEAD_STREAM(get_vm_log);
 // images.cpp

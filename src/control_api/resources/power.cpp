@@ -3,18 +3,20 @@
 #include "control_api/bodies/power_requests.h"
 #include "control_api/resources/answers.h"
 #include "control_api/resources/handlers.h"
+#include "control_api/resources/power_parts.h"
 #include "model/enum_names.h"
 #include "model/json.h"
 #include "reconcile/power_port.h"
 
 namespace bridgehead::control_api {
-namespace {
 
 Result<reconcile::PowerPort*> need_power(const Services& services) {
   if (services.power != nullptr && services.secrets != nullptr) return services.power;
   return fail_with_hint(ErrorCode::failed_precondition, "this manager switches no machines",
                         "It was started without that part.");
 }
+
+namespace {
 
 nlohmann::json bmc_view(const model::Bmc& bmc, const std::string& node_name) {
   nlohmann::json json = bmc;

@@ -6,6 +6,10 @@ namespace bridgehead::control_api {
 
 void TunnelBridge::start(reconcile::TunnelBroker& broker, const model::NodeId& node,
                          const reconcile::TunnelRequest& request) {
+  start([&](reconcile::TunnelHandlers handlers) { return broker.open(node, request, std::move(handlers)); });
+}
+
+void TunnelBridge::start(const Open& open) {
   exchange().on_end([self = shared_from_this()] { self->ended(); });
   reconcile::TunnelHandlers handlers;
   handlers.opened = [self = shared_from_this()] {
@@ -28,7 +32,7 @@ void TunnelBridge::start(reconcile::TunnelBroker& broker, const model::NodeId& n
     self->claim_.reset();
     self->on_closed(std::move(result));
   };
-  auto tunnel = broker.open(node, request, std::move(handlers));
+  auto tunnel = open(std::move(handlers));
   if (!tunnel) return refuse(tunnel.error());
   bool too_late = false;
   {

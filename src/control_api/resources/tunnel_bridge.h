@@ -1,6 +1,6 @@
-// TunnelBridge: joins one exchange with one tunnel to an agent; the shared part of consoles, logs, exports and uploads.
-// It waits until the tunnel is open, carries flow control from one side to the other and ends both together, whichever
-// ends first. Thread-safe; keeps itself alive (through the exchange and the tunnel) until both have ended.
+// TunnelBridge: joins one exchange with one tunnel, mostly to an agent; the shared part of consoles, logs, exports and
+// uploads. It waits until the tunnel is open, carries flow control from one side to the other and ends both together,
+// whichever ends first. Thread-safe; keeps itself alive (through the exchange and the tunnel) until both have ended.
 #pragma once
 
 #include <memory>
@@ -18,7 +18,9 @@ class TunnelBridge : public std::enable_shared_from_this<TunnelBridge> {
   TunnelBridge(const TunnelBridge&) = delete;
   TunnelBridge& operator=(const TunnelBridge&) = delete;
 
+  using Open = std::function<Result<std::shared_ptr<reconcile::Tunnel>>(reconcile::TunnelHandlers handlers)>;
   // Answers with a problem if the tunnel can't be opened.
+  void start(const Open& open);
   void start(reconcile::TunnelBroker& broker, const model::NodeId& node, const reconcile::TunnelRequest& request);
   // Kept until the bridge ends, for example a claim.
   void hold(std::shared_ptr<void> claim) { claim_ = std::move(claim); }

@@ -1,6 +1,7 @@
 // FakePower: machines' power, as the test says it is. Thread-safe: set it before the server starts.
 #pragma once
 
+#include "control_api/testing/fake_tunnels.h"
 #include "reconcile/power_port.h"
 
 namespace bridgehead::control_api::testing {
@@ -32,6 +33,12 @@ class FakePower final : public reconcile::PowerPort {
     return {};
   }
 
+  Result<std::shared_ptr<reconcile::Tunnel>> open_console(const model::NodeId& node, bool,
+                                                          reconcile::TunnelHandlers handlers) override {
+    return consoles.open(node, {}, std::move(handlers));
+  }
+
+  FakeTunnels consoles;  // what machines say on their consoles
   Result<reconcile::PowerReading> reading = reconcile::PowerReading{.state = model::MachinePower::on, .warning = {}};
 };
 

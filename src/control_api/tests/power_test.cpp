@@ -54,6 +54,27 @@ TEST_F(PowerApiTest, AKeptPasswordIsSentNowhereElse) {
   EXPECT_EQ(inventory->find<model::Bmc>(node.id)->value.address, "10.0.0.7");
 }
 
+TEST_F(PowerApiTest, AMachinesConsoleIsAWebSocketForOneAtATime) {
+  EXPECT_EQ(get(path("/nodes/node1/console")).status, 426);
+  EXPECT_THAT(RawClient(server->port()).upgrade(path("/nodes/node1/console"), viewer), HasSubstr("403"));
+  RawClient client(server->port());
+  ASSERT_THAT(client.upgrade(path("/nodes/node1/console"), operator_), HasSubstr("101"));
+  client.send_frame(2, "root\r");
+  EXPECT_EQ(client.read_frame().payload, "root\r");
+  EXPECT_THAT(RawClient(server->port()).upgrade(path("/nodes/node1/console"), operator_), HasSubstr("409"));
+  RawClient second(server->port());
+  ASSERT_THAT(second.upgrade(path("/nodes/node1/console?take_over=true"), operator_), HasSubstr("101"));
+  EXPECT_EQ(client.read_frame().payload.substr(0, 2), std::string("\x0f\xa0", 2)) << "4000";
+  power.consoles.end_all();
+  EXPECT_EQ(second.read_frame().payload.substr(0, 2), std::string("\x03\xe8", 2)) << "1000";
+
+  // A page is told no more than that an answer wasn't a WebSocket.
+  power.consoles.set_script({.at_once = Error{ErrorCode::unavailable, "nobody answers IPMI at 10.0.0.7", ""}});
+  RawClient third(server->port());
+  ASSERT_THAT(third.upgrade(path("/nodes/node1/console"), operator_), HasSubstr("101"));
+  EXPECT_THAT(third.read_frame().payload, HasSubstr("nobody answers IPMI"));
+}
+
 TEST_F(PowerApiTest, WhatTheDriverRefusesIsNotKept) {
   auto wrong = bmc();
   wrong["driver"] = "carrier-pigeon";

@@ -240,6 +240,7 @@ void RoutesTest::walk_power() {
   expect(200, "GET", "/nodes/node1/bmc");
   expect(200, "GET", "/nodes/node1/bmc/check");
   expect(200, "GET", "/nodes/node1/power");
+  expect(426, "GET", "/nodes/node1/console");
   expect(200, "GET", "/nodes/node1");
   expect(409, "POST", "/nodes/node1/power", {{"action", "off"}});
   expect(200, "POST", "/nodes/node1/power?dry_run=true", {{"action", "off"}, {"force", true}});

@@ -6,9 +6,11 @@
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "base/fd.h"
 #include "power/ipmi_driver.h"
@@ -36,9 +38,9 @@ class IpmiRig final : public BmcRig {
     write("lan.conf",
           fmt::format("name \"rig\"\nset_working_mc 0x20\nstartlan 1\naddr 127.0.0.1 {}\npriv_limit admin\n"
                       "allowed_auths_user md5\nallowed_auths_operator md5\nallowed_auths_admin md5\n"
-                      "guid a123456789abcdefa123456789abcdef\nendlan\nchassis_control \"{} 0x20\"\n"
+                      "guid a123456789abcdefa123456789abcdef\nendlan\nchassis_control \"{} 0x20\"\nsol \"{}\" 115200\n"
                       "user 2 true \"operator\" \"{}\" admin 10 md5\nuser 3 true \"looker\" \"{}\" user 10 md5\n",
-                      port_, control.native(), kPassword, kPassword));
+                      port_, control.native(), ::ptsname(serial_.get()), kPassword, kPassword));
     write("sim.emu",
           "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n"
           "sel_enable 0x20 1000 0x0a\nmc_enable 0x20\n");
@@ -78,6 +80,7 @@ class IpmiRig final : public BmcRig {
     }
   }
   std::uint16_t port() const { return port_; }
+  int serial() const { return serial_.get(); }  // the machine's end of its serial line
 
  private:
   static std::uint16_t free_port() {
@@ -121,8 +124,19 @@ class IpmiRig final : public BmcRig {
     require(failed == 0, "ipmi_sim isn't there: tools/install-packages test");
   }
 
+  static UniqueFd open_line() {
+    UniqueFd line(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+    termios modes{};
+    require(line && ::grantpt(line.get()) == 0 && ::unlockpt(line.get()) == 0 && ::tcgetattr(line.get(), &modes) == 0,
+            "no serial line");
+    ::cfmakeraw(&modes);
+    ::tcsetattr(line.get(), TCSANOW, &modes);
+    return line;
+  }
+
   MachineFiles machine_;
   SystemCommandRunner runner_;
+  const UniqueFd serial_ = open_line();
   const std::uint16_t port_;
   pid_t process_ = -1;
 };

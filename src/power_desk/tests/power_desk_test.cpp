@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <poll.h>
+
 #include <future>
 
 #include "base/ids.h"
@@ -275,6 +277,97 @@ TEST_F(PowerDeskTest, ChecksAndReads) {
   EXPECT_TRUE(desk_->try_settings(bmc, kPassword));
   bmc.options["cipher"] = "0";
   EXPECT_FALSE(desk_->try_settings(bmc, kPassword)) << "takes any password";
+}
+
+// Somebody at a console: reads all of it.
+struct Visitor {
+  std::mutex mutex;
+  bool opened = false;
+  std::string seen;
+  std::optional<Status> closed;
+  std::shared_ptr<reconcile::Tunnel> tunnel;
+
+  Status visit(PowerDesk& desk, const model::NodeId& node, bool take_over) {
+    auto open = desk.open_console(node, take_over,
+                                  {.opened = [this] { set([&] { opened = true; }); },
+                                   .data =
+                                       [this](const std::string& bytes) {
+                                         set([&] { seen += bytes; });
+                                         tunnel->resume();
+                                       },
+                                   .closed = [this](Status result) { set([&] { closed = std::move(result); }); }});
+    if (!open) return forward(open);
+    tunnel = *open;
+    tunnel->resume();
+    return {};
+  }
+  template <typename Change>
+  void set(Change change) {
+    const std::lock_guard lock(mutex);
+    change();
+  }
+  template <typename T>
+  T get(T Visitor::*member) {
+    const std::lock_guard lock(mutex);
+    return this->*member;
+  }
+  bool is_open() { return get(&Visitor::opened); }
+  bool is_closed() { return get(&Visitor::closed).has_value(); }
+};
+
+TEST_F(PowerDeskTest, TheConsoleOfAMachineIsSerialOverLan) {
+  Visitor ann, bob, bobs_second, bobs_third;
+  start_desk();
+  ASSERT_TRUE(ann.visit(*desk_, node_.id, false));
+  await([&] { return ann.is_open() || ann.is_closed(); });
+  ASSERT_TRUE(ann.is_open());
+  ASSERT_EQ(::write(rig_.serial(), "login: ", 7), 7);
+  await([&] { return ann.get(&Visitor::seen) == "login: "; });
+  // What ipmitool would take for its own commands is the machine's.
+  const std::string typed = "root\r~.\xc3\xa4\x03";
+  ann.tunnel->write(typed, {});
+  std::string heard;
+  await([&] {
+    char buffer[64];
+    pollfd waiting{rig_.serial(), POLLIN, 0};
+    const auto got = ::poll(&waiting, 1, 0) == 1 ? ::read(rig_.serial(), buffer, sizeof buffer) : 0;
+    if (got > 0) heard.append(buffer, static_cast<std::size_t>(got));
+    return heard.size() >= typed.size();
+  });
+  EXPECT_EQ(heard, typed);
+
+  // One at a time: the manager's own visitors know of each other (Sessions), this one is from elsewhere.
+  PowerDesk other(*inventory_, *secrets_, progress_, clock_, power::PowerTools{.runner = runner_}, options_);
+  ASSERT_TRUE(bob.visit(other, node_.id, false));
+  await([&] { return bob.is_closed(); });
+  EXPECT_FALSE(bob.is_open());
+  EXPECT_THAT(bob.closed->error().describe(), HasSubstr("somebody else has the machine's console open"));
+  ASSERT_TRUE(bobs_second.visit(other, node_.id, true));
+  await([&] { return bobs_second.is_open() || bobs_second.is_closed(); });
+  EXPECT_TRUE(bobs_second.is_open());
+
+  // Who leaves makes room, also for somebody who comes at once.
+  bobs_second.tunnel->close();
+  ASSERT_TRUE(bobs_third.visit(other, node_.id, false));
+  await([&] { return bobs_third.is_open() || bobs_third.is_closed(); });
+  EXPECT_TRUE(bobs_third.is_open()) << bobs_third.closed->error().describe();
+  ann.tunnel->close();
+  await([&] { return ann.is_closed() && bobs_second.is_closed(); });
+}
+
+TEST_F(PowerDeskTest, AConsoleThatCannotBeOpenedSaysWhy) {
+  set_bmc("wrong");
+  start_desk();
+  Visitor ann;
+  ASSERT_TRUE(ann.visit(*desk_, node_.id, false));
+  await([&] { return ann.is_closed(); });
+  EXPECT_FALSE(ann.is_open());
+  EXPECT_THAT(ann.closed->error().describe(), HasSubstr("doesn't accept the password"));
+  ASSERT_TRUE(reconcile::set_bmc(commander_, caller_, node_.name,
+                                 {.driver = "wol", .options = {{"mac", "52:54:00:00:00:01"}}}));
+  const auto none = ann.visit(*desk_, node_.id, false);
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().describe(), HasSubstr("has no console"));
 }
 
 }  // namespace

@@ -39,6 +39,9 @@ export function moodOf(node: Node): Mood {
   return node.state === "unreachable" ? { state: "unreachable", tone: "bad" } : { state: "not ready", tone: "warn" };
 }
 
+// Whether the driver of its BMC reaches its machine's serial console.
+export const hasConsole = (node: Node) => node.bmc !== null && node.bmc !== undefined && ["ipmi", "lab"].includes(node.bmc.driver);
+
 // As measured from its guests and itself where its agent does that, or else by its load.
 export const busyCpus = (node: Node) => node.use?.cpus ?? Math.min(node.load.load1, node.facts.cpus);
 export const busyPart = (node: Node) => (node.facts.cpus ? Math.min(1, busyCpus(node) / node.facts.cpus) : 0);

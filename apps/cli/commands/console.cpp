@@ -1,4 +1,4 @@
-// vm console, log, vnc.
+// vm console, log, vnc; node console.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -41,17 +41,18 @@ class RawTerminal {
   bool active_ = false;
 };
 
-void add_console(CLI::App& vm, Context& context) {
+// Of `bh KIND console`; `path` is that of objects of that kind.
+void add_console(CLI::App& noun, Context& context, const std::string& kind, const char* path, const std::string& help) {
   struct Options {
     std::string name;
     bool take_over = false;
   };
   const auto options = std::make_shared<Options>();
-  auto* console = vm.add_subcommand("console", "The guest's serial console in this terminal; leave with Ctrl-]");
-  console->add_option("vm", options->name, "Name or id")->required();
+  auto* console = noun.add_subcommand("console", help);
+  console->add_option(kind, options->name, "Name or id")->required();
   console->add_flag("--take-over", options->take_over, "Even if somebody else has it open");
-  on_chosen(*console, context, [options](ApiClient& api) -> Status {
-    auto socket = WebSocket::connect(api.connection(), fmt::format("/vms/{}/console{}", path_segment(options->name),
+  on_chosen(*console, context, [options, path](ApiClient& api) -> Status {
+    auto socket = WebSocket::connect(api.connection(), fmt::format("{}/{}/console{}", path, path_segment(options->name),
                                                                    options->take_over ? "?take_over=true" : ""));
     if (!socket) return forward(socket);
     fmt::print(stderr, "Connected to {}. Leave with Ctrl-].\r\n", options->name);
@@ -178,9 +179,16 @@ void add_vnc(CLI::App& vm, Context& context) {
 }  // namespace
 
 void add_vm_console_commands(CLI::App& vm, Context& context) {
-  add_console(vm, context);
+  add_console(vm, context, "vm", "/vms", "The guest's serial console in this terminal; leave with Ctrl-]");
   add_log(vm, context);
   add_vnc(vm, context);
+}
+
+void add_node_console_command(CLI::App& node, Context& context) {
+  add_console(
+      node, context, "node", "/nodes",
+      "The serial console of the machine itself in this terminal, by its BMC (IPMI's Serial over LAN); leave with "
+      "Ctrl-]");
 }
 
 }  // namespace bridgehead::cli

@@ -1,0 +1,48 @@
+// What starting a program by posix_spawn takes, for this module only.
+#pragma once
+
+#include <spawn.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace bridgehead {
+
+struct Pipe {
+  UniqueFd read;
+  UniqueFd write;
+};
+
+Result<Pipe> make_pipe();
+
+struct SpawnActions {
+  SpawnActions() { posix_spawn_file_actions_init(&actions); }
+  ~SpawnActions() { posix_spawn_file_actions_destroy(&actions); }
+  SpawnActions(const SpawnActions&) = delete;
+  SpawnActions& operator=(const SpawnActions&) = delete;
+  posix_spawn_file_actions_t actions;
+};
+
+// Signals as a fresh process has them. `flags`: POSIX_SPAWN_SETPGROUP or POSIX_SPAWN_SETSID, so that a program can be
+// ended together with what it has started.
+struct SpawnAttributes {
+  explicit SpawnAttributes(int flags);
+  ~SpawnAttributes() { posix_spawnattr_destroy(&attributes); }
+  SpawnAttributes(const SpawnAttributes&) = delete;
+  SpawnAttributes& operator=(const SpawnAttributes&) = delete;
+  posix_spawnattr_t attributes;
+};
+
+// Ours, with these added or in the place of ours.
+std::vector<std::string> merged_environment(const std::map<std::string, std::string>& added);
+// Into `words`, with a null at the end, as exec wants them.
+std::vector<char*> pointers(std::vector<std::string>& words);
+
+// Exit code, or 128 and the signal that ended it, as shells have it.
+int wait_for(pid_t pid);
+
+}  // namespace bridgehead
