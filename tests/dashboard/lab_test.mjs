@@ -1,7 +1,6 @@
 // The dashboard in a real browser, on a lab: tests/lab/dashboard_test starts it and this.
-//   node lab_test.mjs --packages DIRECTORY --guest IMAGE --tree DIRECTORY --bench FILE
-// --guest: of tools/build-demo-image. --tree: of a node image. --bench: what `bh bench run` has written. The manager is the
-// one that `bh` speaks to (BH_SERVER, BH_TOKEN).
+//   node lab_test.mjs --packages DIRECTORY --guest IMAGE --tree DIRECTORY
+// --guest: of tools/build-demo-image. --tree: of a node image. The manager is the one that `bh` speaks to (BH_SERVER, BH_TOKEN).
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -11,7 +10,7 @@ import { parseArgs, promisify } from "node:util";
 import { Browser, checked, ok, until } from "./browser.mjs";
 
 const { values: options } = parseArgs({
-  options: { packages: { type: "string" }, guest: { type: "string" }, tree: { type: "string" }, bench: { type: "string" } },
+  options: { packages: { type: "string" }, guest: { type: "string" }, tree: { type: "string" } },
 });
 const run = async (program, ...words) => (await promisify(execFile)(program, words, { maxBuffer: 64 << 20 })).stdout;
 const lab = (...words) => run("bridgehead-lab", "--silent", ...words);
@@ -140,14 +139,6 @@ async function applyPlan(page) {
   ok("apply the plan that a new rule calls for: its guest has moved");
 }
 
-async function readBench(page) {
-  await browser.show(page, "bench");
-  await page.getByLabel("Results of bh bench").setInputFiles(options.bench);
-  const row = page.getByRole("region", { name: "image-write" }).getByRole("row").nth(1);
-  assert.match(await row.innerText(), /here\s+1\s+[\d.]+ MB\/s/);
-  ok("open a result of bh bench");
-}
-
 // All of a machine's way on its own page, from the first word that is heard of it.
 async function watchBoot(page, imported) {
   await imported;
@@ -178,6 +169,20 @@ async function watchBoot(page, imported) {
   }
   assert.equal((await bh("node", "show", name)).state, "ready");
   ok(`watch a machine from power-on to Ready: ${steps.map((step) => step.replace("Boot: ", "")).join(", ")}`);
+  await useMachinesConsole(page, name);
+}
+
+async function useMachinesConsole(page, name) {
+  await bh("node", "bmc", "set", name, "--driver", "lab", "--option", "machine=m1");
+  await browser.show(page, `nodes/${name}/power`);
+  await page.getByRole("link", { name: "Console", exact: true }).click();
+  const terminal = page.getByRole("group", { name: `Serial console of ${name}` });
+  await until("its login prompt", 600, async () => {
+    await terminal.click();
+    await page.keyboard.press("Enter");
+    return terminal.getByText(/login:/).first().waitFor({ timeout: 5000 }).then(() => true, () => false);
+  });
+  ok("type in the console of the machine itself, which asks for a login");
 }
 
 async function loseManager(page) {
@@ -205,7 +210,6 @@ await browser.during(async () => {
     await useConsoles(page);
     await migrate(page);
     await applyPlan(page);
-    await readBench(page);
   };
   await Promise.all([use(), watchBoot(other, imported)]);
   await loseManager(page);
