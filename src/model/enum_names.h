@@ -65,6 +65,8 @@ BRIDGEHEAD_ENUM_NAMES(NodeState, "node state", {E::ready, "ready"}, {E::not_read
 BRIDGEHEAD_ENUM_NAMES(Virtualization, "virtualization", {E::kvm, "kvm"}, {E::tcg, "tcg"}, {E::none, "none"});
 BRIDGEHEAD_ENUM_NAMES(MachinePower, "state of a machine's power", {E::on, "on"}, {E::off, "off"},
                       {E::sleeping, "sleeping"}, {E::unknown, "unknown"});
+BRIDGEHEAD_ENUM_NAMES(AfterDrain, "what a node is drained for", {E::reboot, "reboot"}, {E::off, "off"},
+                      {E::update, "update"});
 BRIDGEHEAD_ENUM_NAMES(MachinePowerAction, "power action", {E::on, "on"}, {E::off, "off"}, {E::cycle, "cycle"});
 BRIDGEHEAD_ENUM_NAMES(PowerEvidence, "evidence", {E::none, "none"}, {E::bmc, "bmc"}, {E::others, "others"},
                       {E::bmc_and_others, "bmc_and_others"});

@@ -40,6 +40,9 @@ struct Operation {
   bool operator==(const Operation&) const = default;
 };
 
+// What a node is emptied for: its machine is switched off and on, switched off, or boots the image it is assigned to.
+enum class AfterDrain { reboot, off, update };
+
 // The closed set of kinds.
 namespace operation_kind {
 inline constexpr char vm_create[] = "vm.create";
@@ -74,13 +77,17 @@ inline constexpr char plan_apply[] = "plan.apply";                // on the plan
 inline constexpr char node_image_build[] = "node_image.build";    // parameters: {"recipe": s, "nic_drivers": s}
 inline constexpr char node_image_import[] = "node_image.import";  // parameters: {"path": s}
 inline constexpr char node_image_delete[] = "node_image.delete";
-inline constexpr char node_power[] = "node.power";  // parameters: src/power_desk/README.md
-inline constexpr char bench_run[] = "bench.run";    // on the benchmark, whose record says all
+inline constexpr char node_image_rollout[] = "node_image.rollout";  // parameters: reconcile/operations/rollout_state.h
+inline constexpr char node_power[] = "node.power";                  // parameters: src/power_desk/README.md
+inline constexpr char node_maintain[] = "node.maintain";  // parameters: reconcile/operations/maintenance_state.h
+inline constexpr char bench_run[] = "bench.run";          // on the benchmark, whose record says all
 
 // Done by the manager itself, not by an agent.
-inline bool is_about_node_images(std::string_view kind) { return kind.starts_with("node_image."); }
+inline bool makes_node_images(std::string_view kind) {
+  return kind == node_image_build || kind == node_image_import || kind == node_image_delete;
+}
 inline bool is_managers_own(std::string_view kind) {
-  return is_about_node_images(kind) || kind == node_power || kind == bench_run;
+  return makes_node_images(kind) || kind == node_power || kind == bench_run;
 }
 }  // namespace operation_kind
 

@@ -56,7 +56,7 @@ ImageWorks::~ImageWorks() {
 
 state::Record<model::Operation> ImageWorks::next() const {
   for (const auto& open : inventory_.open_operations()) {
-    if (kind::is_about_node_images(open->value.kind)) return open;
+    if (kind::makes_node_images(open->value.kind)) return open;
   }
   return nullptr;
 }

@@ -9,13 +9,6 @@
 
 namespace bridgehead::reconcile {
 
-namespace {
-
-// Wake-on-LAN can't switch off, like everything else can.
-bool can_switch(const model::Bmc& bmc, bool on) { return on || bmc.driver != "wol"; }
-
-}  // namespace
-
 bool is_asleep(const state::Inventory& inventory, const model::Node& node) {
   return node.to_be_off && node.state != model::NodeState::ready && inventory.find<model::Bmc>(node.id) != nullptr;
 }
@@ -42,17 +35,8 @@ model::OperationId set_wanted(const Moment& moment, const state::Record<model::N
   // One that is being switched off is still ready.
   const bool is_on = node.state == model::NodeState::ready && switching(moment.inventory, node) == nullptr;
   if (!can || (wanted && is_on)) return {};
-  auto operation = operations::internal_operation(moment.random, moment.now, model::operation_kind::node_power, "node",
-                                                  node.id.str(), node.name, 0);
-  operation.created_by = by;
-  operation.parameters["action"] =
-      model::to_string(wanted ? model::MachinePowerAction::on : model::MachinePowerAction::off);
-  const auto id = operation.id;
-  // Whoever carries it out listens to events.
-  changes.event("operation.created", "operation", id.str(), node.name,
-                fmt::format("{} of node '{}' was asked for", operation.kind, node.name), by);
-  changes.create(std::move(operation));
-  return id;
+  return ask_for_power(moment, node, wanted ? model::MachinePowerAction::on : model::MachinePowerAction::off, by,
+                       changes);
 }
 
 std::vector<state::Record<model::Node>> needed_again(const state::Inventory& inventory) {

@@ -82,6 +82,7 @@ Result<state::Record<model::NodeImage>> resolve_node_image(const state::Inventor
 struct SelectNodes {
   std::vector<std::string> nodes;
 };
+Result<std::vector<state::Record<model::Node>>> selected(const state::Inventory& inventory, const SelectNodes& select);
 struct ApproveNodes {
   SelectNodes select;
   model::Approval approval = model::Approval::approved;  // or refused

@@ -8,6 +8,7 @@
 #include "reconcile/commands/draft.h"
 #include "reconcile/commands/netboot.h"
 #include "reconcile/commands/validate.h"
+#include "reconcile/operations/maintenance_state.h"
 
 namespace bridgehead::reconcile {
 namespace {
@@ -25,7 +26,8 @@ std::uint32_t next_version(const state::Inventory& inventory, const std::string&
 Result<Accepted<model::NodeImage>> make_image(Draft& draft, const std::string& base, const std::string& role,
                                               std::string source, const char* kind, nlohmann::json parameters) {
   for (const auto& open : draft.inventory.open_operations()) {
-    if (open->value.kind == model::operation_kind::node_image_delete) continue;
+    const auto& its = open->value.kind;
+    if (!model::operation_kind::makes_node_images(its) || its == model::operation_kind::node_image_delete) continue;
     const auto other = draft.inventory.find<model::NodeImage>(model::NodeImageId(open->value.target));
     if (!other || other->value.base != base) continue;
     return fail_with_hint(ErrorCode::failed_precondition, fmt::format("'{}' is being made", other->value.name),
@@ -74,8 +76,19 @@ Result<Accepted<model::NodeImage>> fill_delete_image(Draft& draft, const std::st
     if (operation.kind == model::operation_kind::node_image_delete) {
       return Accepted<model::NodeImage>{.object = image, .operation = operation};
     }
-    return fail_with_hint(ErrorCode::failed_precondition, fmt::format("'{}' is being made", image.name),
-                          fmt::format("Cancel that instead: bh operation cancel {}", operation.id));
+    const bool rolled_out = operation.kind == model::operation_kind::node_image_rollout;
+    return fail_with_hint(
+        ErrorCode::failed_precondition, fmt::format("'{}' is being {}", image.name, rolled_out ? "rolled out" : "made"),
+        fmt::format("Cancel that {}: bh operation cancel {}", rolled_out ? "first" : "instead", operation.id));
+  }
+  for (const auto& open : draft.inventory.open_operations()) {
+    const auto& operation = open->value;
+    if (operation.kind != model::operation_kind::node_maintain) continue;
+    if (operations::maintenance_of(operation).before != image.name) continue;
+    return fail_with_hint(
+        ErrorCode::failed_precondition,
+        fmt::format("node '{}' goes back to '{}' if its new image doesn't work", operation.target_name, image.name),
+        fmt::format("Wait for it: bh operation watch {}", operation.id));
   }
   for (const auto& node : draft.inventory.all<model::Node>()) {
     const auto boot = draft.inventory.find<model::Boot>(node->value.id);
@@ -96,6 +109,8 @@ Result<Accepted<model::NodeImage>> fill_delete_image(Draft& draft, const std::st
   draft.add(operation);
   return Accepted<model::NodeImage>{.object = std::move(image), .operation = std::move(operation)};
 }
+
+}  // namespace
 
 Result<std::vector<state::Record<model::Node>>> selected(const state::Inventory& inventory, const SelectNodes& select) {
   if (select.nodes.empty()) return wrong("nodes", "name at least one node, or a pattern like 'rack1-*'");
@@ -121,6 +136,8 @@ Result<std::vector<state::Record<model::Node>>> selected(const state::Inventory&
   }
   return result;
 }
+
+namespace {
 
 Status reserve(Draft& draft, const model::Node& node, const std::string& address, model::Netboot& netboot) {
   in_addr parsed{};

@@ -6,6 +6,7 @@
 #include "reconcile/commands/draft.h"
 #include "reconcile/commands/validate.h"
 #include "reconcile/operations/logic.h"
+#include "reconcile/operations/maintenance_state.h"
 
 namespace bridgehead::reconcile {
 namespace {
@@ -84,6 +85,10 @@ Result<model::Operation> fill_cancel(Draft& draft, const std::string& id) {
   }
   if (is_deletion(operation) && operation.state != model::OperationState::pending) {
     return fail(ErrorCode::failed_precondition, "the deletion has begun and can't be cancelled any more");
+  }
+  if (operation.kind == model::operation_kind::node_maintain && !operations::is_draining(operation)) {
+    return fail(ErrorCode::failed_precondition, "node '{}' is empty and being switched; that goes to its end",
+                operation.target_name);
   }
   operation.cancel_requested = true;
   draft.edit.update(record, operation);

@@ -1,6 +1,7 @@
 #include "reconcile/commands/plans.h"
 
 #include <algorithm>
+#include <set>
 
 #include "model/enum_names.h"
 #include "reconcile/commands/draft.h"
@@ -14,6 +15,12 @@ namespace {
 void narrow(scheduler::Policy& policy, PlanScope scope) {
   using scheduler::Mode;
   if (scope == PlanScope::shown) return;
+  if (scope == PlanScope::refill) {
+    policy.repair = Mode::automatic;
+    if (policy.balance != Mode::off) policy.balance = Mode::automatic;
+    policy.consolidate = policy.power = Mode::off;
+    return;
+  }
   for (auto* mode : {&policy.repair, &policy.balance, &policy.consolidate, &policy.power}) {
     if (*mode != Mode::automatic) *mode = Mode::off;
   }
@@ -102,6 +109,29 @@ Result<Accepted<model::Plan>> fill_apply(const Commander& commander, Draft& draf
   return begin(draft, *proposal);
 }
 
+// These nodes take no guests and lose those that they have; the policy doesn't matter.
+Proposal evacuation(const Commander& commander, const std::vector<model::NodeId>& nodes) {
+  auto wanted = planning_policy(commander.inventory);
+  auto policy = to_scheduler(wanted);
+  policy.repair = scheduler::Mode::automatic;
+  narrow(policy, PlanScope::repair);
+  auto basis = basis_of(commander, policy, wanted);
+  for (auto& host : basis.cluster.hosts) {
+    if (std::find(nodes.begin(), nodes.end(), model::NodeId(host.id)) == nodes.end()) continue;
+    host.open = false;
+    host.evacuate = true;
+    host.why_not = "it is being emptied";
+  }
+  return make(commander, std::move(basis));
+}
+
+std::string why_it_stays(const model::Plan& plan, const scheduler::Guest& guest) {
+  for (const auto& conflict : plan.conflicts) {
+    if (std::find(conflict.vms.begin(), conflict.vms.end(), guest.name) != conflict.vms.end()) return conflict.reason;
+  }
+  return fmt::format("{}: {}", guest.name, guest.may_move ? "no other node has room for it" : guest.why_not);
+}
+
 Result<Drained> fill_drain(Commander& commander, Draft& draft, const std::string& reference) {
   const auto record = resolve<model::Node>(draft.inventory, reference);
   if (!record) return forward(record);
@@ -120,18 +150,7 @@ Result<Drained> fill_drain(Commander& commander, Draft& draft, const std::string
                    [](const auto& vm) { return vm->value.spec.power != model::PowerState::stopped; })) {
     return drained;
   }
-  auto wanted = planning_policy(draft.inventory);
-  auto policy = to_scheduler(wanted);
-  policy.repair = scheduler::Mode::automatic;
-  narrow(policy, PlanScope::repair);
-  auto basis = basis_of(commander, policy, wanted);
-  for (auto& host : basis.cluster.hosts) {
-    if (host.id != node.id.str()) continue;
-    host.open = false;
-    host.evacuate = true;
-    host.why_not = "it is being emptied";
-  }
-  const auto proposal = make(commander, std::move(basis));
+  const auto proposal = evacuation(commander, {node.id});
   drained.plan = proposal.plan;
   if (proposal.plan.actions.empty()) return drained;
   // One that runs is asked to end; this one's turn comes then.
@@ -152,7 +171,11 @@ PlanBasis plan_basis(const Commander& commander, PlanScope scope) {
   const auto wanted = planning_policy(commander.inventory);
   auto policy = to_scheduler(wanted);
   narrow(policy, scope);
-  return basis_of(commander, policy, wanted);
+  auto basis = basis_of(commander, policy, wanted);
+  if (scope == PlanScope::refill) {  // the moves of the rollout are no unrest that guests should be spared
+    for (auto& guest : basis.cluster.guests) guest.moves_of_a_day = 0;
+  }
+  return basis;
 }
 
 Proposal propose_plan(Commander& commander, PlanScope scope) {
@@ -214,6 +237,29 @@ Result<Replay> replay_plan(const Commander& commander, const std::string& refere
 
 Result<Drained> drain_node(Commander& commander, const Caller& caller, const std::string& node) {
   return run<Drained>(commander, caller, [&](Draft& draft) { return fill_drain(commander, draft, node); });
+}
+
+Evacuation plan_evacuation(const Commander& commander, const std::vector<model::NodeId>& nodes) {
+  auto proposal = evacuation(commander, nodes);
+  const auto is_emptied = [&](const model::NodeId& node) {
+    return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+  };
+  const auto& cluster = proposal.basis->cluster;
+  std::set<std::string> leave;
+  for (const auto& action : proposal.plan.actions) {
+    if (action.kind == model::PlanActionKind::move && !is_emptied(action.to)) leave.insert(action.vm.str());
+  }
+  for (const auto& move : cluster.moves) leave.insert(cluster.guests[move.guest].id);
+  Evacuation result;
+  for (const auto& guest : cluster.guests) {
+    if (!is_emptied(model::NodeId(cluster.hosts[guest.host].id)) || leave.contains(guest.id)) continue;
+    result.stay.push_back(why_it_stays(proposal.plan, guest));
+  }
+  // One conflict may be about several guests.
+  std::sort(result.stay.begin(), result.stay.end());
+  result.stay.erase(std::unique(result.stay.begin(), result.stay.end()), result.stay.end());
+  result.plan = std::move(proposal.plan);
+  return result;
 }
 
 Result<model::Node> undrain_node(Commander& commander, const Caller& caller, const std::string& reference) {

@@ -60,6 +60,13 @@ struct Drained {
   std::optional<model::Operation> operation;
 };
 Result<Drained> drain_node(Commander& commander, const Caller& caller, const std::string& node);
+// What emptying these nodes at once would take, and who of their guests would stay, each with the reason: "web can't
+// leave node1, ...: it has snapshots". Changes nothing.
+struct Evacuation {
+  model::Plan plan;
+  std::vector<std::string> stay;
+};
+Evacuation plan_evacuation(const Commander& commander, const std::vector<model::NodeId>& nodes);
 Result<model::Node> undrain_node(Commander& commander, const Caller& caller, const std::string& node);
 
 // Removes plans that ended long ago, and all but the newest records of what plans were made from. A periodic duty.

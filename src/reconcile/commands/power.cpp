@@ -174,6 +174,21 @@ Status check_nothing_runs_on(const state::Inventory& inventory, const model::Nod
   return {};
 }
 
+model::OperationId ask_for_power(const Moment& moment, const model::Node& node, MachinePowerAction action,
+                                 const std::string& by, Changes& changes) {
+  auto operation = operations::internal_operation(moment.random, moment.now, model::operation_kind::node_power, "node",
+                                                  node.id.str(), node.name, 0);
+  operation.created_by = by;
+  operation.parameters["action"] = model::to_string(action);
+  const auto id = operation.id;
+  changes.event("operation.created", "operation", id.str(), node.name,
+                fmt::format("{} of node '{}' was asked for", operation.kind, node.name), by);
+  changes.create(std::move(operation));
+  return id;
+}
+
+bool can_switch(const model::Bmc& bmc, bool on) { return on || bmc.driver != "wol"; }
+
 bool is_to_lose_power(const model::Operation& operation) {
   return operation.kind == model::operation_kind::node_power && !operation.terminal() &&
          operations::parameter<std::string>(operation, "action", {}) != model::to_string(MachinePowerAction::on);

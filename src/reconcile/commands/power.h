@@ -7,6 +7,7 @@
 
 #include "model/bmc.h"
 #include "reconcile/commands/commands.h"
+#include "reconcile/observe.h"
 
 namespace bridgehead::reconcile {
 
@@ -40,6 +41,11 @@ Result<Accepted<model::Node>> switch_node(Commander& commander, const Caller& ca
 Status check_nothing_runs_on(const state::Inventory& inventory, const model::Node& node);
 // The open operation that switches it; null = none.
 state::Record<model::Operation> switching(const state::Inventory& inventory, const model::Node& node);
+// An operation that switches it, on behalf of `by`; its event is what the power desk waits for.
+model::OperationId ask_for_power(const Moment& moment, const model::Node& node, model::MachinePowerAction action,
+                                 const std::string& by, Changes& changes);
+// Wake-on-LAN can't switch off, like everything else can.
+bool can_switch(const model::Bmc& bmc, bool on);
 // Whether it is about to be without power: no guest should go there.
 bool is_to_lose_power(const model::Operation& operation);
 

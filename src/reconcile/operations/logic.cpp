@@ -38,7 +38,9 @@ const Logic* logic_of(std::string_view kind) {
                                      &pool_remove,
                                      &network_create,
                                      &network_delete,
-                                     &plan_apply};
+                                     &plan_apply,
+                                     &node_maintain,
+                                     &node_image_rollout};
   for (const auto* logic : all) {
     if (logic->kind == kind) return logic;
   }

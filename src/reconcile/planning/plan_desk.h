@@ -15,8 +15,9 @@ namespace bridgehead::reconcile {
 struct PlanBasis;  // planning/basis.h
 
 // Which kinds of change a plan may hold: those that the policy doesn't switch off; those that it lets be done without
-// asking; of these what can't wait (rules, limits, nodes to be emptied, woken and relieved); repairs only.
-enum class PlanScope { shown, automatic, urgent, repair };
+// asking; of these what can't wait (rules, limits, nodes to be emptied, woken and relieved); repairs only; repairs and
+// balance, after a rollout that left nodes empty.
+enum class PlanScope { shown, automatic, urgent, repair, refill };
 
 struct Proposal {
   model::Plan plan;
