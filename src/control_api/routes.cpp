@@ -140,6 +140,7 @@ std::vector<Route> make_routes() {
       answer(Method::get, "/api/v1/node-images/{node_image}", viewer, get_node_image),
       answer(Method::delete_, "/api/v1/node-images/{node_image}", admin, delete_node_image_by_name, dry),
       answer(Method::get, "/api/v1/node-images/{node_image}/diff", viewer, diff_node_images, {"from"}),
+      answer(Method::post, "/api/v1/node-images/{node_image}/rollout", operator_, post_node_image_rollout, dry),
 
       answer(Method::get, "/api/v1/operations", viewer, list_operations, {"state", "target", "limit"}),
       stream(Method::get, "/api/v1/operations/{operation}", viewer, get_operation, {"wait_seconds"}),

@@ -2,6 +2,7 @@
 #include "base/units.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
+#include "cli/commands/rollout.h"
 #include "cli/netboot_words.h"
 
 namespace bridgehead::cli {
@@ -155,6 +156,7 @@ void add_node_image_commands(CLI::App& root, Context& context) {
   add_build(image, context);
   add_node_image_import(image, context);
   add_diff(image, context);
+  add_rollout(image, context);
   add_gc(image, context);
   add_delete(image, context, words, "delete", "Delete versions that no node is assigned to or runs", "");
 }

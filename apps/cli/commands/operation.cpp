@@ -1,5 +1,6 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
+#include "cli/commands/rollout.h"
 
 namespace bridgehead::cli {
 namespace {
@@ -20,12 +21,15 @@ std::vector<Column> columns() {
 }  // namespace
 
 void add_operation_commands(CLI::App& root, Context& context) {
-  const Noun words{
-      .singular = "operation",
-      .collection = "/operations",
-      .columns = columns(),
-      .details = {column("HINT", "/error/hint"), column("CREATED", "/created"), column("STARTED", "/started"),
-                  column("FINISHED", "/finished"), column("NODE", "/node")}};
+  const Noun words{.singular = "operation",
+                   .collection = "/operations",
+                   .columns = columns(),
+                   .details = {column("HINT", "/error/hint"),
+                               column("CREATED", "/created"),
+                               column("STARTED", "/started"),
+                               column("FINISHED", "/finished"),
+                               column("NODE", "/node"),
+                               {"NODES", rollout_text}}};
   auto& operation = add_noun(root, "operation", "What is being done and what was done");
 
   struct Options {

@@ -24,4 +24,25 @@ Result<reconcile::SwitchNode> read_switch_node(std::string_view body) {
   });
 }
 
+Result<DrainRequest> read_drain(std::string_view body) {
+  auto request = read_body<DrainRequest>(body, [](ObjectReader& reader, DrainRequest& drain) {
+    reader.choice("then", drain.then);
+    reader.number("boot_deadline_seconds", drain.boot_deadline_seconds);
+  });
+  if (request && request->boot_deadline_seconds && !request->then) {
+    return fail(ErrorCode::invalid_argument, "boot_deadline_seconds: is for 'then' only");
+  }
+  return request;
+}
+
+Result<reconcile::RolloutNodeImage> read_rollout(std::string_view body) {
+  return read_body<reconcile::RolloutNodeImage>(body, [](ObjectReader& reader, reconcile::RolloutNodeImage& request) {
+    reader.texts("nodes", request.select.nodes);
+    reader.require("nodes");
+    reader.number("max_unavailable", request.max_unavailable);
+    reader.number("canary", request.canary);
+    reader.number("boot_deadline_seconds", request.boot_deadline_seconds);
+  });
+}
+
 }  // namespace bridgehead::control_api

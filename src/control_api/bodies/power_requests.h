@@ -1,7 +1,8 @@
-// The bodies of requests about machines' power. The rules of requests.h hold.
+// The bodies of requests about machines' power, and about work on them. The rules of requests.h hold.
 #pragma once
 
 #include "control_api/bodies/requests.h"
+#include "reconcile/commands/maintenance.h"
 #include "reconcile/commands/power.h"
 
 namespace bridgehead::control_api {
@@ -12,5 +13,12 @@ struct BmcRequest {
 };
 Result<BmcRequest> read_set_bmc(std::string_view body);
 Result<reconcile::SwitchNode> read_switch_node(std::string_view body);
+
+struct DrainRequest {
+  std::optional<model::AfterDrain> then;
+  std::optional<std::uint64_t> boot_deadline_seconds;  // only with `then`
+};
+Result<DrainRequest> read_drain(std::string_view body);
+Result<reconcile::RolloutNodeImage> read_rollout(std::string_view body);
 
 }  // namespace bridgehead::control_api

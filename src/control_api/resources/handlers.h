@@ -117,6 +117,7 @@ BRIDGEHEAD_ANSWER(create_node_image);
 BRIDGEHEAD_ANSWER(get_node_image);
 BRIDGEHEAD_ANSWER(delete_node_image_by_name);
 BRIDGEHEAD_ANSWER(diff_node_images);
+BRIDGEHEAD_ANSWER(post_node_image_rollout);
 // benchmarks.cpp
 BRIDGEHEAD_ANSWER(list_benchmarks);
 BRIDGEHEAD_ANSWER(start_benchmark);

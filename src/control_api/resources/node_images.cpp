@@ -1,4 +1,5 @@
 // Node images: what machines boot. Made and removed on the manager's machine.
+#include "control_api/bodies/power_requests.h"
 #include "control_api/bodies/requests.h"
 #include "control_api/resources/answers.h"
 #include "control_api/resources/handlers.h"
@@ -70,6 +71,19 @@ Result<http::Response> delete_node_image_by_name(Services& services, const Call&
   const auto caller = caller_of(call);
   if (!caller) return forward(caller);
   const auto accepted = reconcile::delete_node_image(services.commander, *caller, call.parameters[0]);
+  if (!accepted) return forward(accepted);
+  return accepted_answer(*caller, "node_image", view_of(accepted->object), accepted->operation);
+}
+
+Result<http::Response> post_node_image_rollout(Services& services, const Call& call) {
+  const auto port = need_netboot(services);
+  if (!port) return forward(port);
+  const auto request = read_rollout(call.body);
+  if (!request) return forward(request);
+  if (auto available = (*port)->available(); !available) return forward(available);
+  const auto caller = caller_of(call);
+  if (!caller) return forward(caller);
+  const auto accepted = reconcile::rollout_node_image(services.commander, *caller, call.parameters[0], *request);
   if (!accepted) return forward(accepted);
   return accepted_answer(*caller, "node_image", view_of(accepted->object), accepted->operation);
 }

@@ -1,10 +1,12 @@
 // Nodes, and the tokens by which they join.
+#include "control_api/bodies/power_requests.h"
 #include "control_api/bodies/requests.h"
 #include "control_api/resources/answers.h"
 #include "control_api/resources/handlers.h"
 #include "model/json.h"
 #include "pki/certificate.h"
 #include "pki/tokens.h"
+#include "reconcile/commands/maintenance.h"
 #include "reconcile/commands/plans.h"
 
 namespace bridgehead::control_api {
@@ -50,6 +52,19 @@ nlohmann::json view_with_use(const Services& services, const model::Node& node) 
   return json;
 }
 
+Result<http::Response> maintain(Services& services, const reconcile::Caller& caller, const std::string& node,
+                                const DrainRequest& request) {
+  const auto maintained =
+      reconcile::maintain_node(services.commander, caller, node,
+                               {.then = *request.then, .boot_deadline_seconds = request.boot_deadline_seconds});
+  if (!maintained) return forward(maintained);
+  nlohmann::json body = {{"node", view_of(maintained->accepted.object, services.inventory())}};
+  body["plan"] = maintained->moves ? view_of(*maintained->moves) : nlohmann::json();
+  body["operation"] = view_of(maintained->accepted.operation);
+  if (caller.dry_run) body["dry_run"] = true;
+  return json_answer(caller.dry_run ? 200 : 202, body);
+}
+
 }  // namespace
 
 Result<http::Response> list_nodes(Services& services, const Call&) {
@@ -80,9 +95,11 @@ Result<http::Response> patch_node(Services& services, const Call& call) {
 }
 
 Result<http::Response> drain_node_by_name(Services& services, const Call& call) {
-  if (const auto nothing = read_nothing(call.body); !nothing) return forward(nothing);
+  const auto request = read_drain(call.body);
+  if (!request) return forward(request);
   const auto caller = caller_of(call);
   if (!caller) return forward(caller);
+  if (request->then) return maintain(services, *caller, call.parameters[0], *request);
   const auto drained = reconcile::drain_node(services.commander, *caller, call.parameters[0]);
   if (!drained) return forward(drained);
   nlohmann::json body = {{"node", view_of(drained->node, services.inventory())}};
