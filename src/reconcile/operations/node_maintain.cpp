@@ -56,6 +56,11 @@ Start start(const View& view, Changes& changes, model::Operation& operation) {
   return begin();
 }
 
+bool fell_back(const model::Boot& boot) {
+  return std::any_of(boot.events.begin(), boot.events.end(),
+                     [](const auto& event) { return event.step == model::BootStep::fallback; });
+}
+
 // One pass over one operation.
 class Work {
  public:
@@ -243,6 +248,7 @@ class Work {
       if (!heard) return "its agent wasn't heard of since";
       return node_.message.empty() ? "it isn't ready" : node_.message;
     }
+    if (boot && fell_back(boot->value)) return "it runs without its bridge";
     for (const auto& id : state_.pools) {
       const auto pool = view_.inventory.find<model::Pool>(model::PoolId(id));
       if (!pool || pool->value.deleting) continue;

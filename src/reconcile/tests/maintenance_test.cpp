@@ -82,6 +82,29 @@ TEST_F(Maintenance, AnImageThatDoesNotWorkIsTakenBack) {
   EXPECT_TRUE(is_open("node0"));
 }
 
+// Its agent is there, and yet it isn't as well as before.
+TEST_F(Maintenance, ANodeThatLacksSomethingIsTakenBack) {
+  const std::vector<std::pair<std::string, std::function<void()>>> lacks = {
+      {"runs without its bridge",
+       [&] {
+         const auto record = sim.inventory().find<model::Boot>(node("node0").id);
+         auto boot = record->value;
+         if (boot.image != "debian-12:2" || boot.events.size() > 1) return;
+         boot.events.push_back({.step = model::BootStep::fallback, .message = "no link", .time = sim.clock.now()});
+         auto edit = sim.inventory().edit();
+         edit.update(record, boot);
+         ASSERT_TRUE(sim.inventory().commit(std::move(edit)));
+       }},
+  };
+  for (const auto& [what, spoil] : lacks) {
+    const auto operation = maintain("node0", {.then = AfterDrain::update, .boot_deadline_seconds = 120});
+    ASSERT_TRUE(ends(operation, spoil));
+    EXPECT_NE(state_of(operation).find(what), std::string::npos) << state_of(operation);
+    EXPECT_NE(state_of(operation).find("it runs debian-12:1 again"), std::string::npos) << state_of(operation);
+    EXPECT_TRUE(is_open("node0"));
+  }
+}
+
 TEST_F(Maintenance, AMachineThatDoesNotComeBackStaysClosed) {
   dead.insert("node0");
   for (const auto then : {AfterDrain::reboot, AfterDrain::update}) {
