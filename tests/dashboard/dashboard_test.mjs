@@ -28,6 +28,12 @@ const plain = [
 async function open(...given) {
   const page = await browser.open(...given);
   if (!options.screenshots) return page;
+  await page.route(/api\/v1\/(nodes|status)/, async (route) => {
+    const response = await route.fetch().catch(() => null); // the page was closed meanwhile
+    if (!response) return;
+    const body = plain.reduce((text, [before, words]) => text.replaceAll(before + hostile, before + words), await response.text());
+    await route.fulfill({ response, body });
+  });
   // And as if the manager had run for a day.
   await page.route(/\/use(\?|$)/, async (route) => {
     const response = await route.fetch().catch(() => null);
@@ -37,12 +43,6 @@ async function open(...given) {
     const wave = (n) => 0.75 + 0.2 * Math.sin((n * past.step_seconds) / 13_751) + 0.08 * Math.sin(n * 1.7) + 0.05 * Math.sin(n * 0.31);
     past.points = past.points.map((point, n) => point ?? (now && Object.fromEntries(Object.entries(now).map(([key, value]) => [key, value * (key === "cpus_peak" ? 1.3 : 1) * wave(n)]))));
     await route.fulfill({ response, json: past });
-  });
-  await page.route(/api\/v1\/(nodes|status)/, async (route) => {
-    const response = await route.fetch().catch(() => null); // the page was closed meanwhile
-    if (!response) return;
-    const body = plain.reduce((text, [before, words]) => text.replaceAll(before + hostile, before + words), await response.text());
-    await route.fulfill({ response, body });
   });
   return page;
 }
