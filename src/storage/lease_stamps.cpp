@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -51,7 +52,7 @@ Status LeaseStamps::stamp(const LeaseStamp& stamp, const std::filesystem::path& 
                 (*held)->token, stamp.token, stamp.node);
   }
   const nlohmann::json json{{"vm", stamp.vm.str()}, {"node", stamp.node.str()}, {"token", stamp.token}};
-  return write_file_atomic(file(stamp.vm), json.dump() + "\n", 0644, staging);
+  return replace(file(stamp.vm), json.dump() + "\n", staging);
 }
 
 Status LeaseStamps::remove(const model::VmId& vm) const {
@@ -59,6 +60,22 @@ Status LeaseStamps::remove(const model::VmId& vm) const {
   if (!locked) return forward(locked);
   if (auto removed = remove_file(file(vm)); !removed) return removed;
   return sync_directory(directory_);
+}
+
+// As write_file_atomic, but for what the VM's lock makes needless: each call on a shared file system is a round trip to
+// its servers, and every start waits for them.
+Status LeaseStamps::replace(const std::filesystem::path& file, std::string_view text,
+                            const std::filesystem::path& staging) {
+  const auto fd = open_file(staging, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644);
+  if (!fd) return forward(fd);
+  auto written = write_all(fd->get(), text, file.native());
+  if (written && ::fsync(fd->get()) != 0) written = fail_errno(errno, fmt::format("sync {}", file.native()));
+  if (written && ::rename(staging.c_str(), file.c_str()) != 0) {
+    written = fail_errno(errno, fmt::format("rename to {}", file.native()));
+  }
+  if (written) return sync_directory(file.parent_path());
+  ::unlink(staging.c_str());
+  return written;
 }
 
 }  // namespace bridgehead::storage

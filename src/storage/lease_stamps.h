@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string_view>
 
 #include "base/fd.h"
 #include "storage/image_pool.h"
@@ -21,6 +22,7 @@ class LeaseStamps {
   Status remove(const model::VmId& vm) const;
 
  private:
+  static Status replace(const std::filesystem::path& file, std::string_view text, const std::filesystem::path& staging);
   Result<UniqueFd> lock(const model::VmId& vm) const;
   std::filesystem::path file(const model::VmId& vm) const;
 
