@@ -228,7 +228,8 @@ void RoutesTest::walk_netboot() {
   const nlohmann::json rack1 = {{"nodes", {"rack1-*"}}, {"max_unavailable", 2}, {"canary", 0}};
   EXPECT_THAT(expect(409, "POST", "/node-images/debian-12:1/rollout", rack1).body, HasSubstr("node bmc set rack1-a"));
   expect(400, "POST", "/node-images/debian-12:1/rollout", nlohmann::json::object());
-  expect(200, "PUT", "/nodes/rack1-a/bmc", {{"driver", "ipmi"}, {"address", "10.0.0.8"}});
+  expect(200, "PUT", "/nodes/rack1-a/bmc",
+         {{"driver", "ipmi"}, {"address", "10.0.0.8"}, {"user", "operator"}, {"password", "hush-hush"}});
   inventory->note_node_state(rack.id, model::NodeState::ready, {});
   expect(200, "POST", "/node-images/debian-12:1/rollout?dry_run=true", rack1);
   const auto rollout = expect(202, "POST", "/node-images/debian-12:1/rollout", rack1).json()["operation"];
