@@ -44,7 +44,8 @@ nlohmann::json power_now(const Services& services) {
   double watts = 0;
   double saved = 0;
   for (const auto& node : services.inventory().all<model::Node>()) {
-    if (!reconcile::is_member(node->value) || node->value.certificate_serial.empty()) continue;  // nobody saw it on
+    const bool never_on = node->value.netboot && node->value.certificate_serial.empty();
+    if (!reconcile::is_member(node->value) || never_on) continue;
     if (is_off(services, node->value)) {
       ++off;
       watts += model.asleep_watts;

@@ -20,14 +20,13 @@ Result<std::optional<storage::LeaseStamp>> read_stamp(const PoolHandle& pool, co
 Status stamp_lease(const NodeServices& services, const model::VmId& vm, std::uint64_t token,
                    const std::vector<PoolHandle>& pools) {
   for (const auto& pool : pools) {
+    const auto held = read_stamp(pool, vm);
+    if (!held) return forward(held);
+    if (*held && (*held)->token == token && (*held)->node == services.node) continue;
+    if (*held && (*held)->token >= token) return fail(leased_elsewhere(vm, **held));
     const storage::LeaseStamp stamp{.vm = vm, .node = services.node, .token = token};
     auto stamped = pool.call<void>([stamp](storage::ImagePool& images) { return images.stamp_lease(stamp); });
-    if (stamped) continue;
-    // Whose it is, for people; each read takes a moment of every start on a shared pool, so only now.
-    const auto held = stamped.error().code == ErrorCode::failed_precondition ? read_stamp(pool, vm)
-                                                                             : Result<std::optional<storage::LeaseStamp>>();
-    if (held && *held) return fail(leased_elsewhere(vm, **held));
-    return stamped;
+    if (!stamped) return stamped;
   }
   return {};
 }
