@@ -173,7 +173,7 @@ async function watchBoot(page, imported) {
 }
 
 async function useMachinesConsole(page, name) {
-  await bh("node", "bmc", "set", name, "--driver", "lab", "--option", "machine=m1");
+  await run("bh", "node", "bmc", "set", name, "--driver", "lab", "--option", "machine=m1");
   await browser.show(page, `nodes/${name}/power`);
   await page.getByRole("link", { name: "Console", exact: true }).click();
   const terminal = page.getByRole("group", { name: `Serial console of ${name}` });
