@@ -7,14 +7,14 @@
 namespace bridgehead::storage {
 namespace {
 
-// A host that died came back; without it, its guests' disks would stay locked by its former self.
-void free_own(const model::Pool& pool, CommandRunner& runner) {
+// A host that died came back; without it, its guests' disks would stay locked by its former self. `failed`: what was
+// said the last time, since mounting is tried again and again while servers are away.
+void free_own(const model::Pool& pool, CommandRunner& runner, std::string& failed) {
   const auto freed = free_own_dead_client(pool, runner);
-  if (!freed) {
-    log::warning(own_locks_not_freed, "{}: {}", pool.name, freed.error().describe());
-  } else if (*freed != 0) {
-    log::info(locks_freed, "{}: of this node's client from before ({})", pool.name, *freed);
-  }
+  const auto why = freed ? std::string() : freed.error().describe();
+  if (!freed && why != failed) log::warning(own_locks_not_freed, "{}: {}", pool.name, why);
+  if (freed && *freed != 0) log::info(locks_freed, "{}: of this node's client from before ({})", pool.name, *freed);
+  failed = why;
 }
 
 }  // namespace
@@ -34,7 +34,9 @@ Result<std::unique_ptr<ImagePool>> open_pool(const model::Pool& pool, const Pool
   const auto point = host.mounts / pool.id.str();
   auto plan = plan_mount(pool, point);
   if (!plan) return forward(plan);
-  auto mount = std::make_unique<Mount>(std::move(*plan), point, runner, [pool, runner] { free_own(pool, *runner); });
+  auto mount =
+      std::make_unique<Mount>(std::move(*plan), point, runner,
+                              [pool, runner, failed = std::string()]() mutable { free_own(pool, *runner, failed); });
   auto root = pool.path.empty() ? mount->point() : mount->point() / pool.path;
   return open(std::move(root), std::move(mount));
 }
