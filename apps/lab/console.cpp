@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,34 +11,13 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/raw_terminal.h"
 #include "lab/qmp.h"
 
 namespace bridgehead::lab {
 namespace {
 
-constexpr char kLeave = 0x1d;  // Ctrl-], as telnet and virsh have it
 constexpr std::chrono::milliseconds kLookAgain{200};
-
-// Raw mode while it lives; only on a terminal.
-class RawTerminal {
- public:
-  RawTerminal() {
-    if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
-    active_ = true;
-    termios raw = before_;
-    ::cfmakeraw(&raw);
-    ::tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-  }
-  ~RawTerminal() {
-    if (active_) ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
-  }
-  RawTerminal(const RawTerminal&) = delete;
-  RawTerminal& operator=(const RawTerminal&) = delete;
-
- private:
-  termios before_{};
-  bool active_ = false;
-};
 
 enum class End { left, switched_off };
 
@@ -62,7 +40,7 @@ Result<End> carry(int line) {
       const ssize_t got = ::read(STDIN_FILENO, buffer, sizeof buffer);
       if (got <= 0) return End::left;
       const std::string_view typed(buffer, static_cast<std::size_t>(got));
-      const auto leave = typed.find(kLeave);
+      const auto leave = typed.find(RawTerminal::kLeave);
       if (auto sent = write_all(line, typed.substr(0, leave), "the machine's console"); !sent) return End::switched_off;
       if (leave != std::string_view::npos) return End::left;
     }

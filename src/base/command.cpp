@@ -119,19 +119,14 @@ Result<CommandOutput> SystemCommandRunner::run(const Command& command, std::stop
   posix_spawn_file_actions_adddup2(&actions.actions, out->write.get(), 1);
   posix_spawn_file_actions_adddup2(&actions.actions, err->write.get(), 2);
 
-  std::vector<std::string> words{command.program};
-  words.insert(words.end(), command.arguments.begin(), command.arguments.end());
-  auto environment = merged_environment(command.environment);
-  pid_t pid = -1;
-  const int failed = posix_spawnp(&pid, command.program.c_str(), &actions.actions, &attributes.attributes,
-                                  pointers(words).data(), pointers(environment).data());
-  if (failed != 0) return fail_errno(failed, fmt::format("start {}", command.program));
+  const auto pid = spawn(command, actions, attributes);
+  if (!pid) return forward(pid);
   in->read.reset();
   out->write.reset();
   err->write.reset();
   ::fcntl(in->write.get(), F_SETFL, O_NONBLOCK);
 
-  RunningProcess process(pid, std::move(*in), std::move(*out), std::move(*err));
+  RunningProcess process(*pid, std::move(*in), std::move(*out), std::move(*err));
   CommandOutput output;
   if (auto done = process.communicate(command, stop, output); !done) return forward(done);
   output.exit_code = process.wait();

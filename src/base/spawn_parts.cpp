@@ -10,6 +10,28 @@
 extern char** environ;
 
 namespace bridgehead {
+namespace {
+
+// Ours, with these added or in the place of ours.
+std::vector<std::string> merged_environment(const std::map<std::string, std::string>& added) {
+  std::vector<std::string> result;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    if (!added.contains(std::string(text.substr(0, text.find('='))))) result.emplace_back(text);
+  }
+  for (const auto& [name, value] : added) result.push_back(name + "=" + value);
+  return result;
+}
+
+// Into `words`, with a null at the end, as exec wants them.
+std::vector<char*> pointers(std::vector<std::string>& words) {
+  std::vector<char*> result;
+  for (auto& word : words) result.push_back(word.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+}  // namespace
 
 Result<Pipe> make_pipe() {
   int ends[2];
@@ -29,21 +51,15 @@ SpawnAttributes::SpawnAttributes(int flags) {
   posix_spawnattr_setsigmask(&attributes, &none);
 }
 
-std::vector<std::string> merged_environment(const std::map<std::string, std::string>& added) {
-  std::vector<std::string> result;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view text(*entry);
-    if (!added.contains(std::string(text.substr(0, text.find('='))))) result.emplace_back(text);
-  }
-  for (const auto& [name, value] : added) result.push_back(name + "=" + value);
-  return result;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& words) {
-  std::vector<char*> result;
-  for (auto& word : words) result.push_back(word.data());
-  result.push_back(nullptr);
-  return result;
+Result<pid_t> spawn(const Command& command, const SpawnActions& actions, const SpawnAttributes& attributes) {
+  std::vector<std::string> words{command.program};
+  words.insert(words.end(), command.arguments.begin(), command.arguments.end());
+  auto environment = merged_environment(command.environment);
+  pid_t pid = -1;
+  const int failed = posix_spawnp(&pid, command.program.c_str(), &actions.actions, &attributes.attributes,
+                                  pointers(words).data(), pointers(environment).data());
+  if (failed != 0) return fail_errno(failed, fmt::format("start {}", command.program));
+  return pid;
 }
 
 int wait_for(pid_t pid) {

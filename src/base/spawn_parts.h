@@ -3,10 +3,7 @@
 
 #include <spawn.h>
 
-#include <map>
-#include <string>
-#include <vector>
-
+#include "base/command.h"
 #include "base/fd.h"
 #include "base/result.h"
 
@@ -37,10 +34,9 @@ struct SpawnAttributes {
   posix_spawnattr_t attributes;
 };
 
-// Ours, with these added or in the place of ours.
-std::vector<std::string> merged_environment(const std::map<std::string, std::string>& added);
-// Into `words`, with a null at the end, as exec wants them.
-std::vector<char*> pointers(std::vector<std::string>& words);
+// Its program, arguments and environment (added to ours); nothing else of it counts here. Errors: not_found, and those
+// of posix_spawn.
+Result<pid_t> spawn(const Command& command, const SpawnActions& actions, const SpawnAttributes& attributes);
 
 // Exit code, or 128 and the signal that ended it, as shells have it.
 int wait_for(pid_t pid);

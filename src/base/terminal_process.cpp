@@ -56,14 +56,9 @@ Result<TerminalProcess> TerminalProcess::start(const Command& command) {
   posix_spawn_file_actions_adddup2(&actions.actions, 0, 2);
   posix_spawn_file_actions_adddup2(&actions.actions, input->read.get(), kInputFd);
 
-  std::vector<std::string> words{command.program};
-  words.insert(words.end(), command.arguments.begin(), command.arguments.end());
-  auto environment = merged_environment(command.environment);
-  pid_t pid = -1;
-  const int failed = posix_spawnp(&pid, command.program.c_str(), &actions.actions, &attributes.attributes,
-                                  pointers(words).data(), pointers(environment).data());
-  if (failed != 0) return fail_errno(failed, fmt::format("start {}", command.program));
-  return TerminalProcess(std::move(terminal->ours), pid);
+  const auto pid = spawn(command, actions, attributes);
+  if (!pid) return forward(pid);
+  return TerminalProcess(std::move(terminal->ours), *pid);
 }
 
 TerminalProcess::TerminalProcess(TerminalProcess&& other) noexcept

@@ -43,6 +43,8 @@ struct PowerModel {
   Seconds wake{120};             // from asleep or off to ready, as measured for this host
   Seconds least_time_on{900};    // isn't sent to sleep earlier after its last wake; less wear
   bool can_be_switched = false;  // a power control or Wake-on-LAN is known, and sleeping was tried
+
+  double watts_on(double busy) const { return idle_watts + (busy_watts - idle_watts) * busy; }  // `busy`: 0 .. 1
 };
 
 struct Host {

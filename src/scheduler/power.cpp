@@ -243,7 +243,7 @@ double watts(const State& state) {
     const auto& model = problem.cluster.hosts[host].power_model;
     const bool off = state.asleep(host) || (asleep_now(problem.cluster.hosts[host]) && !state.woken(host));
     const double use = std::clamp(state.load(host)[cpu] * problem.part[host][cpu], 0.0, 1.0);
-    sum += off ? model.asleep_watts : model.idle_watts + (model.busy_watts - model.idle_watts) * use;
+    sum += off ? model.asleep_watts : model.watts_on(use);
   }
   return sum;
 }

@@ -53,7 +53,7 @@ double World::watts(const Host& host) const {
     case HostPower::on: {
       if (host.broken) return 0;
       const double busy = std::min(1.0, (host.cpu + kMoveCpus * host.moves) / host.cpus);
-      return host.model.idle_watts + (host.model.busy_watts - host.model.idle_watts) * busy;
+      return host.model.watts_on(busy);
     }
     case HostPower::waking: return (host.model.idle_watts + host.model.busy_watts) / 2;  // booting is work
     case HostPower::going_down: return host.model.idle_watts;

@@ -4,42 +4,19 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <regex>
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/raw_terminal.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
 #include "cli/websocket.h"
 
 namespace bridgehead::cli {
 namespace {
-
-constexpr char kDetach = 0x1d;  // Ctrl-], as telnet and virsh have it
-
-// Raw mode while it lives; only on a terminal.
-class RawTerminal {
- public:
-  RawTerminal() {
-    if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
-    active_ = true;
-    termios raw = before_;
-    ::cfmakeraw(&raw);
-    ::tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-  }
-  ~RawTerminal() {
-    if (active_) ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
-  }
-  RawTerminal(const RawTerminal&) = delete;
-  RawTerminal& operator=(const RawTerminal&) = delete;
-
- private:
-  termios before_{};
-  bool active_ = false;
-};
 
 // Of `bh KIND console`; `path` is that of objects of that kind.
 void add_console(CLI::App& noun, Context& context, const std::string& kind, const char* path, const std::string& help) {
@@ -66,7 +43,7 @@ void add_console(CLI::App& noun, Context& context, const std::string& kind, cons
             const auto got = ::read(STDIN_FILENO, buffer, sizeof buffer);
             if (got <= 0) return false;
             const std::string_view typed(buffer, static_cast<std::size_t>(got));
-            const auto detach = typed.find(kDetach);
+            const auto detach = typed.find(RawTerminal::kLeave);
             if (detach != 0) (*socket)->send({true, std::string(typed.substr(0, detach))});
             return detach == std::string_view::npos;
           },

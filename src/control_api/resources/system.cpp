@@ -54,7 +54,7 @@ nlohmann::json power_now(const Services& services) {
     }
     const auto busy = history == nullptr ? std::nullopt : history->node_cpus(node->value.id, now);
     const double cpus = std::max(1.0, static_cast<double>(node->value.facts.cpus));
-    watts += model.idle_watts + (model.busy_watts - model.idle_watts) * std::clamp(busy.value_or(0) / cpus, 0.0, 1.0);
+    watts += model.watts_on(std::clamp(busy.value_or(0) / cpus, 0.0, 1.0));
   }
   return {{"hosts_off", off}, {"watts", watts}, {"watts_saved", saved}};
 }
