@@ -1,8 +1,7 @@
 // PowerDesk: the manager's end of machines' power. Opens a driver from a node's record and its sealed password, has the
 // operations node.power carried out, one after the other for each machine, tells what BMCs say now, and has machines'
-// consoles open. What a manager
-// that was killed left open is taken up again. Thread-safe. Errors end in the operation or the answer; none contains a
-// password.
+// consoles open. What a manager that was killed left open is taken up again. Thread-safe. Errors end in the operation
+// or the answer; none contains a password.
 #pragma once
 
 #include <map>

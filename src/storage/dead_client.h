@@ -11,7 +11,7 @@
 namespace bridgehead::storage {
 
 // How many clients (sessions) were removed; 0: there was none, or none any more. `addresses`: IPv4, which no living
-// host has. A client that the servers still count as connected is never touched. Errors: unavailable (it is still
+// host has. MooseFS: one that its master still counts as connected is never touched. Errors: unavailable (it is still
 // connected: ask again), not_found (a program is missing: the hint names its package), unsupported (the driver has no
 // way, or was given none: model::can_free_locks), and those of CommandRunner.
 Result<unsigned> free_dead_client(const model::Pool& pool, const std::vector<std::string>& addresses,

@@ -79,7 +79,10 @@ class World {
   void in(std::int64_t delay, std::function<void()> what) { events_.push({now_ + delay, order_++, std::move(what)}); }
   void run_until(std::int64_t end);
   template <typename... Args>
-  void note(fmt::format_string<Args...> format, Args&&... args);
+  void note(fmt::format_string<Args...> format, Args&&... args) {
+    if (!print_log_) return;
+    fmt::print("{:>9.3f} {}\n", static_cast<double>(now_) / 1000, fmt::format(format, std::forward<Args>(args)...));
+  }
   void violate(std::string what);
   void count(const std::string& what) { ++outcome_.seen[what]; }
 
