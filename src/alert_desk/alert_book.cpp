@@ -64,7 +64,7 @@ AlertChanges AlertBook::look(const std::vector<model::Alert>& known, const std::
   std::erase_if(first_seen_, [&](const auto& entry) { return !seen.contains(entry.first); });
   for (auto& [id, alert] : seen) {
     const auto first = first_seen_.try_emplace(id, now).first->second;
-    if (alert.severity != model::AlertSeverity::critical && now - first < times_.raise_after) continue;
+    if (now - first < times_.raise_after) continue;
     first_seen_.erase(id);
     last_seen_[id] = now;
     alert.since = first;

@@ -11,7 +11,7 @@
 namespace bridgehead::alert_desk {
 
 struct AlertTimes {
-  std::chrono::seconds raise_after{15};  // what is critical is raised at once
+  std::chrono::seconds raise_after{15};
   std::chrono::seconds clear_after{15};
 };
 

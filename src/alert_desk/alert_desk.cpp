@@ -102,23 +102,24 @@ void AlertDesk::tell(Timestamp now, const std::stop_token& stop) {
   for (const auto& record : parts_.inventory.all<model::Alert>()) alerts.push_back(record->value);
   std::sort(alerts.begin(), alerts.end(),
             [](const auto& one, const auto& other) { return moment_of(one) < moment_of(other); });
-  const auto post = [&](const model::Alert& alert) {
+  const auto wait = [&] {
+    pause_ = std::clamp(pause_ * 2, kFirstPause, kLongestPause);
+    not_before_ = now + pause_;
+    return false;
+  };
+  // Told and noted. What was told and can't be noted is told again, so that waits, too.
+  const auto post = [&](const model::Alert& alert, bool remove) {
     if (now < not_before_) return false;
     const auto told = secret
                           ? parts_.poster.post(webhook_post(webhook->value.url, alert, options_.cluster, *secret), stop)
                           : Status(forward(secret));
     if (!told && told.error().code == ErrorCode::cancelled) return false;
-    note_webhook(told, now);
-    if (told) {
-      pause_ = {};
-      return true;
-    }
-    log::warning(webhook_failed, "{}", told.error().describe());
-    pause_ = std::clamp(pause_ * 2, kFirstPause, kLongestPause);
-    not_before_ = now + pause_;
-    return false;
+    if (!told) log::warning(webhook_failed, "{}", told.error().describe());
+    if (!note_webhook(told, now) || !told || !note(alert, remove)) return wait();
+    pause_ = {};
+    return true;
   };
-  for (auto& alert : alerts) {
+  for (const auto& alert : alerts) {
     if (stop.stop_requested()) return;
     const bool over = alert.cleared != Timestamp{};
     const bool wanted =
@@ -126,13 +127,11 @@ void AlertDesk::tell(Timestamp now, const std::stop_token& stop) {
     if (wanted && !alert.told) {
       auto begun = alert;
       begun.cleared = {};
-      if (!post(begun)) return;
-      alert.told = true;
-      if (!note(alert, false)) return;
+      begun.told = true;
+      if (!post(begun, false)) return;
     }
     if (!over) continue;
-    if (wanted && !post(alert)) return;
-    if (!note(alert, true)) return;
+    if (wanted ? !post(alert, true) : !note(alert, true)) return;
   }
 }
 
@@ -150,11 +149,12 @@ Status AlertDesk::note(const model::Alert& alert, bool remove) {
     }
     return {};
   });
-  if (!noted) log::warning(alerts_not_kept, "{}", noted.error().describe());
-  return noted ? Status() : forward(noted);
+  if (noted) return {};
+  log::warning(alerts_not_kept, "{}", noted.error().describe());
+  return forward(noted);
 }
 
-void AlertDesk::note_webhook(const Status& told, Timestamp now) {
+Status AlertDesk::note_webhook(const Status& told, Timestamp now) {
   const auto noted = state::change(parts_.inventory, [&](state::Edit& edit) -> Status {
     const auto record = parts_.inventory.find<model::Webhook>(kWebhook);
     if (!record) return {};
@@ -170,7 +170,9 @@ void AlertDesk::note_webhook(const Status& told, Timestamp now) {
     edit.update(record, value);
     return {};
   });
-  if (!noted) log::warning(alerts_not_kept, "{}", noted.error().describe());
+  if (noted) return {};
+  log::warning(alerts_not_kept, "{}", noted.error().describe());
+  return forward(noted);
 }
 
 }  // namespace bridgehead::alert_desk

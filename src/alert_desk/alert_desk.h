@@ -46,7 +46,7 @@ class AlertDesk {
   Status keep_changes(Timestamp now);
   void tell(Timestamp now, const std::stop_token& stop);
   Status note(const model::Alert& alert, bool remove);
-  void note_webhook(const Status& told, Timestamp now);
+  Status note_webhook(const Status& told, Timestamp now);
 
   const AlertDeskParts parts_;
   const AlertDeskOptions options_;

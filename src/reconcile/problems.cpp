@@ -5,6 +5,7 @@
 
 #include "model/enum_names.h"
 #include "reconcile/commands/netboot.h"
+#include "reconcile/commands/power.h"
 #include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::reconcile {
@@ -12,6 +13,8 @@ namespace {
 
 // A step of a boot that takes longer has stopped: the slowest measured one (a root over a busy network) takes a minute.
 constexpr std::chrono::minutes kLongestStep{5};
+// From power-on to the agent of a server with its own disks; as long as maintenance waits by default.
+constexpr std::chrono::minutes kLongestStart{15};
 constexpr std::chrono::minutes kWebhookPatience{5};
 
 constexpr auto kInfo = model::AlertSeverity::info;
@@ -122,6 +125,11 @@ void add_power_problem(Problems& problems, const model::Node& node, const model:
                fmt::format("Look at the machine, then: bh node power {} on, or off", node.name));
 }
 
+// Somebody had it switched on, and its own system needs a while until its agent speaks.
+bool is_starting(const model::PowerProof& power, const model::Node& node, Timestamp now) {
+  return power.state == model::MachinePower::on && node.last_seen < power.time && now - power.time < kLongestStart;
+}
+
 void add_nodes(Problems& problems, const state::Inventory& inventory, Timestamp now) {
   const auto nodes = inventory.all<model::Node>();
   if (nodes.empty()) {
@@ -134,8 +142,9 @@ void add_nodes(Problems& problems, const state::Inventory& inventory, Timestamp 
     const auto power = bmc ? bmc->value.power : model::PowerProof{};
     add_power_problem(problems, node, power);
     if (power.state == model::MachinePower::off && node.last_seen < power.time) continue;  // as somebody wanted it
-    if (is_waking(inventory, node, now)) continue;
+    if (is_waking(inventory, node, now) || switching(inventory, node)) continue;
     if (node.netboot && add_netboot_node(problems, inventory, node, now)) continue;
+    if (is_starting(power, node, now)) continue;
     if (node.state == model::NodeState::unreachable) {
       problems.add("node-unreachable", "node", node.name, or_else(node.message, "The node's agent has no connection."),
                    "Look at the agent on the node: journalctl -u bridgehead-agent.");
