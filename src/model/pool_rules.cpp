@@ -176,7 +176,7 @@ Status check_option(PoolDriver driver, const std::string& name, const std::strin
       break;
   }
   if (good) return {};
-  return wrong(field, "'{}' isn't possible: {}{}", only(value, "._-/ ") ? value.substr(0, 64) : "?", option->meaning,
+  return wrong(field, "'{}' isn't possible: {}{}", only(value, "._-/ @:") ? value.substr(0, 64) : "?", option->meaning,
                option->choices.empty() ? "" : fmt::format(" (one of {})", option->choices));
 }
 

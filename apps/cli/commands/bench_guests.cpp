@@ -141,6 +141,9 @@ class GuestBench {
     if (options_.nodes.size() != 2 || options_.nodes[0] == options_.nodes[1]) {
       return fail(ErrorCode::invalid_argument, "--between takes two nodes, such as node1,node2");
     }
+    for (const auto& node : options_.nodes) {
+      if (const auto known = api_.get("/nodes/" + path_segment(node)); !known) return forward(known);
+    }
     const auto pool = pool_of(options_.image);
     if (!pool) return forward(pool);
     if (auto known = add_pool(*pool); !known) return known;
@@ -170,7 +173,7 @@ class GuestBench {
   }
 
  private:
-  // Whatever comes of `work`, no guest is left and what was measured is told.
+  // Whatever comes of `work`, no guest is left, and what was measured is in the file.
   template <typename Work>
   Status measure(const Work& work) {
     remove_forsaken_guests(context_, api_);
