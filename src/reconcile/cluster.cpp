@@ -137,6 +137,7 @@ void count_sleeping_nodes_in(scheduler::ClusterSnapshot& cluster, const state::I
   for (auto& node : cluster.nodes) {
     const auto record = inventory.find<model::Node>(node.id);
     node.asleep = record && (is_asleep(inventory, record->value) || is_waking(inventory, record->value, now));
+    node.just_woken = record && was_woken(inventory, record->value, now);
   }
 }
 

@@ -13,9 +13,13 @@ bool is_asleep(const state::Inventory& inventory, const model::Node& node) {
   return node.to_be_off && node.state != model::NodeState::ready && inventory.find<model::Bmc>(node.id) != nullptr;
 }
 
+bool was_woken(const state::Inventory& inventory, const model::Node& node, Timestamp now) {
+  return !node.to_be_off && node.power_since != Timestamp{} && now - node.power_since < kLongestWake &&
+         inventory.find<model::Bmc>(node.id) != nullptr;
+}
+
 bool is_waking(const state::Inventory& inventory, const model::Node& node, Timestamp now) {
-  return !node.to_be_off && node.state != model::NodeState::ready && node.power_since != Timestamp{} &&
-         now - node.power_since < kLongestWake && inventory.find<model::Bmc>(node.id) != nullptr;
+  return was_woken(inventory, node, now) && node.state != model::NodeState::ready;
 }
 
 model::OperationId set_wanted(const Moment& moment, const state::Record<model::Node>& record, bool wanted,

@@ -15,7 +15,9 @@ namespace bridgehead::reconcile {
 inline constexpr std::chrono::minutes kLongestWake{15};
 
 bool is_asleep(const state::Inventory& inventory, const model::Node& node);
-// It was asleep, is wanted again, and can still come.
+// It was asleep, is wanted again, and came lately or can still come.
+bool was_woken(const state::Inventory& inventory, const model::Node& node, Timestamp now);
+// And it isn't there yet.
 bool is_waking(const state::Inventory& inventory, const model::Node& node, Timestamp now);
 
 // Marks it, or takes the mark back, and has its machine switched. The operation that does so; "" = there is none: it is

@@ -50,7 +50,10 @@ std::optional<Refusal> refuse_pools(const NodeSnapshot& node, const VmRequest& r
     const auto name = name_of(id, request);
     if (found == node.pools.end()) return Refusal{Obstacle::no_pool, fmt::format("without pool '{}'", name)};
     const auto& pool = found->second;
-    if (!pool.ready && !node.asleep) {
+    // One that hasn't been mounted since the node was woken has no size either.
+    const bool is_coming = node.asleep || node.just_woken;
+    if (!pool.ready && is_coming && pool.total == Bytes()) continue;
+    if (!pool.ready && !is_coming) {
       return Refusal{Obstacle::no_pool, fmt::format("pool '{}' isn't ready there{}{}", name,
                                                     pool.message.empty() ? "" : ": ", pool.message)};
     }
@@ -63,6 +66,12 @@ std::optional<Refusal> refuse_pools(const NodeSnapshot& node, const VmRequest& r
     }
   }
   return {};
+}
+
+// It fits there, once the node is on and has mounted what the guest needs.
+bool must_wait(const NodeSnapshot& node, const VmRequest& request) {
+  return node.asleep || std::any_of(request.disk_room.begin(), request.disk_room.end(),
+                                    [&](const auto& room) { return !node.pools.at(room.first).ready; });
 }
 
 std::optional<Refusal> refuse(const NodeSnapshot& node, const VmRequest& request, const Limits& limits,
@@ -226,7 +235,9 @@ Result<Placement> place(const ClusterSnapshot& cluster, const VmRequest& request
     if (request.image_node && *request.image_node != node.id) continue;
     if (refuse(node, request, cluster.limits, rules)) continue;
     ++fitting;
-    const double score = score_of(node, request, cluster.limits) + (node.asleep ? 2 : node.to_be_off ? 1 : 0);
+    const double score = score_of(node, request, cluster.limits) + (must_wait(node, request) ? 2
+                                                                    : node.to_be_off         ? 1
+                                                                                             : 0);
     if (best == nullptr || score < best_score || (score == best_score && node.id < best->id)) {
       best = &node;
       best_score = score;
@@ -234,7 +245,7 @@ Result<Placement> place(const ClusterSnapshot& cluster, const VmRequest& request
   }
   if (best == nullptr) return nothing_fits(cluster, request, rules);
 
-  Placement placement{.node = best->id, .score = best_score, .asleep = best->asleep};
+  Placement placement{.node = best->id, .score = best_score, .asleep = must_wait(*best, request)};
   if (request.pinned) placement.reasons.push_back(fmt::format("node '{}' was asked for", best->name));
   if (request.image_node) {
     placement.reasons.push_back(fmt::format("image '{}' is in its local pool", request.image_name));

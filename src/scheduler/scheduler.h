@@ -52,8 +52,9 @@ struct NodeSnapshot {
   std::string name;
   std::string rack;  // failure domains; "" = its own
   std::string power_feed;
-  bool to_be_off = false;  // emptied to save power: only when nothing else fits
-  bool asleep = false;     // and off, or on its way back: takes part as if it were ready, after all others
+  bool to_be_off = false;   // emptied to save power: only when nothing else fits
+  bool asleep = false;      // and off, or on its way back: takes part as if it were ready, after all others
+  bool just_woken = false;  // its pools may not be mounted yet: they are waited for
   model::NodeState state = model::NodeState::unreachable;
   std::string message;  // why it isn't ready
   bool schedulable = true;
@@ -96,7 +97,7 @@ struct Placement {
   model::NodeId node;
   double score = 0;  // 0 = idle node, 1 = full
   std::vector<std::string> reasons;
-  bool asleep = false;  // it must be woken first
+  bool asleep = false;  // it must be woken, or is still mounting its pools: wait, and place again
 };
 
 // Errors: resource_exhausted when no node fits, counting the nodes by reason: "no node fits guest: 1 node needs 8 GiB

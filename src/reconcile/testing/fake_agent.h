@@ -110,6 +110,10 @@ class FakeAgent {
     report.helps_imports = helps_imports;
     for (const auto& [vm, guest] : guests) report.vms.push_back(observed(vm, guest));
     for (const auto& pool : pools) {
+      if (!pools_are_mounted) {
+        report.pools[pool] = {.message = "is being mounted"};
+        continue;
+      }
       report.pools[pool] = {
           .ready = true, .total = Bytes(10_TiB), .available = Bytes(5_TiB), .abilities = {.locks = true}};
     }
@@ -133,6 +137,7 @@ class FakeAgent {
 
   const model::NodeId id;
   bool helps_imports = true;
+  bool pools_are_mounted = true;
   std::map<model::OperationId, Entry> journal;
   std::map<model::VmId, Guest> guests;
   std::set<model::ImageId> disks;

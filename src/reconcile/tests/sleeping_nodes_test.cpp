@@ -180,7 +180,15 @@ TEST_F(SleepingNodes, AGuestThatFitsNowhereElseWakesOne) {
   sim.pass();
   EXPECT_EQ(vm("late").node, model::NodeId());
   EXPECT_FALSE(vm("late").deleting);
+  agent("node2").pools_are_mounted = false;
   comes_back("node2");
+  sim.advance(sim.options.placement_patience * 2);
+  sim.hear_agents();
+  exchange();
+  EXPECT_EQ(node("node2").state, model::NodeState::ready);
+  EXPECT_EQ(vm("late").node, model::NodeId()) << "it waits for its pool, too";
+  EXPECT_FALSE(vm("late").deleting);
+  agent("node2").pools_are_mounted = true;
   ASSERT_TRUE(sim.settle());
   EXPECT_EQ(where("late"), "node2");
 }

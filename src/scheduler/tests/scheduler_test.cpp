@@ -126,6 +126,19 @@ TEST(Scheduler, NeedsPoolRoomAndBridges) {
   EXPECT_EQ(place({{node("a")}, {}}, wanted).error().message, "no node fits: 1 node (a): without bridge 'br7'");
 }
 
+TEST(Scheduler, WaitsForThePoolsOfANodeThatWasWoken) {
+  auto woken = node("a");
+  woken.pools[kPool] = {.ready = false, .message = "is being mounted", .total = {}, .available = {}};
+  EXPECT_FALSE(place({{woken}, {}}, request()));
+  woken.just_woken = true;
+  const auto placed = place({{woken}, {}}, request());
+  ASSERT_TRUE(placed) << placed.error().message;
+  EXPECT_TRUE(placed->asleep) << "to be placed again";
+  EXPECT_EQ(place({{woken, node("b")}, {}}, request())->node, model::NodeId("b")) << "last of all";
+  woken.pools[kPool] = {.ready = true, .message = "", .total = 1_GiB, .available = {}};
+  EXPECT_FALSE(place({{woken}, {}}, request())) << "it is mounted, and full";
+}
+
 TEST(Scheduler, UnknownPinnedNodeIsNamed) {
   auto wanted = request();
   wanted.pinned = model::NodeId("z");
