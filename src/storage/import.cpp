@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <bit>
 #include <future>
 
 #include "base/file.h"
@@ -33,7 +32,8 @@ Result<std::uint64_t> size_of(int fd) {
 // The same file with an offset of its own.
 Result<UniqueFd> reopen(int fd) { return open_file(fmt::format("/proc/self/fd/{}", fd), O_RDONLY); }
 
-// Parts of less cost more syncs than they save work after a crash; more than kMostParts a long record.
+// Parts of less cost more syncs than they save work after a crash; more than kMostParts a long record. All are
+// multiples of the smallest, and so of every pool's pieces.
 constexpr Bytes kSmallestPart = 128_MiB;
 constexpr std::uint64_t kMostParts = 1024;
 
@@ -42,7 +42,8 @@ std::uint64_t part_size(const ImportEnvironment& environment, std::uint64_t size
   // The lanes of the pool's copy order have work within the parts that all nodes are at, and no two parts lie in one
   // stretch.
   const auto lanes = environment.order.stretch.count() * std::max<std::uint64_t>(1, environment.order.lanes / nodes);
-  return std::bit_ceil(std::max({kSmallestPart.count(), lanes, size / kMostParts}));
+  const auto smallest = kSmallestPart.count();
+  return (std::max({smallest, lanes, size / kMostParts}) + smallest - 1) / smallest * smallest;
 }
 
 // Digest of a whole file, beside the copy that reads it as well.
