@@ -181,7 +181,7 @@ TEST_F(AlertDeskTest, BeginningAndEndAreToldOnceEachAndSigned) {
   set_webhook("secret");
   problems_ = {node_gone("a"), not_ready("b")};
   pass(5);
-  EXPECT_THAT(poster_.told, ElementsAre("node-unreachable raised", "node-not-ready raised"));
+  EXPECT_THAT(poster_.told, UnorderedElementsAre("node-unreachable raised", "node-not-ready raised"));
   EXPECT_EQ(poster_.posts[0].headers.at("X-Bridgehead-Signature"), webhook_signature("secret", poster_.posts[0].body));
   problems_.clear();
   pass(10);

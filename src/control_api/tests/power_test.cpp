@@ -97,16 +97,16 @@ TEST_F(PowerApiTest, WhatABmcSaysIsToldWithItsErrors) {
 
 TEST_F(PowerApiTest, APersonIsAskedWhereNothingIsProven) {
   ASSERT_EQ(put(bmc()).status, 200);
-  const auto problems_with = [&](model::MachinePower state) {
+  const auto problems_with = [&](model::MachinePower state, std::chrono::minutes ago = {}) {
     const auto record = inventory->find<model::Bmc>(node.id);
     auto known = record->value;
-    known.power = {.state = state, .time = clock.now()};
+    known.power = {.state = state, .time = clock.now() - ago};
     commit([&](state::Edit& edit) { edit.update(record, known); });
     return get(path("/status")).json()["problems"].dump();
   };
   inventory->note_node_state(node.id, model::NodeState::unreachable, "");
   EXPECT_THAT(problems_with(model::MachinePower::unknown), HasSubstr("may be on or off"));
-  EXPECT_THAT(problems_with(model::MachinePower::on), HasSubstr("no connection"));
+  EXPECT_THAT(problems_with(model::MachinePower::on, std::chrono::minutes(16)), HasSubstr("no connection"));
   EXPECT_THAT(problems_with(model::MachinePower::off), ::testing::Not(HasSubstr("node1"))) << "as somebody wanted it";
 }
 
