@@ -1,6 +1,7 @@
 #include "availability_desk/guest_moves.h"
 
 #include "availability_desk/facts.h"
+#include "reconcile/operations/disk_copies.h"
 #include "reconcile/operations/records.h"
 
 namespace bridgehead::availability_desk {
@@ -36,6 +37,20 @@ void end_running(const Writing& writing, const model::Vm& vm, const std::string&
   }
 }
 
+// A live move whose source is off has nobody to carry it on: cancelled, its target says whether it has the guest. Where
+// disks go along the newer ones are on the dead node: that is for a person.
+void cancel_moves_from(const Writing& writing, const model::VmId& vm, const model::NodeId& node) {
+  for (const auto& record : writing.inventory.operations_of(vm.str())) {
+    auto operation = record->value;
+    if (operation.kind != model::operation_kind::vm_migrate || operation.terminal()) continue;
+    const auto from = reconcile::operations::parameter<std::string>(operation, "from", {});
+    if (operation.cancel_requested || from != node.str() || !reconcile::operations::copies_of(operation).empty())
+      continue;
+    operation.cancel_requested = true;
+    writing.edit.update(record, operation);
+  }
+}
+
 bool waits_to_restart(const state::Inventory& inventory, const model::VmId& vm) {
   for (const auto& record : inventory.operations_of(vm.str())) {
     const auto& operation = record->value;
@@ -53,6 +68,7 @@ void revoke(const Writing& writing, const model::VmId& id, const Holder& ended) 
   auto vm = record->value;
   vm.lease = 0;
   writing.edit.update(record, vm);
+  cancel_moves_from(writing, id, ended.node);
 }
 
 void place(const Writing& writing, const Place& place) {

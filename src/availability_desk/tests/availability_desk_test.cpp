@@ -147,6 +147,28 @@ class DeskTest : public ::testing::Test,
     }
     return found;
   }
+  model::Operation begin_move(const model::NodeId& from, const model::NodeId& to, nlohmann::json more = {}) {
+    model::Operation move{.id = make_id<model::OperationId>(random_),
+                          .kind = model::operation_kind::vm_migrate,
+                          .target_kind = "vm",
+                          .target = vm_.id.str(),
+                          .target_name = "web",
+                          .parameters = std::move(more)};
+    move.parameters["from"] = from.str();
+    move.parameters["to"] = to.str();
+    auto edit = inventory_->edit();
+    edit.create(move);
+    require(inventory_->commit(std::move(edit)).has_value(), "no move");
+    return move;
+  }
+  void end(model::Operation& move) {
+    const auto open = inventory_->find<model::Operation>(move.id);
+    move = open->value;
+    move.state = model::OperationState::cancelled;
+    auto edit = inventory_->edit();
+    edit.update(open, move);
+    require(inventory_->commit(std::move(edit)).has_value(), "no end");
+  }
   void use_moosefs() {
     const auto record = inventory_->find<model::Pool>(pool_.id);
     auto value = record->value;
@@ -396,27 +418,42 @@ TEST_F(DeskTest, ManyAtOnceWaitForAPerson) {
 }
 
 TEST_F(DeskTest, WhatIsUndecidedIsWaitedFor) {
-  model::Operation move{.id = make_id<model::OperationId>(random_),
-                        .kind = model::operation_kind::vm_migrate,
-                        .target_kind = "vm",
-                        .target = vm_.id.str(),
-                        .target_name = "web"};
-  auto edit = inventory_->edit();
-  edit.create(move);
-  ASSERT_TRUE(inventory_->commit(std::move(edit)));
+  auto move = begin_move(nodes_[1].id, nodes_[2].id);
   pass(3);
   die(0);
   pass(90);
   EXPECT_EQ(vm().node, nodes_[0].id);
   EXPECT_TRUE(restarts().empty());
   EXPECT_THAT(desk_->status().guests.at(0).waits_for, HasSubstr("vm.migrate"));
-  const auto open = inventory_->find<model::Operation>(move.id);
-  move.state = model::OperationState::cancelled;
-  edit = inventory_->edit();
-  edit.update(open, move);
-  ASSERT_TRUE(inventory_->commit(std::move(edit)));
+  end(move);
   pass(10);
   EXPECT_NE(vm().node, nodes_[0].id);
+}
+
+TEST_F(DeskTest, AMoveWhoseSourceIsOffIsCancelledAndItsEndWaitedFor) {
+  auto move = begin_move(nodes_[0].id, nodes_[1].id);
+  pass(3);
+  die(0);
+  pass(10);
+  EXPECT_FALSE(inventory_->find<model::Operation>(move.id)->value.cancel_requested) << "nothing is proven yet";
+  pass(80);
+  EXPECT_TRUE(inventory_->find<model::Operation>(move.id)->value.cancel_requested);
+  EXPECT_EQ(vm().lease, 0U);
+  EXPECT_TRUE(restarts().empty()) << "the target may have it";
+  end(move);
+  pass(10);
+  EXPECT_NE(vm().node, nodes_[0].id);
+  EXPECT_EQ(restarts().size(), 1U);
+}
+
+TEST_F(DeskTest, AMoveWithItsDisksIsForAPerson) {
+  auto move =
+      begin_move(nodes_[0].id, nodes_[1].id,
+                 {{"copies", nlohmann::json::array({{{"image", "i"}, {"from", "p"}, {"to", "q"}, {"room", 1}}})}});
+  pass(3);
+  die(0);
+  pass(90);
+  EXPECT_FALSE(inventory_->find<model::Operation>(move.id)->value.cancel_requested);
 }
 
 TEST(RecordText, ReadsWhatItWrote) {

@@ -130,6 +130,10 @@ void stay(const View& view, Changes& changes, model::PowerState power) {
   if (!record) return;
   auto vm = record->value;
   vm.spec.power = power;
+  if (is_without_node(vm)) {  // its source has died: whoever gives it another node gives it a lease
+    changes.update(record, vm);
+    return;
+  }
   ++vm.generation;
   changes.update_with_lease(record, vm);
   renew(view, vm, "migration failed", changes);

@@ -84,6 +84,25 @@ TEST_F(Migrations, WhenTheSourceDiesTheTargetIsAsked) {
   expect_settled_on(*target);
 }
 
+// As availability_desk leaves it when the source was verified off.
+TEST_F(Migrations, AGuestWhoseNodeIsOffStaysWithoutALease) {
+  const auto operation = migrate();
+  exchange(*target);
+  sim.pass();
+  sim.disconnect(*source);
+  auto edit = sim.inventory().edit();
+  auto ended = vm();
+  ended.lease = 0;
+  edit.update(sim.inventory().find_by_name<model::Vm>("web"), ended);
+  ASSERT_TRUE(sim.inventory().commit(std::move(edit)));
+  ASSERT_TRUE(cancel_operation(sim.commander(), sim.caller(), operation.id.str()));
+  exchange(*target);
+  EXPECT_EQ(now(operation).state, model::OperationState::cancelled) << "it hadn't come";
+  EXPECT_TRUE(was_asked_to_settle(*target));
+  EXPECT_EQ(vm().lease, 0U) << "a new one would be a dead node's";
+  EXPECT_EQ(vm().spec.power, model::PowerState::running);
+}
+
 TEST_F(Migrations, WhoeverMayHaveTheGuestIsAskedForAsLongAsItTakes) {
   const auto operation = migrate();
   exchange(*target);
