@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <bit>
 #include <future>
 
 #include "base/file.h"
@@ -32,18 +33,19 @@ Result<std::uint64_t> size_of(int fd) {
 // The same file with an offset of its own.
 Result<UniqueFd> reopen(int fd) { return open_file(fmt::format("/proc/self/fd/{}", fd), O_RDONLY); }
 
-// Parts of less cost more syncs than they save work after a crash; more than kMostParts a long record. All are
-// multiples of the smallest, and so of every pool's pieces.
+// Parts of less cost more syncs than they save work after a crash; more than kMostParts a long record.
 constexpr Bytes kSmallestPart = 128_MiB;
 constexpr std::uint64_t kMostParts = 1024;
 
+// For one node, all lanes of the pool's copy order have work within a part; for several, within those that they are at.
+// Then small ones count more: who is ready early takes another, or reads one back.
 std::uint64_t part_size(const ImportEnvironment& environment, std::uint64_t size, std::size_t nodes) {
   if (environment.part.count() != 0) return environment.part.count();
-  // The lanes of the pool's copy order have work within the parts that all nodes are at, and no two parts lie in one
-  // stretch.
-  const auto lanes = environment.order.stretch.count() * std::max<std::uint64_t>(1, environment.order.lanes / nodes);
+  const auto& order = environment.order;
+  const auto lanes = nodes == 1 ? order.lanes : std::bit_floor(std::max<std::uint64_t>(1, order.lanes / nodes));
   const auto smallest = kSmallestPart.count();
-  return (std::max({smallest, lanes, size / kMostParts}) + smallest - 1) / smallest * smallest;
+  const auto least = (size / kMostParts + smallest - 1) / smallest * smallest;
+  return std::max({smallest, least, order.stretch.count() * lanes});
 }
 
 // Digest of a whole file, beside the copy that reads it as well.
