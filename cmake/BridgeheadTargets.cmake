@@ -109,4 +109,7 @@ function(bridgehead_test name)
   # One ctest entry per program: a process start per case would cost more than the cases.
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT} ${BRIDGEHEAD_COMPUTES})
+  if(ARG_LABEL STREQUAL root)
+    set_tests_properties(${name} PROPERTIES COST 700)  # before the short ones
+  endif()
 endfunction()
