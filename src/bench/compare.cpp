@@ -156,6 +156,26 @@ std::vector<Comparison> compare_pools(const Record& record) {
   return rows;
 }
 
+std::vector<Comparison> compare_peers(const Record& record) {
+  std::vector<Comparison> rows;
+  const auto groups = groups_of(record);
+  for (const auto& peer : groups) {
+    const auto& main = record.workload(peer.workload)->peer_of;
+    const auto beside = std::find_if(groups.begin(), groups.end(), [&](const Group& one) {
+      return one.workload == main && one.pool == peer.pool && one.nodes == peer.nodes;
+    });
+    if (main.empty() || beside == groups.end()) continue;
+    Comparison row{main, peer.nodes, peer.workload, peer.pool, peer.rate.median, beside->rate.median, std::nullopt, ""};
+    if (peer.rates.empty() || beside->rates.empty()) {
+      row.refusal = "one of them was never done";
+    } else {
+      row.ratio = ratio_of(peer.rates, beside->rates);
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
 Result<RecordComparison> compare_records(const Record& a, const Record& b) {
   RecordComparison comparison;
   const auto ours = groups_of(a);

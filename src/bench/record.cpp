@@ -30,10 +30,12 @@ std::optional<double> optional_of(const json& object, const char* name) {
 }  // namespace
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Workload, name, what, in_operations, in_seconds, writes, node_bytes,
-                                                block_bytes, seconds, direct)
+                                                block_bytes, seconds, direct, peer_of)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(NodeFacts, name, kernel, cpu, cpus, memory_bytes, link_bits)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PoolFacts, name, driver, layout, servers, server_link_bits,
                                                 server_disk_bytes, copies)
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Part::Step, name, at)
 
 void to_json(json& object, const Part& part) {
   object = {{"node", part.node},       {"bytes", part.bytes},   {"operations", part.operations}, {"began", part.began},
@@ -41,6 +43,7 @@ void to_json(json& object, const Part& part) {
   put_optional(object, "cpu_busy", part.cpu_busy);
   put_optional(object, "link_busy", part.link_busy);
   if (!part.error.empty()) object["error"] = part.error;
+  if (!part.steps.empty()) object["steps"] = part.steps;
 }
 
 void from_json(const json& object, Part& part) {
@@ -54,6 +57,7 @@ void from_json(const json& object, Part& part) {
   part.cpu_busy = optional_of(object, "cpu_busy");
   part.link_busy = optional_of(object, "link_busy");
   part.error = object.value("error", std::string());
+  part.steps = object.value("steps", std::vector<Part::Step>());
 }
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Run, pool, workload, nodes, repetition, started, parts)
@@ -66,7 +70,8 @@ bool sound(double value, double most) { return std::isfinite(value) && value >= 
 
 Status check_part(const Part& part, const Run& run, const std::string& where) {
   if (!sound(part.began, 1e7) || !sound(part.seconds, 1e7) || !sound(part.p50_ms, 1e9) || !sound(part.p99_ms, 1e9) ||
-      !sound(part.cpu_busy.value_or(0), 1.1) || !sound(part.link_busy.value_or(0), 10)) {
+      !sound(part.cpu_busy.value_or(0), 1.1) || !sound(part.link_busy.value_or(0), 10) ||
+      std::any_of(part.steps.begin(), part.steps.end(), [](const auto& step) { return !sound(step.at, 1e7); })) {
     return fail(ErrorCode::data_corrupt, "{}: {} has a figure that can't be", where, part.node);
   }
   if (part.error.empty() && (part.seconds <= 0 || part.operations == 0)) {
@@ -141,6 +146,7 @@ double rate_of(const Run& run, const Workload& workload) {
     first = std::min(first, part.began);
     last = std::max(last, part.began + part.seconds);
   }
+  if (workload.in_seconds && amount > 0) amount = 1;
   return last > first ? amount / (last - first) : 0;
 }
 
@@ -199,7 +205,9 @@ std::string write_csv(const Record& record) {
     if (workload == nullptr) continue;
     const auto head = fmt::format("{},{},{},{},{},{:.1f},{}", csv_cell(run.pool), csv_cell(run.workload), run.nodes,
                                   run.repetition, run.complete() ? "yes" : "no", rate_of(run, *workload),
-                                  workload->in_operations ? "operations/s" : "bytes/s");
+                                  workload->in_seconds      ? "runs/s"
+                                  : workload->in_operations ? "operations/s"
+                                                            : "bytes/s");
     for (const auto& part : run.parts) {
       csv += fmt::format("{},{},{},{},{:.4f},{:.4f},{:.3f},{:.3f},{},{},{}\n", head, csv_cell(part.node), part.bytes,
                          part.operations, part.began, part.seconds, part.p50_ms, part.p99_ms, optional(part.cpu_busy),

@@ -24,6 +24,12 @@ struct Part {
   std::optional<double> cpu_busy;   // the share of all its CPUs, 0..1
   std::optional<double> link_busy;  // the share of its NIC's rate, 0..1
   std::string error;                // empty: it did all of it
+  struct Step {
+    std::string name;
+    double at = 0;  // seconds after `began`
+    bool operator==(const Step&) const = default;
+  };
+  std::vector<Step> steps;  // on the way, in their order; none: nobody told them
 };
 
 struct Run {
@@ -48,7 +54,8 @@ struct Workload {
   std::uint64_t block_bytes = 0;
   double seconds = 0;  // at most; 0: until all bytes are through
   bool direct = false;
-  bool in_seconds = false;  // each run is one operation: told is how long it takes
+  bool in_seconds = false;  // told is how long a run takes: one guest, or one wave of booting nodes
+  std::string peer_of;      // the workload that this one does with other means; "" = it's nobody's peer
 };
 
 struct NodeFacts {
@@ -86,8 +93,8 @@ struct Record {
   const PoolFacts* pool(std::string_view name) const;
 };
 
-// Of all nodes together, per second, in bytes or operations: what was moved, by the time from the first begin to the
-// last end. 0 where nothing was measured.
+// Of all nodes together, per second, in bytes, operations or (in_seconds) runs: what was moved, by the time from the
+// first begin to the last end. 0 where nothing was measured.
 double rate_of(const Run& run, const Workload& workload);
 
 // Errors: data_corrupt (with what is wrong and where), unsupported (made by a newer version).

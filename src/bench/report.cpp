@@ -172,13 +172,15 @@ std::vector<std::pair<std::string, std::string>> svgs_of(const Story& story) {
 
 json json_report(const Record& record) {
   json report = {{"name", record.name}, {"record", json::parse(write_record(record))}};
-  for (const auto* list : {"groups", "comparisons", "scaling", "refused"}) report[list] = json::array();
+  for (const auto* list : {"groups", "comparisons", "peers", "scaling", "refused"}) report[list] = json::array();
   const auto groups = groups_of(record);
   for (const auto& group : groups) report["groups"].push_back(group_json(group));
   for (const auto& row : compare_pools(record)) report["comparisons"].push_back(comparison_json(row));
+  for (const auto& row : compare_peers(record)) report["peers"].push_back(comparison_json(row));
   const Group* before = nullptr;
   for (const auto& group : groups) {
-    if (before == nullptr || before->workload != group.workload || before->pool != group.pool) {
+    const bool is_first = before == nullptr || before->workload != group.workload || before->pool != group.pool;
+    if (is_first && !record.workload(group.workload)->in_seconds) {
       const auto scaling = study_scaling(record, group.workload, group.pool);
       if (scaling) {
         report["scaling"].push_back(scaling_json(*scaling));

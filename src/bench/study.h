@@ -40,6 +40,9 @@ struct Comparison {
 // Each further pool beside the first NFS one, else beside the first.
 std::vector<Comparison> compare_pools(const Record& record);
 
+// Workloads beside their peers, on the same pool with as many nodes: `a` is the peer.
+std::vector<Comparison> compare_peers(const Record& record);
+
 struct RecordComparison {
   std::vector<Comparison> rows;       // `a`, `b` are "record: pool"
   std::vector<std::string> warnings;  // what else differs between the two environments

@@ -4,21 +4,9 @@
 
 #include "base/units.h"
 #include "bench/report.h"
+#include "bench/tell_parts.h"
 
 namespace bridgehead::bench {
-namespace {
-
-// MB/s of 10^6 bytes, as links and disks are sold; operations as they are.
-struct Unit {
-  std::string name;
-  double size;
-  bool inverse = false;
-  double of(double rate) const { return inverse ? size / rate : rate / size; }
-};
-Unit unit_of(const Workload& workload) {
-  if (workload.in_seconds) return {"s", 1, true};
-  return workload.in_operations ? Unit{"operations/s", 1} : Unit{"MB/s", 1e6};
-}
 
 std::string figure(double value) {
   if (!std::isfinite(value)) return "no end";
@@ -27,7 +15,7 @@ std::string figure(double value) {
 
 std::string percent(double part) { return fmt::format("{:.{}f} %", part * 100, part < 0.1 ? 1 : 0); }
 
-std::string interval_text(const Interval& interval, double unit = 1) {
+std::string interval_text(const Interval& interval, double unit) {
   if (interval.confidence <= 0) return "–";
   return fmt::format("{} to {} ({:.0f} %)", figure(interval.low / unit), figure(interval.high / unit),
                      interval.confidence * 100);
@@ -41,6 +29,20 @@ std::string ratio_text(const Ratio& ratio) {
     if (!ratio.distinct()) text += ", no difference that can be told";
   }
   return text;
+}
+
+namespace {
+
+// MB/s of 10^6 bytes, as links and disks are sold; operations as they are.
+struct Unit {
+  std::string name;
+  double size;
+  bool inverse = false;
+  double of(double rate) const { return inverse ? size / rate : rate / size; }
+};
+Unit unit_of(const Workload& workload) {
+  if (workload.in_seconds) return {"s", 1, true};
+  return workload.in_operations ? Unit{"operations/s", 1} : Unit{"MB/s", 1e6};
 }
 
 std::string optional_percent(const std::optional<double>& part) { return part ? percent(*part) : "–"; }
@@ -98,28 +100,6 @@ std::string outliers_text(const Group& group, const Unit& unit) {
     list.push_back(fmt::format("run {}: {}", group.number[index], figure(group.rates[index] / unit.size)));
   }
   return fmt::format("{}", fmt::join(list, ", "));
-}
-
-// What isn't a rate: how long each took.
-void tell_times(Section& section, const std::vector<Group>& groups, const Workload& workload) {
-  TextTable table{{"pool", "times", "median, s", "interval of the median", "95 % within, s", "longest, s", "failed"},
-                  {}};
-  for (const auto& group : groups) {
-    if (group.workload != workload.name) continue;
-    std::vector<double> seconds;
-    for (const double rate : group.rates) seconds.push_back(1 / rate);
-    std::sort(seconds.begin(), seconds.end());
-    const auto lost = std::to_string(group.lost);
-    if (seconds.empty()) {
-      table.rows.push_back({group.pool, "0", "–", "–", "–", "–", lost});
-      continue;
-    }
-    const auto summary = summarise(seconds);
-    table.rows.push_back({group.pool, std::to_string(seconds.size()), figure(summary.median),
-                          interval_text(summary.interval), figure(quantile_of(seconds, 0.95)), figure(summary.most),
-                          lost});
-  }
-  section.blocks.emplace_back(std::move(table));
 }
 
 void tell_groups(Section& section, const std::vector<Group>& groups, const Workload& workload) {
@@ -289,13 +269,23 @@ Story tell(const Record& record) {
   const auto comparisons = compare_pools(record);
   for (const auto& workload : record.workloads) {
     Section section{workload.name, {}};
-    (workload.in_seconds ? tell_times : tell_groups)(section, groups, workload);
+    if (!workload.peer_of.empty()) continue;  // beside the one whose peer it is
+    if (has_steps(record, workload)) {
+      tell_waves(section, record, workload);
+      story.sections.push_back(std::move(section));
+      continue;
+    }
+    if (workload.in_seconds) {
+      tell_times(section, record, groups, workload);
+    } else {
+      tell_groups(section, groups, workload);
+    }
     tell_comparisons(section, comparisons, workload.name);
     for (const auto& pool : record.pools) {
       const auto counts = std::count_if(groups.begin(), groups.end(), [&](const Group& group) {
         return group.workload == workload.name && group.pool == pool.name;
       });
-      if (counts < 2) continue;
+      if (counts < 2 || workload.in_seconds) continue;
       const auto scaling = study_scaling(record, workload.name, pool.name);
       if (scaling) {
         tell_scaling(section, *scaling, unit_of(workload));

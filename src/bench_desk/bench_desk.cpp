@@ -49,6 +49,23 @@ std::chrono::milliseconds patience_for(const model::BenchmarkSettings& settings)
   return std::chrono::seconds(std::uint64_t{settings.seconds} * 3 + 180);
 }
 
+// What guests of the node wait for, and for longer than is allowed; "" = they don't.
+std::string suffering_of(const model::Node& node, const model::BenchmarkSettings& limits, bool measures) {
+  const auto& load = node.load;
+  if (limits.guest_disk_ms > 0 && load.guest_disk_ms > limits.guest_disk_ms) {
+    return fmt::format("a disk operation of a guest takes {:.0f} ms on average, more than {:.0f}", load.guest_disk_ms,
+                       limits.guest_disk_ms);
+  }
+  if (limits.pressure <= 0 || measures) return {};
+  for (const auto& [what, percent] : {std::pair{"CPU", load.pressure.cpu}, std::pair{"memory", load.pressure.memory},
+                                      std::pair{"I/O", load.pressure.io}}) {
+    if (percent <= limits.pressure) continue;
+    return fmt::format("guests of this node wait for {} in {:.0f} % of the time, more than {:.0f} %", what, percent,
+                       limits.pressure);
+  }
+  return {};
+}
+
 }  // namespace
 
 BenchDesk::BenchDesk(state::Inventory& inventory, reconcile::AgentPort& agents, reconcile::TunnelBroker& tunnels,
@@ -169,7 +186,7 @@ Status BenchDesk::measure(const model::Operation& operation, const model::Benchm
   for (const auto& pool : settings.pools) pools[pool.name] = pool.pool;
   {
     const std::lock_guard lock(mutex_);
-    running.pressure = settings.pressure;
+    running.limits = settings;
   }
   const load::Ask ask = [&](const std::string& name, const load::ClientOrder& wanted,
                             const std::stop_token& stop) -> Result<load::ClientAnswer> {
@@ -273,23 +290,21 @@ void BenchDesk::watch(const std::stop_token& stop) {
   }
 }
 
-// Of nodes that aren't measuring now; those that do look at theirs themselves.
+// By what comes with heartbeats. Of nodes that measure now only the guests' disks: the host waits for fio, and for its
+// guests those nodes look themselves.
 void BenchDesk::watch_guests() {
   const std::lock_guard lock(mutex_);
   for (auto& [id, running] : running_) {
-    if (running->pressure <= 0 || running->measuring.empty() || running->stop.stop_requested()) continue;
+    if (running->measuring.empty() || running->stop.stop_requested()) continue;
     for (const auto& node : inventory_.all<model::Node>()) {
-      const auto& load = node->value.load.pressure;
-      const double worst = std::max({load.cpu, load.memory, load.io});
-      if (worst <= running->pressure || node->value.state != model::NodeState::ready ||
-          running->measuring.contains(node->value.id.str()) || !has_guests(node->value.id)) {
-        continue;
-      }
-      running->why = Error{ErrorCode::resource_exhausted,
-                           fmt::format("{}: guests of this node wait in {:.0f} % of the time, more than {:.0f} %",
-                                       node->value.name, worst, running->pressure),
+      if (node->value.state != model::NodeState::ready || !has_guests(node->value.id)) continue;
+      const bool measures = running->measuring.contains(node->value.id.str());
+      const auto why = suffering_of(node->value, running->limits, measures);
+      if (why.empty()) continue;
+      running->why = Error{ErrorCode::resource_exhausted, fmt::format("{}: {}", node->value.name, why),
                            "Choose a quiet hour, or a limited rate; or allow more."};
       running->stop.request_stop();
+      break;
     }
   }
 }

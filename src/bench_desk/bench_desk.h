@@ -38,7 +38,7 @@ class BenchDesk {
  private:
   struct Running {
     std::stop_source stop;
-    double pressure = 0;              // percent; guests that wait for longer end it
+    model::BenchmarkSettings limits;  // guests that wait for longer end it
     std::set<std::string> measuring;  // nodes with an order now
     std::optional<Error> why;         // it was stopped, other than by the user
   };

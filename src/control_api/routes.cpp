@@ -104,7 +104,9 @@ std::vector<Route> make_routes() {
 
       answer(Method::get, "/api/v1/bench/results", viewer, list_benchmarks),
       answer(Method::post, "/api/v1/bench/results", operator_, start_benchmark, dry),
+      answer(Method::post, "/api/v1/bench/records", operator_, keep_benchmark, dry),
       answer(Method::get, "/api/v1/bench/results/{benchmark}", viewer, get_benchmark),
+      answer(Method::put, "/api/v1/bench/results/{benchmark}", operator_, keep_more_of_benchmark, dry),
       answer(Method::delete_, "/api/v1/bench/results/{benchmark}", operator_, remove_benchmark, dry),
 
       answer(Method::get, "/api/v1/plan", viewer, get_plan_now),

@@ -87,6 +87,7 @@ struct NodeAgent::State {
             [this](const model::OperationId& operation) { return journal->is_unfinished(operation); }) {}
 
   SessionHandlers session_handlers();
+  model::NodeLoad load() const;
   HostCapacity capacity();
   Result<Identity> present_identity() const;
   model::NodeReport report();
@@ -129,13 +130,19 @@ struct NodeAgent::State {
 
 SessionHandlers NodeAgent::State::session_handlers() {
   return {.report = [this] { return report(); },
-          .load = [this] { return read_host_load(config.host_root); },
+          .load = [this] { return load(); },
           .welcome = [this](const WelcomeMessage& welcome) { on_welcome(welcome); },
           .assign = [this](const model::Assignment& assignment) { executor.assign(assignment); },
           .cancel = [this](const model::OperationId& operation) { executor.cancel(operation); },
           .acknowledge = [this](const model::OperationId& operation) { executor.acknowledge(operation); },
           .open_tunnel = [this](const TunnelOrder& order) { tunnels.open(order); },
           .secrets = [this](SecretSet set) { take_secrets(std::move(set)); }};
+}
+
+model::NodeLoad NodeAgent::State::load() const {
+  auto now = read_host_load(config.host_root);
+  now.guest_disk_ms = meter.guest_disk_ms();
+  return now;
 }
 
 // On a worker, which may wait: without the trial's answer a guest would get the slow CPU for good, or one that can't
@@ -159,7 +166,7 @@ Result<Identity> NodeAgent::State::present_identity() const {
 
 model::NodeReport NodeAgent::State::report() {
   return {.facts = housekeeper.facts(),
-          .load = read_host_load(config.host_root),
+          .load = load(),
           .vms = watcher.all(),
           .pools = pools.statuses(),
           .assignments = executor.reports(),

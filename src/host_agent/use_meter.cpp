@@ -7,6 +7,17 @@
 #include "host_agent/facts/host_facts.h"
 
 namespace bridgehead::host_agent {
+namespace {
+
+// 0 = too few operations to say.
+double disk_ms(const hypervisor::GuestCounters& before, const hypervisor::GuestCounters& now) {
+  if (now.disk_operations < before.disk_operations + UseMeter::kFewOperations || now.disk_time < before.disk_time)
+    return 0;
+  const auto time = std::chrono::duration<double, std::milli>(now.disk_time - before.disk_time).count();
+  return time / static_cast<double>(now.disk_operations - before.disk_operations);
+}
+
+}  // namespace
 
 double busy_seconds(const std::string& proc_stat) {
   std::istringstream line(proc_stat.substr(0, proc_stat.find('\n')));
@@ -56,6 +67,7 @@ void UseMeter::look() {
   const double busy = busy_seconds(read_text(root_ / "proc/stat"));
   model::NodeUse use{.cpus = std::max(0.0, busy - busy_) / seconds, .guests = {}};
   std::map<model::VmId, hypervisor::GuestCounters> counted;
+  double slowest = 0;
   for (const auto& guest : *guests) {
     const auto before = counted_.find(guest.id);
     // A counter that went back belongs to a guest that was started again.
@@ -66,12 +78,14 @@ void UseMeter::look() {
                             .memory = guest.memory,
                             .storage = static_cast<double>(guest.storage - before->second.storage) / seconds,
                             .network = static_cast<double>(guest.network - before->second.network) / seconds});
+      slowest = std::max(slowest, disk_ms(before->second, guest));
     }
     counted.emplace(guest.id, guest);
   }
   counted_ = std::move(counted);
   busy_ = busy;
   looked_ = now;
+  guest_disk_ms_ = slowest;
   if (!first) told_(use);
 }
 

@@ -2,6 +2,7 @@
 // Thread-safe. What can't be measured now is left out; the next look tries again.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <filesystem>
 #include <functional>
@@ -27,6 +28,11 @@ class UseMeter {
 
   void start();
   void stop();
+  // Milliseconds: the mean time of a disk operation of the guest that waited longest at the last look, of those that
+  // did kFewOperations at least; 0 = none did.
+  double guest_disk_ms() const { return guest_disk_ms_; }
+
+  static constexpr std::uint64_t kFewOperations = 10;
 
  private:
   void work();
@@ -40,6 +46,7 @@ class UseMeter {
   std::condition_variable wake_;
   bool stopping_ = false;
   std::thread thread_;
+  std::atomic<double> guest_disk_ms_ = 0;
   // The thread's alone: as counted at the look before.
   Monotonic looked_{};
   double busy_ = 0;

@@ -132,9 +132,11 @@ struct DiskInUse {
 struct GuestCounters {
   model::VmId id;
   std::chrono::nanoseconds cpu{0};
-  Bytes memory;               // resident
-  std::uint64_t storage = 0;  // bytes read and written
-  std::uint64_t network = 0;  // bytes received and sent
+  Bytes memory;                           // resident
+  std::uint64_t storage = 0;              // bytes read and written
+  std::uint64_t disk_operations = 0;      // that have ended: reads, writes, flushes
+  std::chrono::nanoseconds disk_time{0};  // that they took together
+  std::uint64_t network = 0;              // bytes received and sent
 };
 
 enum class GuestEventKind { state_changed, removed, agent_changed };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -38,6 +39,13 @@ Status check(const Plan& plan) {
     }
   }
   return {};
+}
+
+// Seconds after the common start. Who isn't ready by then begins late, also where all do alike.
+double latest_begin(const bench::Run& run) {
+  double latest = 0;
+  for (const auto& part : run.parts) latest = std::max(latest, part.began);
+  return latest;
 }
 
 template <typename T>
@@ -136,9 +144,16 @@ class Sweep {
     return wrong ? Status(fail(*wrong)) : Status();
   }
 
+  // fio asks for all small files before it is ready.
+  std::chrono::milliseconds lead_for(const std::string& workload) const {
+    const auto known = leads_.find(workload);
+    return known != leads_.end() ? known->second : needs_small_files(workload) ? lead_ * 3 / 2 : lead_;
+  }
+
   Answers run_together(const std::vector<std::string>& nodes, const PoolPlace& pool, const std::string& workload,
                        Bytes space) {
-    const auto at = clock_.now() + lead_;
+    const auto lead = lead_for(workload);
+    const auto at = clock_.now() + lead;
     return ask_all(
         nodes,
         [&](const auto& node) {
@@ -233,7 +248,9 @@ class Sweep {
       run.parts.push_back(std::move(lost));
     }
     incomplete_ = run.complete() ? 0 : incomplete_ + 1;
-    if (run.skew() > std::chrono::duration<double>(kMostSkew).count()) lead_ = std::min(lead_ * 3 / 2, kMostLead);
+    if (latest_begin(run) > std::chrono::duration<double>(kMostSkew).count()) {
+      leads_[workload] = std::min(lead_for(workload) * 3 / 2, kMostLead);
+    }
     record_.runs.push_back(std::move(run));
     if (incomplete_ < kIncompleteInARow) return {};
     return fail(ErrorCode::failed_precondition, "{} runs in a row lost a node; the last one {}", incomplete_, why);
@@ -262,6 +279,7 @@ class Sweep {
   bench::BootstrapRandom random_;
   bench::Record record_;
   std::chrono::milliseconds lead_{};
+  std::map<std::string, std::chrono::milliseconds> leads_;  // of workloads that take longer to get ready
   unsigned incomplete_ = 0;
 };
 

@@ -25,8 +25,8 @@ struct Plan {
   Size size;
   unsigned repetitions = 3;
   std::uint64_t seed = 1;  // of the order
-  // From the orders to the common start: all clients must have the order and fio ready by then. Where they begin too
-  // far from each other the next runs get more.
+  // From the orders to the common start: all clients must have the order and fio ready by then. Where one begins too
+  // late the next runs of that workload get more.
   std::chrono::milliseconds least_lead{1500};
   bool cleans = true;  // orders the folders' removal in the end; otherwise whoever asked does
 };

@@ -167,24 +167,24 @@ std::string prepared_by(const std::string& name) {
   return kind->on == On::image ? "image-write" : "users-write";
 }
 
+// fio names what `exec_prerun` prints so, in the folder it runs in.
+std::filesystem::path gate_file(const bench::Workload& workload, const Files& files) {
+  return files.gate / (workload.name + ".prerun.txt");
+}
+
 Command fio_command(const bench::Workload& workload, const Size& size, const Files& files, Timestamp at) {
   const auto* kind = kind_of(workload.name);
   require(kind != nullptr, "a workload of nobody's");
   Command command;
-  // fio must not outlive the client that was killed. What the gate prints goes into a file of the folder it runs in.
+  // fio must not outlive the client that was killed.
   command.program = "setpriv";
-  command.arguments = {"--pdeathsig",
-                       "KILL",
-                       "env",
-                       "--chdir=" + files.own.native(),
-                       "fio",
+  command.arguments = {"--pdeathsig", "KILL", "env", "--chdir=" + files.gate.native(), "fio",
                        "--thread=1",  // a job of its own process would outlive it
-                       "--output-format=json",
-                       "--name=" + workload.name,
-                       "--exec_prerun=cat",  // the gate: right before a job's first operation, until the input ends
-                       fmt::format("--rw={}", kind->pattern),
-                       fmt::format("--runtime={:.0f}", workload.seconds),
-                       fmt::format("--ioengine={}", kind->engine),
+                       "--output-format=json", "--name=" + workload.name,
+                       // The gate, right before a job's first operation: a word of the shell's own waits until the
+                       // input ends, and what it then prints tells when. Not into the pool, which others use by then.
+                       "--exec_prerun=read never; echo", fmt::format("--rw={}", kind->pattern),
+                       fmt::format("--runtime={:.0f}", workload.seconds), fmt::format("--ioengine={}", kind->engine),
                        "--randrepeat=0"};
   for (auto& argument : file_arguments(*kind, workload, size, files)) command.arguments.push_back(std::move(argument));
   const auto add = [&](const char* argument) { command.arguments.emplace_back(argument); };

@@ -30,13 +30,16 @@ std::string prepared_by(const std::string& name);
 struct Files {
   std::filesystem::path own;
   std::filesystem::path other;
-  unsigned each = 0;  // small files of each user that are there; 0: they are to be made
+  std::filesystem::path gate;  // a folder of this node's own file system, for what the gate writes
+  unsigned each = 0;           // small files of each user that are there; 0: they are to be made
 };
 // Whether a workload is about small files that file-create has made; their names: file.<user>.<number>, from 0 on.
 bool needs_small_files(const std::string& name);
 // Data is random; caches of the files are dropped before; writes count only once they are safe. fio ends with whoever
 // started it. It gets ready and then waits for the end of its standard input, which is `at`: getting ready takes it a
-// part of a second, each time another one. The workload must be one of workload_of.
+// part of a second, each time another one. Once the last of its jobs has been let through, gate_file has just been
+// written to. The workload must be one of workload_of.
+std::filesystem::path gate_file(const bench::Workload& workload, const Files& files);
 Command fio_command(const bench::Workload& workload, const Size& size, const Files& files, Timestamp at);
 
 }  // namespace bridgehead::load

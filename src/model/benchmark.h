@@ -45,6 +45,7 @@ struct BenchmarkSettings {
   Bytes rate;                 // a second, most of each node; 0 = no limit
   double pressure = 0;        // percent of time that tasks of a node with guests wait for I/O, memory or CPU;
                               // above it the benchmark stops; 0 = it never does
+  double guest_disk_ms = 0;   // the same where a disk operation of a guest takes longer on average; 0 = it never does
   double node_link_bits = 0;  // a second, where the nodes' links don't tell
   std::uint64_t seed = 1;     // of the order
 

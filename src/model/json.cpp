@@ -147,7 +147,7 @@ BRIDGEHEAD_FIELDS(NodeFacts, hostname, machine_id, os, kernel, cpu_model, cpu_fl
                   virtualization, virtualization_message, libvirt_version, hypervisor_version, hypervisor_message,
                   agent_version)
 BRIDGEHEAD_FIELDS(Pressure, cpu, memory, io)
-BRIDGEHEAD_FIELDS(NodeLoad, load1, memory_available, pressure, uptime_seconds)
+BRIDGEHEAD_FIELDS(NodeLoad, load1, memory_available, pressure, guest_disk_ms, uptime_seconds)
 BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, draining, rack, power_feed, to_be_off, power_since,
                   certificate_serial, previous_certificate_serial, created, state, message, last_seen, load, netboot)
 BRIDGEHEAD_FIELDS(GuestUse, vm, cpus, memory, storage, network)
@@ -192,7 +192,7 @@ BRIDGEHEAD_FIELDS(PlanInput, id, created, text)
 BRIDGEHEAD_FIELDS(BenchmarkPool, pool, name, servers, server_link_bits, server_disk_bytes, copies)
 BRIDGEHEAD_FIELDS(BenchmarkNode, node, name)
 BRIDGEHEAD_FIELDS(BenchmarkSettings, pools, nodes, counts, workloads, file_size, seconds, repetitions, users, rate,
-                  pressure, node_link_bits, seed)
+                  pressure, guest_disk_ms, node_link_bits, seed)
 BRIDGEHEAD_FIELDS(BenchmarkLeftover, pool, node)
 BRIDGEHEAD_FIELDS(Benchmark, id, name, command, settings, state, message, operation, created_by, created, finished,
                   runs_done, runs, result, leftovers)

@@ -69,6 +69,7 @@ struct NodeLoad {
   double load1 = 0;
   Bytes memory_available;
   Pressure pressure;
+  double guest_disk_ms = 0;  // a disk operation of the guest that waits longest, on average of late; 0 = unknown
   std::uint64_t uptime_seconds = 0;
   bool operator==(const NodeLoad&) const = default;
 };

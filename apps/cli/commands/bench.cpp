@@ -96,6 +96,28 @@ void add_report(CLI::App& noun, Context& context) {
   });
 }
 
+void add_keep(CLI::App& noun, Context& context) {
+  struct Options {
+    std::filesystem::path file;
+    std::string name;
+  };
+  const auto options = std::make_shared<Options>();
+  auto* keep = noun.add_subcommand("keep", "Have the manager keep a file of a result among its own");
+  keep->add_option("file", options->file, "Of bench run, --out, or another cluster")->required();
+  keep->add_option("--name", options->name, "Of the result (default: bench-1, bench-2, ...)");
+  on_chosen(*keep, context, [&context, options](ApiClient& api) -> Status {
+    const auto text = read_file(options->file, 256_MiB);
+    if (!text) return forward(text);
+    if (const auto sound = read_result(*text, options->file.native()); !sound) return forward(sound);
+    nlohmann::json body = {{"result", *text}};
+    if (!options->name.empty()) body["name"] = options->name;
+    const auto kept = api.post("/bench/records", body);
+    if (!kept) return forward(kept);
+    context.say(fmt::format("Kept as {}.", cli::text(*kept, "/benchmark/name")));
+    return {};
+  });
+}
+
 void add_compare(CLI::App& noun, Context& context) {
   struct Options {
     std::string a, b;
@@ -207,6 +229,8 @@ void add_bench_commands(CLI::App& root, Context& context) {
   add_bench_results(noun, context);
   add_bench_run(noun, context);
   add_bench_guests(noun, context);
+  add_bench_boot(noun, context);
+  add_keep(noun, context);
   add_report(noun, context);
   add_compare(noun, context);
   add_predict(noun, context);

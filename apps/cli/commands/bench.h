@@ -10,8 +10,8 @@ void add_bench_commands(CLI::App& root, Context& context);
 void add_bench_storage(CLI::App& noun, Context& context);  // storage, scale
 void add_bench_results(CLI::App& noun, Context& context);  // list, show, remove
 void add_bench_run(CLI::App& noun, Context& context);      // run, client
-
-void add_bench_guests(CLI::App& noun, Context& context);  // create, migrate
+void add_bench_guests(CLI::App& noun, Context& context);   // create, migrate, peer
+void add_bench_boot(CLI::App& noun, Context& context);     // boot
 
 // A file, or what the manager keeps under that name.
 Result<bench::Record> load_result(Context& context, const std::string& reference);

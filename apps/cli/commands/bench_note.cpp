@@ -38,7 +38,8 @@ Result<BenchNote> BenchNote::make(const std::string& name, const BenchRest& rest
   auto directories = nlohmann::json::array();
   for (const auto& directory : rest.directories) directories.push_back(directory.native());
   const nlohmann::json json = {{"hosts", rest.hosts},        {"via", rest.via},       {"program", rest.program},
-                               {"directories", directories}, {"server", rest.server}, {"guests", rest.guests}};
+                               {"directories", directories}, {"server", rest.server}, {"guests", rest.guests},
+                               {"nodes", rest.nodes}};
   if (auto written = write_all(lock.get(), json.dump() + "\n", path.native()); !written) return forward(written);
   return BenchNote(path, std::move(lock), rest);
 }
@@ -60,6 +61,7 @@ std::vector<BenchNote> BenchNote::forsaken() {
       for (const auto& directory : json.at("directories")) rest.directories.emplace_back(directory.get<std::string>());
       rest.server = json.value("server", std::string());
       rest.guests = json.value("guests", std::string());
+      rest.nodes = json.value("nodes", std::vector<std::string>());
     } catch (const nlohmann::json::exception&) {
       continue;  // not ours, or cut off before anything was made
     }

@@ -1,6 +1,6 @@
-// BenchNote: what a `bh bench` that measures by itself may leave, in a file of this user: folders on hosts, or guests.
-// Held by a lock for as long as that process lives, so that the next one finds the notes of those that were killed. Not
-// thread-safe.
+// BenchNote: what a `bh bench` that measures by itself may leave, in a file of this user: folders on hosts, guests,
+// nodes that are off. Held by a lock for as long as that process lives, so that the next one finds the notes of those
+// that were killed. Not thread-safe.
 #pragma once
 
 #include <filesystem>
@@ -18,8 +18,9 @@ struct BenchRest {
   std::string via;
   std::string program;
   std::vector<std::filesystem::path> directories;
-  std::string server;  // the manager's that has the guests
-  std::string guests;  // their label's value; "" = it's about folders
+  std::string server;              // the manager's that has the guests or nodes
+  std::string guests;              // their label's value; "" = it isn't about guests
+  std::vector<std::string> nodes;  // that may have been left switched off
 };
 
 class BenchNote {

@@ -3,13 +3,13 @@
 #include <unistd.h>
 
 #include <iostream>
-#include <sstream>
 
 #include "base/file.h"
 #include "base/random.h"
 #include "cli/commands/bench.h"
 #include "cli/commands/bench_end.h"
 #include "cli/commands/bench_note.h"
+#include "cli/commands/bench_peers.h"
 #include "cli/commands/noun.h"
 #include "cli/version.h"
 #include "load/sweep.h"
@@ -33,17 +33,6 @@ struct RunOptions {
 std::string this_host() {
   char name[256] = {};
   return ::gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
-}
-
-// "ssh {}" for host1 -> ssh host1. By words; no shell.
-std::vector<std::string> words_for(const std::string& via, const std::string& host) {
-  std::vector<std::string> words;
-  std::istringstream stream(via);
-  for (std::string word; stream >> word;) {
-    if (const auto place = word.find("{}"); place != std::string::npos) word.replace(place, 2, host);
-    words.push_back(std::move(word));
-  }
-  return words;
 }
 
 Result<load::Plan> plan_of(const RunOptions& options) {
@@ -116,7 +105,7 @@ Result<load::ClientAnswer> ask(const BenchRest& way, const std::string& host, co
 void clean_up_after_killed_runs(const Context& context) {
   for (auto& note : BenchNote::forsaken()) {
     const auto& rest = note.rest();
-    if (!rest.guests.empty()) continue;  // of bench create or migrate
+    if (!rest.server.empty()) continue;  // of bench create, migrate or boot
     bool clean = true;
     for (const auto& host : rest.hosts.empty() ? std::vector<std::string>{this_host()} : rest.hosts) {
       for (const auto& directory : rest.directories) {

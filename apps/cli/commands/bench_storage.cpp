@@ -2,6 +2,7 @@
 #include <sstream>
 
 #include "cli/commands/bench.h"
+#include "cli/commands/bench_keep.h"
 #include "cli/commands/noun.h"
 
 namespace bridgehead::cli {
@@ -44,7 +45,8 @@ Status take_pool_facts(const std::string& text, std::vector<bench::PoolFacts>& p
 namespace {
 
 struct StorageOptions {
-  std::string name, counts, size = "1GiB", rate, node_nic, pressure;
+  std::string name, counts, size = "1GiB", rate, node_nic;
+  GuestLimits limits;
   std::vector<std::string> pools, hosts, workloads, facts;
   std::optional<std::uint64_t> most_nodes, seed;
   std::uint64_t seconds = 60, repetitions = 3, users = 4;
@@ -88,17 +90,10 @@ Result<nlohmann::json> body_of(const StorageOptions& options) {
     if (!link) return forward(link);
     body["node_link_bits"] = *link;
   }
-  if (options.pressure == "off") {
-    body["pressure"] = 0;
-  } else if (!options.pressure.empty()) {
-    char* end = nullptr;
-    const double percent = std::strtod(options.pressure.c_str(), &end);
-    if (*end != '\0') {
-      return fail(ErrorCode::invalid_argument, "--pressure: write percent, such as 60, or off, not '{}'",
-                  options.pressure);
-    }
-    body["pressure"] = percent;
-  }
+  const auto limits = options.limits.numbers();
+  if (!limits) return forward(limits);
+  body["pressure"] = limits->pressure;
+  body["guest_disk_ms"] = limits->guest_disk_ms;
   return body;
 }
 
@@ -138,8 +133,7 @@ void add_common(CLI::App& command, StorageOptions& options) {
   command.add_option("--repetitions", options.repetitions, "Of each run (default: 3)");
   command.add_option("--users", options.users, "At once on each node, in the workloads of several (default: 4)");
   command.add_option("--rate", options.rate, "Most of each node a second, such as 50MiB (default: no limit)");
-  command.add_option("--pressure", options.pressure,
-                     "Stop when guests must wait for longer than this percentage of the time (default: 60), or off");
+  add_guest_limits(command, options.limits);
   command.add_option("--about", options.facts,
                      "What the nodes can't know of a pool: fast=servers=5,nic=200M,disk=500M,copies=1 (repeatable)");
   command.add_option("--node-nic", options.node_nic, "Rate of the nodes' links, where they don't say it themselves");

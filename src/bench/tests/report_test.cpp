@@ -100,10 +100,60 @@ TEST(Report, WhatIsNoRateIsToldAsTimes) {
   }
   record.runs.back().parts[0].error = "it wasn't created";
   const auto text = text_of(tell(read_record(write_record(record)).value()), 200);
-  EXPECT_THAT(text, testing::ContainsRegex("local +20 +1.05 +0.6 to 1.5 .96 %. +1.91 +2 +0"));
-  EXPECT_THAT(text, testing::ContainsRegex("fast +19 +2 +2 to 2 .*1\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("local +Bridgehead +20 +1.05 +0.6 to 1.5 .96 %. +1.91 +2 +0"));
+  EXPECT_THAT(text, testing::ContainsRegex("fast +Bridgehead +19 +2 +2 to 2 .*1\n"));
   EXPECT_THAT(text, HasSubstr("0.53 times"));
   EXPECT_THAT(text, Not(HasSubstr("operations/s")));
+}
+
+TEST(Report, PeersStandBesideWhatTheyDo) {
+  Record record;
+  record.pools = {{.name = "fast"}};
+  record.workloads = {
+      {.name = "guest-create", .in_operations = true, .in_seconds = true},
+      {.name = "guest-create by virt-install", .in_operations = true, .in_seconds = true, .peer_of = "guest-create"},
+      {.name = "guest-create by virt-clone", .in_seconds = true, .peer_of = "guest-create"}};
+  record.notes = {"No figures of virt-clone from then on: host1: virt-clone isn't installed."};
+  for (unsigned n = 1; n <= 8; ++n) {
+    for (const auto& [workload, seconds] :
+         {std::pair{"guest-create", 0.5}, std::pair{"guest-create by virt-install", 3.0}}) {
+      record.runs.push_back(
+          {"fast", workload, 1, n, "", {{.node = "host1", .operations = 1, .seconds = seconds + n / 100.0}}});
+    }
+  }
+  const auto again = read_record(write_record(record)).value();
+  const auto text = text_of(tell(again), 200);
+  EXPECT_THAT(text, testing::ContainsRegex("fast +virt-install +8 +3.0"));
+  EXPECT_THAT(text, testing::ContainsRegex("fast +virt-install +Bridgehead +5.5[0-9] times, 5.[0-9]* to 5.[0-9]* .9"));
+  EXPECT_THAT(text, HasSubstr("virt-clone isn't installed")) << "never a silent omission";
+  EXPECT_EQ(json_report(again)["peers"].size(), 1U);
+}
+
+TEST(Report, WavesOfBootsAreToldByTheirSteps) {
+  Record record;
+  record.pools = {{.name = "debian-12:1", .driver = "nbd"}};
+  record.workloads = {{.name = "node-boot", .in_operations = true, .in_seconds = true}};
+  for (const unsigned size : {1U, 2U, 4U}) {
+    bench::Run run{"debian-12:1", "node-boot", size, 1, "", {}};
+    for (unsigned i = 0; i < size; ++i) {
+      const double ready = 40.0 + 10 * size + i;
+      run.parts.push_back({.node = fmt::format("node{}", i),
+                           .operations = 1,
+                           .seconds = ready,
+                           .steps = {{"dhcp", 3}, {"kernel", 10.0 + size}, {"ready", ready}}});
+    }
+    record.runs.push_back(run);
+  }
+  record.runs.back().parts[3] = {.node = "node3", .error = "no kernel", .steps = {{"dhcp", 3}}};
+  const auto again = read_record(write_record(record)).value();
+  EXPECT_EQ(write_record(again), write_record(record));
+  const auto story = tell(again);
+  const auto text = text_of(story, 200);
+  EXPECT_THAT(text, testing::ContainsRegex("at once +boots +dhcp +kernel +ready, s +interval +longest +failed"));
+  EXPECT_THAT(text, testing::ContainsRegex("2 +2 +3 +12 +60.5 .* 61 +0"));
+  EXPECT_THAT(text, testing::ContainsRegex("4 +3 +3 +14 +81 .* 82 +1"));
+  EXPECT_THAT(html_of(story), HasSubstr("<svg"));
+  EXPECT_TRUE(json_report(again)["refused"].empty()) << "it is no curve of rates";
 }
 
 TEST(Report, TooFewNumbersOfNodesAreTold) {

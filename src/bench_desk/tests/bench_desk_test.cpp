@@ -212,6 +212,7 @@ TEST_F(BenchDeskTest, WhatCantBeIsRefusedBeforeAnythingIsMade) {
   EXPECT_THAT(with([](auto& r) { r.workloads = {"dance"}; }).message, HasSubstr("no workload 'dance'"));
   EXPECT_THAT(with([](auto& r) { r.file_size = 1_MiB; }).message, HasSubstr("4 MiB"));
   EXPECT_THAT(with([](auto& r) { r.pressure = 101; }).message, HasSubstr("percentage"));
+  EXPECT_THAT(with([](auto& r) { r.guest_disk_ms = -1; }).message, HasSubstr("guest_disk_ms"));
   EXPECT_THAT(with([](auto& r) { r.repetitions = 0; }).message, HasSubstr("repetitions"));
   inventory_->note_node_state(nodes_[1], model::NodeState::unreachable, "");
   EXPECT_THAT(with([](auto& r) { r.nodes = {"h2"}; }).message, HasSubstr("'h2' is unreachable"));
@@ -285,10 +286,17 @@ TEST_F(BenchDeskTest, ItStopsWhenGuestsOfOtherNodesSuffer) {
   inventory_->note_node_load(nodes_[2], {.pressure = {.io = 75}});
   await_end(asked);
   EXPECT_EQ(operation(asked).state, OperationState::failed);
-  EXPECT_THAT(operation(asked).error->message, HasSubstr("h3: guests of this node wait in 75 %"));
+  EXPECT_THAT(operation(asked).error->message, HasSubstr("h3: guests of this node wait for I/O in 75 %"));
   EXPECT_TRUE(kept(asked).leftovers.empty());
 
   request_.pressure = 0;
+  const auto slow = ask();
+  await([&] { return operation(slow).state == OperationState::running; });
+  inventory_->note_node_load(nodes_[2], {.pressure = {.io = 75}, .guest_disk_ms = 450});
+  await_end(slow);
+  EXPECT_THAT(operation(slow).error->message, HasSubstr("h3: a disk operation of a guest takes 450 ms on average"));
+
+  request_.guest_disk_ms = 0;
   const auto again = ask();
   await([&] { return operation(again).state == OperationState::running; });
   agents_.hung = false;

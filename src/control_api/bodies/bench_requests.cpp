@@ -28,8 +28,19 @@ Result<reconcile::StartBenchmark> read_start_benchmark(std::string_view body) {
     reader.number("users", request.users);
     reader.size("rate", request.rate);
     reader.real("pressure", request.pressure);
+    reader.real("guest_disk_ms", request.guest_disk_ms);
     reader.real("node_link_bits", request.node_link_bits);
     reader.number("seed", request.seed);
+  });
+}
+
+Result<reconcile::KeepBenchmark> read_keep_benchmark(std::string_view body) {
+  return read_body<reconcile::KeepBenchmark>(body, [](ObjectReader& reader, reconcile::KeepBenchmark& request) {
+    reader.text("name", request.name);
+    reader.text("result", request.result, 1 << 20);
+    reader.require("result");
+    reader.number("runs", request.runs);
+    reader.text("message", request.message);
   });
 }
 

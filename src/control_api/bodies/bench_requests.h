@@ -7,5 +7,6 @@
 namespace bridgehead::control_api {
 
 Result<reconcile::StartBenchmark> read_start_benchmark(std::string_view body);
+Result<reconcile::KeepBenchmark> read_keep_benchmark(std::string_view body);
 
 }  // namespace bridgehead::control_api

@@ -22,6 +22,14 @@ nlohmann::json summary_of(const model::Benchmark& benchmark) {
   return json;
 }
 
+Result<http::Response> benchmark_answer(const reconcile::Caller& caller, unsigned status,
+                                        const Result<model::Benchmark>& benchmark) {
+  if (!benchmark) return forward(benchmark);
+  nlohmann::json body = {{"benchmark", summary_of(*benchmark)}};
+  if (caller.dry_run) body["dry_run"] = true;
+  return json_answer(caller.dry_run ? 200 : status, body);
+}
+
 }  // namespace
 
 Result<http::Response> list_benchmarks(Services& services, const Call&) {
@@ -53,14 +61,27 @@ Result<http::Response> get_benchmark(Services& services, const Call& call) {
   return json_answer(200, json);
 }
 
+Result<http::Response> keep_benchmark(Services& services, const Call& call) {
+  const auto request = read_keep_benchmark(call.body);
+  if (!request) return forward(request);
+  const auto caller = caller_of(call);
+  if (!caller) return forward(caller);
+  return benchmark_answer(*caller, 201, reconcile::keep_benchmark(services.commander, *caller, *request));
+}
+
+Result<http::Response> keep_more_of_benchmark(Services& services, const Call& call) {
+  const auto request = read_keep_benchmark(call.body);
+  if (!request) return forward(request);
+  const auto caller = caller_of(call);
+  if (!caller) return forward(caller);
+  return benchmark_answer(*caller, 200,
+                          reconcile::keep_benchmark(services.commander, *caller, *request, call.parameters[0]));
+}
+
 Result<http::Response> remove_benchmark(Services& services, const Call& call) {
   const auto caller = caller_of(call);
   if (!caller) return forward(caller);
-  const auto removed = reconcile::remove_benchmark(services.commander, *caller, call.parameters[0]);
-  if (!removed) return forward(removed);
-  nlohmann::json body = {{"benchmark", summary_of(*removed)}};
-  if (caller->dry_run) body["dry_run"] = true;
-  return json_answer(200, body);
+  return benchmark_answer(*caller, 200, reconcile::remove_benchmark(services.commander, *caller, call.parameters[0]));
 }
 
 }  // namespace bridgehead::control_api

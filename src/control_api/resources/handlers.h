@@ -121,6 +121,8 @@ BRIDGEHEAD_ANSWER(post_node_image_rollout);
 // benchmarks.cpp
 BRIDGEHEAD_ANSWER(list_benchmarks);
 BRIDGEHEAD_ANSWER(start_benchmark);
+BRIDGEHEAD_ANSWER(keep_benchmark);
+BRIDGEHEAD_ANSWER(keep_more_of_benchmark);
 BRIDGEHEAD_ANSWER(get_benchmark);
 BRIDGEHEAD_ANSWER(remove_benchmark);
 

@@ -138,6 +138,13 @@ class RouteWalk : public ApiFixture {
     commit([&](state::Edit& edit) { edit.update(record, done); });
     expect(200, "GET", "/bench/results");
     expect(200, "GET", "/bench/results/bench-1");
+    const nlohmann::json kept = {{"result", R"({"format": "bridgehead-bench", "format_version": 1})"},
+                                 {"name", "ours"}};
+    expect(200, "POST", "/bench/records?dry_run=true", kept);
+    expect(201, "POST", "/bench/records", kept);
+    expect(200, "PUT", "/bench/results/ours", kept);
+    expect(409, "PUT", "/bench/results/bench-1", kept);
+    expect(200, "DELETE", "/bench/results/ours");
     expect(200, "DELETE", "/bench/results/bench-1");
   }
 

@@ -60,6 +60,22 @@ TEST(UseMeter, TellsRatesOfGuestsThatRun) {
       });
     })) << "an hour of CPU within some milliseconds";
   }
+  EXPECT_EQ(meter.guest_disk_ms(), 0);
+  for (const auto& [operations, waited] : {std::pair{3U, 0.0}, std::pair{23U, 50.0}}) {
+    hypervisor.count({.id = vm,
+                      .cpu = std::chrono::hours(1),
+                      .memory = Bytes(64_MiB),
+                      .storage = 4096,
+                      .disk_operations = operations,
+                      .disk_time = std::chrono::milliseconds(operations * 50),
+                      .network = 100});
+    double most = 0;
+    for (int look = 0; look < 3; ++look) {
+      ASSERT_TRUE(wait_for(1));
+      most = std::max(most, meter.guest_disk_ms());
+    }
+    EXPECT_EQ(most, waited) << "of " << operations;
+  }
   hypervisor.count({.id = vm});
   ASSERT_TRUE(wait_for(3));
   {

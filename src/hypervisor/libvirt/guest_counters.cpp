@@ -29,6 +29,10 @@ GuestCounters counters_of(const virDomainStatsRecord& record) {
     if (field == "balloon.rss") guest.memory = Bytes(number * 1024);
     if (field.starts_with("block.") && (field.ends_with(".rd.bytes") || field.ends_with(".wr.bytes")))
       guest.storage += number;
+    if (field.starts_with("block.")) {
+      if (field.ends_with(".reqs")) guest.disk_operations += number;                       // rd, wr, fl
+      if (field.ends_with(".times")) guest.disk_time += std::chrono::nanoseconds(number);  // likewise
+    }
     if (field.starts_with("net.") && (field.ends_with(".rx.bytes") || field.ends_with(".tx.bytes")))
       guest.network += number;
   }

@@ -62,6 +62,8 @@ TEST_F(LibvirtTest, CountsWhatAGuestUses) {
   EXPECT_GT(counted->front().cpu.count(), 0);
   EXPECT_GT(counted->front().memory, Bytes(1_MiB));
   EXPECT_GT(counted->front().storage, 0u) << "it booted from its disk";
+  EXPECT_GT(counted->front().disk_operations, 0u);
+  EXPECT_GT(counted->front().disk_time.count(), 0);
 }
 
 TEST_F(LibvirtTest, WhatIsNotThereIsSaid) {

@@ -163,7 +163,7 @@ TEST_F(SweepTest, ItEndsAtOnceWhereGuestsSuffer) {
   EXPECT_THAT(record.error().message, HasSubstr("h2: the link broke"));
 }
 
-TEST_F(SweepTest, WhereClientsBeginApartTheNextOnesGetMoreTime) {
+TEST_F(SweepTest, WhereClientsBeginLateTheNextOnesGetMoreTime) {
   apart_ = 0.2;
   ASSERT_TRUE(run());
   auto latest = clock_.now();

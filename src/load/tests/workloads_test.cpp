@@ -14,13 +14,13 @@ using ::testing::Not;
 const Size kSize{64_MiB, std::chrono::seconds(20)};
 
 std::vector<std::string> arguments(const std::string& name, const Size& size = kSize) {
-  return fio_command(*workload_of(name, size), size, {"/pool/b1/host1", "/pool/b1/host2"}, {}).arguments;
+  return fio_command(*workload_of(name, size), size, {"/pool/b1/host1", "/pool/b1/host2", "/tmp/gate"}, {}).arguments;
 }
 
 TEST(Workloads, WritesAreRandomDataThatIsSafeWhenItCounts) {
   const auto large = arguments("image-write");
   for (const char* one : {"--rw=write", "--refill_buffers=1", "--end_fsync=1", "--size=67108864", "--runtime=20",
-                          "--directory=/pool/b1/host1", "--exec_prerun=cat"}) {
+                          "--directory=/pool/b1/host1", "--exec_prerun=read never; echo", "--chdir=/tmp/gate"}) {
     EXPECT_THAT(large, Contains(one));
   }
   EXPECT_THAT(large, Not(Contains("--time_based=1"))) << "it ends when all is through";
@@ -41,7 +41,8 @@ TEST(Workloads, ReadsAreOfAnotherClientsFileAndMakeNone) {
 
 TEST(Workloads, FioEndsWithItsClientAndInTime) {
   const Timestamp at{std::chrono::seconds(7)};
-  const auto command = fio_command(*workload_of("image-write", kSize), kSize, {"/p/b1/a:1", "/p/b1/b"}, at);
+  const auto command =
+      fio_command(*workload_of("image-write", kSize), kSize, {"/p/b1/a:1", "/p/b1/b", "/tmp/gate"}, at);
   EXPECT_EQ(command.input_ends, at) << "it is ready before, and held";
   EXPECT_THAT(command.arguments, Contains("--directory=/p/b1/a\\:1"));
   EXPECT_EQ(command.program, "setpriv");
@@ -83,7 +84,7 @@ TEST(Workloads, OfFilesAllThreeBelongTogetherInTheirOrder) {
   EXPECT_THAT(arguments("file-stat"), Contains("--ioengine=filestat"));
   EXPECT_TRUE(needs_small_files("file-delete"));
   EXPECT_FALSE(needs_small_files("file-create"));
-  const Files some{"/pool/b1/host1", "/pool/b1/host2", 123};
+  const Files some{"/pool/b1/host1", "/pool/b1/host2", "/tmp/gate", 123};
   EXPECT_THAT(fio_command(*workload_of("file-stat", kSize), kSize, some, {}).arguments, Contains("--nrfiles=123"));
   EXPECT_EQ(prepared_by("file-stat"), "");
   EXPECT_FALSE(workloads_of({}));

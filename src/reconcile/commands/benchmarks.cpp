@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "bench/record.h"
 #include "load/sweep.h"
 #include "model/enum_names.h"
 #include "reconcile/commands/draft.h"
@@ -34,6 +35,9 @@ Status check_form(const StartBenchmark& request) {
   }
   if (!std::isfinite(request.pressure) || request.pressure < 0 || request.pressure > 100) {
     return wrong("pressure", "is a percentage; 0 = it never stops for guests");
+  }
+  if (!std::isfinite(request.guest_disk_ms) || request.guest_disk_ms < 0 || request.guest_disk_ms > 3'600'000) {
+    return wrong("guest_disk_ms", "are milliseconds, an hour at most; 0 = it never stops for guests' disks");
   }
   if (!is_rate(request.node_link_bits)) return wrong("node_link_bits", "can't be");
   if (request.repetitions < 1 || request.repetitions > 100) return wrong("repetitions", "must be between 1 and 100");
@@ -152,6 +156,7 @@ model::BenchmarkSettings settings_of(const StartBenchmark& request, const Found&
                                     .users = static_cast<std::uint32_t>(request.users),
                                     .rate = request.rate,
                                     .pressure = request.pressure,
+                                    .guest_disk_ms = request.guest_disk_ms,
                                     .node_link_bits = request.node_link_bits,
                                     .seed = request.seed.value_or(random.next_u64() >> 12)};
   for (std::size_t i = 0; i < found.pools.size(); ++i) {
@@ -190,9 +195,41 @@ std::string command_of(const model::BenchmarkSettings& settings) {
       pools, fmt::join(settings.counts, ","), fmt::join(settings.workloads, ","), settings.file_size.count(),
       settings.seconds, settings.repetitions, settings.users);
   if (settings.rate > Bytes()) command += fmt::format(" --rate {}", settings.rate.count());
-  if (settings.pressure != StartBenchmark().pressure) command += fmt::format(" --pressure {}", settings.pressure);
+  if (settings.pressure == 0 && settings.guest_disk_ms == 0) {
+    command += " --even-if-guests-suffer";
+  } else {
+    if (settings.pressure != StartBenchmark().pressure) command += fmt::format(" --pressure {}", settings.pressure);
+    if (settings.guest_disk_ms != StartBenchmark().guest_disk_ms)
+      command += fmt::format(" --guest-disk-ms {}", settings.guest_disk_ms);
+  }
   if (settings.node_link_bits > 0) command += fmt::format(" --node-nic {:.0f}", settings.node_link_bits);
   return command + about + fmt::format(" --seed {}", settings.seed);
+}
+
+// The ids of those that are still in the cluster; what was measured elsewhere has only names.
+model::BenchmarkSettings settings_of(const bench::Record& record, const state::Inventory& inventory) {
+  model::BenchmarkSettings settings{.seconds = 1};
+  for (const auto& pool : record.pools) {
+    const auto known = inventory.find_by_name<model::Pool>(pool.name);
+    settings.pools.push_back({.pool = known ? known->value.id : model::PoolId(),
+                              .name = pool.name,
+                              .servers = pool.servers,
+                              .server_link_bits = pool.server_link_bits,
+                              .server_disk_bytes = pool.server_disk_bytes,
+                              .copies = pool.copies});
+  }
+  for (const auto& node : record.nodes) {
+    const auto known = inventory.find_by_name<model::Node>(node.name);
+    settings.nodes.push_back({known ? known->value.id : model::NodeId(), node.name});
+  }
+  for (const auto& workload : record.workloads) settings.workloads.push_back(workload.name);
+  std::set<std::uint32_t> counts;
+  for (const auto& run : record.runs) {
+    counts.insert(run.nodes);
+    settings.repetitions = std::max(settings.repetitions, run.repetition);
+  }
+  settings.counts.assign(counts.begin(), counts.end());
+  return settings;
 }
 
 }  // namespace
@@ -224,6 +261,58 @@ Result<Accepted<model::Benchmark>> start_benchmark(Commander& commander, const C
     draft.edit.create(benchmark);
     draft.add(operation);
     return Accepted<model::Benchmark>{benchmark, operation};
+  });
+}
+
+Result<model::Benchmark> keep_benchmark(Commander& commander, const Caller& caller, const KeepBenchmark& request,
+                                        const std::optional<std::string>& kept) {
+  if (!request.name.empty()) {
+    if (auto checked = validate::name("benchmark", request.name); !checked) return forward(checked);
+  }
+  const auto record = bench::read_record(request.result);
+  if (!record) return in_field("result", Error{ErrorCode::invalid_argument, record.error().message});
+  if (record->runs.size() > kMostRuns)
+    return wrong("result", "has {} runs; at most {}", record->runs.size(), kMostRuns);
+  if (request.runs > kMostRuns) return wrong("runs", "are more than {}", kMostRuns);
+  return run<model::Benchmark>(commander, caller, [&](Draft& draft) -> Result<model::Benchmark> {
+    model::Benchmark benchmark{.created_by = draft.actor(), .created = draft.now};
+    state::Record<model::Benchmark> before;
+    if (kept) {
+      const auto found = resolve<model::Benchmark>(draft.inventory, *kept);
+      if (!found) return forward(found);
+      before = *found;
+      benchmark = before->value;
+      if (!benchmark.operation.empty()) {
+        return fail(ErrorCode::failed_precondition, "benchmark '{}' is the manager's own; it can't be written over",
+                    benchmark.name);
+      }
+    } else {
+      if (!request.name.empty()) {
+        if (auto is_free = check_name_free<model::Benchmark>(draft.inventory, request.name); !is_free) {
+          return forward(is_free);
+        }
+      }
+      benchmark.id = make_id<model::BenchmarkId>(draft.random());
+      benchmark.name = request.name.empty() ? new_name(draft.inventory) : request.name;
+    }
+    benchmark.command = record->command;
+    benchmark.settings = settings_of(*record, draft.inventory);
+    benchmark.runs_done = static_cast<std::uint32_t>(record->runs.size());
+    benchmark.runs = std::max(benchmark.runs_done, static_cast<std::uint32_t>(request.runs));
+    benchmark.state = request.message.empty() ? model::BenchmarkState::done : model::BenchmarkState::stopped;
+    benchmark.message = request.message;
+    benchmark.finished = draft.now;
+    auto named = *record;
+    named.name = benchmark.name;
+    benchmark.result = bench::write_record(named);
+    if (before) {
+      draft.edit.update(before, benchmark);
+    } else {
+      draft.edit.create(benchmark);
+      draft.event("benchmark.kept", "benchmark", benchmark.id.str(), benchmark.name,
+                  fmt::format("Benchmark '{}' is kept: {}", benchmark.name, benchmark.command));
+    }
+    return benchmark;
   });
 }
 

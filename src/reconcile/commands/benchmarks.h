@@ -27,6 +27,7 @@ struct StartBenchmark {
   std::uint64_t users = 4;
   Bytes rate;
   double pressure = 60;
+  double guest_disk_ms = 200;
   double node_link_bits = 0;
   std::optional<std::uint64_t> seed;  // omitted = another one each time
 };
@@ -34,6 +35,17 @@ struct StartBenchmark {
 // The pools must be shared where several nodes take part.
 Result<Accepted<model::Benchmark>> start_benchmark(Commander& commander, const Caller& caller,
                                                    const StartBenchmark& request);
+// What bh has measured by itself (guests, boots, mounted storage): kept among the others.
+struct KeepBenchmark {
+  std::string name;        // "" = bench-1, bench-2, ...; of one that is kept already: not asked
+  std::string result;      // the file of docs/bench.md
+  std::uint64_t runs = 0;  // in all that there are to be; 0 = those of the result
+  std::string message;     // why it isn't all of them
+};
+// A new one, or, with a name or id in `kept`, what has come to it. Errors: invalid_argument (it isn't a result),
+// failed_precondition (the manager itself measures or has measured that one).
+Result<model::Benchmark> keep_benchmark(Commander& commander, const Caller& caller, const KeepBenchmark& request,
+                                        const std::optional<std::string>& kept = std::nullopt);
 // With its result. failed_precondition while it runs, or while something of it is left in a pool.
 Result<model::Benchmark> remove_benchmark(Commander& commander, const Caller& caller, const std::string& benchmark);
 

@@ -1,5 +1,6 @@
 // Results of `bh bench`: the file that a run writes, or what `bh bench report -o json` makes of one, which has fitted curves,
 // too. Rates follow from runs as in src/bench/record.cpp.
+import { megabytes, number } from "./format";
 
 interface Part {
   node: string;
@@ -22,6 +23,7 @@ interface Workload {
   name: string;
   what: string;
   in_operations: boolean;
+  in_seconds?: boolean; // told is how long a run takes
   node_bytes: number;
   block_bytes: number;
   seconds: number;
@@ -105,10 +107,16 @@ export function median(values: number[]): number {
   return sorted.length % 2 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
 }
 
+// A rate of this workload as people read it; of what is told by its time that time.
+export function rateText(workload: Workload | undefined, rate: number): string {
+  if (workload?.in_seconds) return rate > 0 ? `${(1 / rate).toFixed(2)} s` : "";
+  return workload?.in_operations ? `${number(Math.round(rate))} /s` : megabytes(rate);
+}
+
 // What was moved by all nodes, by the time from the first begin to the last end.
 function rateOf(run: Run, workload: Workload): number {
   const good = run.parts.filter((part) => !part.error);
-  const amount = good.reduce((sum, part) => sum + (workload.in_operations ? part.operations : part.bytes), 0);
+  const amount = workload.in_seconds ? 1 : good.reduce((sum, part) => sum + (workload.in_operations ? part.operations : part.bytes), 0);
   const first = Math.min(...good.map((part) => part.began));
   const last = Math.max(...good.map((part) => part.began + part.seconds));
   return last > first ? amount / (last - first) : 0;
