@@ -25,6 +25,8 @@ double real(const nlohmann::json& object, std::string_view pointer) {
   return value != nullptr && value->is_number() ? value->get<double>() : 0;
 }
 
+}  // namespace
+
 std::string suffering_of(const nlohmann::json& node, const GuestLimits::Numbers& limits) {
   const double disk = real(node, "/load/guest_disk_ms");
   if (limits.guest_disk_ms > 0 && disk > limits.guest_disk_ms) {
@@ -42,8 +44,6 @@ std::string suffering_of(const nlohmann::json& node, const GuestLimits::Numbers&
   }
   return {};
 }
-
-}  // namespace
 
 Status KeptResult::begin(bench::Record& record) {
   const auto all = api_.get("/bench/results");

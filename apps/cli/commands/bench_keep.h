@@ -49,6 +49,9 @@ struct GuestLimits {
 };
 void add_guest_limits(CLI::App& command, GuestLimits& limits);
 
+// What guests of a node (of GET /nodes) wait for longer than is allowed, for people; "" = they don't. Pure.
+std::string suffering_of(const nlohmann::json& node, const GuestLimits::Numbers& limits);
+
 // Looks at guests other than the benchmark's own, by what nodes tell with their heartbeats.
 class GuestWatch {
  public:

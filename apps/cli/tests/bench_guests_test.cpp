@@ -99,6 +99,16 @@ TEST(GuestLimits, AreNumbersOrOff) {
   for (const char* wrong : {"x", "-1", "5%", "0"}) EXPECT_FALSE((GuestLimits{.pressure = wrong}.numbers())) << wrong;
 }
 
+TEST(GuestLimits, SayWhatGuestsWaitFor) {
+  const Json busy = {
+      {"load", {{"guest_disk_ms", 250.0}, {"pressure", {{"cpu", 10.0}, {"memory", 0.0}, {"io", 75.0}}}}}};
+  EXPECT_THAT(suffering_of(busy, {}), HasSubstr("takes 250 ms on average, more than 200"));
+  EXPECT_THAT(suffering_of(busy, {.guest_disk_ms = 0}), HasSubstr("wait for I/O in 75 %"));
+  EXPECT_EQ(suffering_of(busy, {.pressure = 80, .guest_disk_ms = 300}), "");
+  EXPECT_EQ(suffering_of(busy, {.pressure = 0, .guest_disk_ms = 0}), "");
+  EXPECT_EQ(suffering_of(Json::object(), {}), "") << "an older agent says nothing of it";
+}
+
 class PeerTest : public ::testing::Test {
  protected:
   PeerOrder order(PeerOrder::Action action) const {
