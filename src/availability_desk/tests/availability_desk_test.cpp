@@ -196,6 +196,9 @@ class DeskTest : public ::testing::Test,
     }
     return {};
   }
+  Status read_watts(const model::NodeId&, std::function<void(Result<double>)>) override {
+    return fail(ErrorCode::unsupported, "it measures no watts");
+  }
   Status order_off(const model::NodeId& id, std::function<void(Status)> told) override {
     auto& one = node(id);
     ++orders_;
