@@ -37,6 +37,7 @@ Result<std::reference_wrapper<ApiClient>> Context::client() {
 OutputFormat Context::format() const {
   if (format_name == "json") return OutputFormat::json;
   if (format_name == "yaml") return OutputFormat::yaml;
+  if (format_name == "csv") return OutputFormat::csv;
   if (format_name == "name") return OutputFormat::name;
   return format_name == "table" ? OutputFormat::table : OutputFormat::field;
 }
@@ -49,11 +50,21 @@ void Context::print_list(const nlohmann::json& answer, const std::vector<Column>
     case OutputFormat::name:
       for (const auto& item : items) print(printable(text(item, item.contains("name") ? "/name" : "/id")) + "\n");
       return;
+    case OutputFormat::csv:
     case OutputFormat::field:
     case OutputFormat::table: break;
   }
   std::vector<std::string> headers;
   for (const auto& one : columns) headers.push_back(one.header);
+  if (format() == OutputFormat::csv) {
+    print(csv_line(headers));
+    for (const auto& item : items) {
+      std::vector<std::string> cells;
+      for (const auto& one : columns) cells.push_back(printable(one.cell(item)));
+      print(csv_line(cells));
+    }
+    return;
+  }
   Table table(headers);
   for (const auto& item : items) {
     std::vector<std::string> row;
@@ -69,6 +80,10 @@ Status Context::print_object(const nlohmann::json& object, const std::vector<Col
     case OutputFormat::yaml: print(to_yaml(object)); return {};
     case OutputFormat::name:
       print(printable(text(object, object.contains("name") ? "/name" : "/id")) + "\n");
+      return {};
+    case OutputFormat::csv:
+      if (fields.empty()) return fail(ErrorCode::invalid_argument, "this isn't to be had as CSV; use -o json");
+      print_list(nlohmann::json::array({object}), fields);
       return {};
     case OutputFormat::field: return print_field(object, fields);
     case OutputFormat::table: break;
@@ -93,7 +108,7 @@ Status Context::print_field(const nlohmann::json& object, const std::vector<Colu
     known += (known.empty() ? "" : ", ") + name;
   }
   return fail_with_hint(ErrorCode::invalid_argument, fmt::format("there is no output '{}'", format_name),
-                        fmt::format("Use table, json, yaml, name, or one of the fields: {}.", known));
+                        fmt::format("Use table, json, yaml, csv, name, or one of the fields: {}.", known));
 }
 
 void Context::say(const std::string& line) const {

@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
   app.set_help_all_flag("--help-all", "Help of every command");
   app.set_version_flag("--version", fmt::format("bh {}", cli::kVersion));
   app.add_option("-o,--output", context.format_name,
-                 "table, json, yaml, name, or (for show) a field such as phase or address")
+                 "table, json, yaml, csv, name, or (for show) a field such as phase or address")
       ->group("Global options");
   app.add_option("--config", context.config_file, "Configuration file (default: ~/.config/bridgehead/cli.toml)")
       ->group("Global options");
@@ -71,6 +71,7 @@ int main(int argc, char** argv) {
   cli::add_plan_commands(app, context);
   cli::add_rule_commands(app, context);
   cli::add_ha_commands(app, context);
+  cli::add_energy_commands(app, context);
   cli::add_alert_commands(app, context);
   cli::add_policy_commands(app, context);
   cli::add_bench_commands(app, context);

@@ -1,4 +1,4 @@
-// What goes to standard output: tables for people, or json|yaml|name for machines. Not thread-safe.
+// What goes to standard output: tables for people, or json|yaml|csv|name for machines. Not thread-safe.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 namespace bridgehead::cli {
 
 // field: one field of an object, named by -o.
-enum class OutputFormat { table, json, yaml, name, field };
+enum class OutputFormat { table, json, yaml, csv, name, field };
 
 // Text from guests, images or other users goes through this before it meets a terminal: control characters become '?'.
 std::string printable(std::string_view text);
@@ -28,6 +28,8 @@ class Table {
 };
 
 std::string to_yaml(const nlohmann::json& json);
+// One line of it, as RFC 4180 says.
+std::string csv_line(const std::vector<std::string>& cells);
 
 // Columns of the terminal behind standard output; 0 when it isn't one (then nothing is shortened).
 std::size_t terminal_width();

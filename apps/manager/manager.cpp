@@ -12,6 +12,7 @@
 #include "boot_services/local_boot_services.h"
 #include "boot_services/remote_boot_services.h"
 #include "control_api/server.h"
+#include "energy_desk/energy_desk.h"
 #include "manager/advertise.h"
 #include "manager/bootstrap.h"
 #include "manager/duties/look_at_plan.h"
@@ -80,6 +81,7 @@ struct Manager::State {
   std::unique_ptr<provision::NetbootService> netboot;
   std::unique_ptr<provision::ImageWorks> image_works;
   std::unique_ptr<power_desk::PowerDesk> power;
+  std::unique_ptr<energy_desk::EnergyDesk> energy;
   std::unique_ptr<bench_desk::BenchDesk> bench;
   std::unique_ptr<availability_desk::AvailabilityDesk> availability;
   alert_desk::CurlPoster poster;
@@ -231,7 +233,8 @@ Status Manager::State::start_api(const pki::Identity& identity) {
                                                 .netboot = netboot.get(),
                                                 .secrets = secrets.get(),
                                                 .power = power.get(),
-                                                .availability = availability.get()});
+                                                .availability = availability.get(),
+                                                .energy = energy.get()});
   if (auto started = api->start(); !started) {
     auto error = started.error();
     if (error.hint.empty())
@@ -274,6 +277,7 @@ void Manager::State::stop() {
   reissuing.reset();
   planning.reset();
   bench.reset();
+  if (energy) energy->stop();
   if (alerts) alerts->stop();
   if (availability) availability->stop();
   power.reset();
@@ -304,6 +308,12 @@ Result<std::unique_ptr<Manager>> Manager::start(const Config& config) {
       *parts.inventory, *parts.secrets, parts.reconciler->progress(), parts.clock,
       power::PowerTools{.runner = parts.commands},
       power_desk::PowerDeskOptions{.heartbeat = std::max(config.heartbeat, kSurelyHeard)});
+  parts.energy = std::make_unique<energy_desk::EnergyDesk>(energy_desk::EnergyDeskParts{.inventory = *parts.inventory,
+                                                                                        .store = *parts.store,
+                                                                                        .use = parts.reconciler->use(),
+                                                                                        .power = *parts.power,
+                                                                                        .clock = parts.clock});
+  parts.energy->start();
   parts.bench = std::make_unique<bench_desk::BenchDesk>(*parts.inventory, *parts.gateway, *parts.gateway,
                                                         parts.reconciler->progress(), parts.clock,
                                                         bench_desk::BenchDeskOptions{.version = BRIDGEHEAD_VERSION});

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/file.h"
+#include "base/length.h"
 #include "simulation/report.h"
 #include "simulation/simulator.h"
 #include "simulation/trace_statistics.h"
@@ -41,7 +42,7 @@ Result<simulation::Scenario> scenario_of(const Wishes& wishes) {
   if (!scenario) return scenario;
   if (wishes.seed) scenario->seed = *wishes.seed;
   if (!wishes.length.empty()) {
-    const auto length = simulation::parse_length(wishes.length);
+    const auto length = parse_length(wishes.length);
     if (!length) return forward(length);
     scenario->length = *length;
   }

@@ -235,7 +235,7 @@ void Availability::note_deaths(const Node& node, Actions& actions) {
   }
 }
 
-Actions Availability::tick(BootTime now) {
+Actions Availability::tick(BootTime now, const RestartRules& rules) {
   Actions actions;
   if (last_tick_ && now >= *last_tick_ + timing_.own_gap) {
     // What was sent to us meanwhile is perhaps still to be read.
@@ -264,7 +264,7 @@ Actions Availability::tick(BootTime now) {
     node.saved = node.watch.record();
   }
   follow_moves(now);
-  place(storming, now, actions);
+  place(storming, now, rules, actions);
   return actions;
 }
 
@@ -354,7 +354,7 @@ bool Availability::is_gone(const Node& home, bool storming, BootTime now) const 
          now >= home.watch.since() + timing_.check_for;
 }
 
-void Availability::place(bool storming, BootTime now, Actions& actions) {
+void Availability::place(bool storming, BootTime now, const RestartRules& rules, Actions& actions) {
   std::vector<Restart> restarts;
   waits_.clear();
   for (auto& [vm, guest] : guests_) {
@@ -387,11 +387,11 @@ void Availability::place(bool storming, BootTime now, Actions& actions) {
       waits_[vm] = "its node isn't ready";
     }
   }
-  if (!restarts.empty()) restart(std::move(restarts), now, actions);
+  if (!restarts.empty()) restart(std::move(restarts), now, rules, actions);
 }
 
-void Availability::restart(std::vector<Restart> guests, BootTime now, Actions& actions) {
-  const auto plan = plan_restarts(std::move(guests), rooms());
+void Availability::restart(std::vector<Restart> guests, BootTime now, const RestartRules& rules, Actions& actions) {
+  const auto plan = plan_restarts(std::move(guests), rooms(), rules);
   for (const auto& placement : plan.placements) {
     auto& guest = guests_.at(placement.vm);
     const auto granted = book_.grant(placement.vm, placement.node, terms_on(guest.facts, placement.node), now);
@@ -399,8 +399,10 @@ void Availability::restart(std::vector<Restart> guests, BootTime now, Actions& a
       waits_[placement.vm] = granted.error().message;
       continue;
     }
-    actions.push_back(Place{placement.vm, placement.node, granted->token,
-                            fmt::format("its node {} is gone, and nobody may run it any more", guest.record.home)});
+    actions.push_back(Place{
+        placement.vm, placement.node, granted->token,
+        fmt::format("its node {} is gone, and nobody may run it any more{}{}", guest.record.home,
+                    placement.breaks.empty() ? "" : "; no node that keeps its rules has room: ", placement.breaks)});
     guest.record.home = placement.node;
     guest.runs_since.reset();
     changed_ = true;

@@ -64,7 +64,8 @@ class Availability {
   void number_from(Token first);
 
   Actions renewed(const model::NodeId& node, const Renewal& renewal, BootTime now);
-  Actions tick(BootTime now);  // each second or so
+  // Each second or so. `rules`: for guests that start elsewhere.
+  Actions tick(BootTime now, const RestartRules& rules = {});
   void peers_answered(const model::NodeId& node, RequestNumber request, bool seen);
   void heartbeat_read(const model::NodeId& node, RequestNumber request, std::uint64_t count);
   void power_ordered(const model::NodeId& node, RequestNumber request);
@@ -110,9 +111,9 @@ class Availability {
   NodeWatch::Surroundings surroundings(const Node& node, bool storm) const;
   void note_deaths(const Node& node, Actions& actions);
   bool is_gone(const Node& home, bool storming, BootTime now) const;
-  void place(bool storming, BootTime now, Actions& actions);
+  void place(bool storming, BootTime now, const RestartRules& rules, Actions& actions);
   std::vector<Room> rooms() const;
-  void restart(std::vector<Restart> guests, BootTime now, Actions& actions);
+  void restart(std::vector<Restart> guests, BootTime now, const RestartRules& rules, Actions& actions);
   void follow_moves(BootTime now);
   bool may_host(const Node& node) const;
   Terms terms_on(const GuestFacts& guest, const model::NodeId& node) const;

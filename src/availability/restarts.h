@@ -1,6 +1,8 @@
 // Where guests go whose node is dead. A pure function; thread-safe.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -27,10 +29,19 @@ struct Room {
   unsigned starts = 0;  // that may begin there now
 };
 
+// Hard rules about where guests are, as the caller knows them. Without functions there are none.
+struct RestartRules {
+  // Nodes that the guest may not go to, and why; those that were `placed` count.
+  std::function<std::map<model::NodeId, std::string>(const model::VmId&)> forbidden;
+  std::function<void(const model::VmId&, const model::NodeId&)> placed;
+  bool may_break = false;  // rather than leave a guest off
+};
+
 struct RestartPlan {
   struct Placement {
     model::VmId vm;
     model::NodeId node;
+    std::string breaks;  // a rule, and how; "" = none
   };
   struct Waiting {
     model::VmId vm;
@@ -41,8 +52,8 @@ struct RestartPlan {
   std::vector<Waiting> waiting;
 };
 
-// By priority, then the larger ones, then by id; each to the node with the most memory left. One that fits nowhere
-// doesn't hold up smaller ones.
-RestartPlan plan_restarts(std::vector<Restart> guests, std::vector<Room> rooms);
+// By priority, then the larger ones, then by id; each to the node with the most memory left of those that keep the
+// rules. One that fits nowhere doesn't hold up smaller ones.
+RestartPlan plan_restarts(std::vector<Restart> guests, std::vector<Room> rooms, const RestartRules& rules = {});
 
 }  // namespace bridgehead::availability

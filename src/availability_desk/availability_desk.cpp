@@ -10,6 +10,7 @@
 #include "availability_desk/messages.h"
 #include "availability_desk/node_look.h"
 #include "availability_desk/record_text.h"
+#include "availability_desk/rules_at_restart.h"
 
 namespace bridgehead::availability_desk {
 
@@ -130,7 +131,7 @@ Status AvailabilityDesk::look_locked(std::vector<model::Event> said_by_persons) 
   tell_facts(now);
   tell_renewals(now, actions);
   if (auto numbered = number_tokens(); !numbered) return numbered;
-  const auto decided = rules_->tick(now);
+  const auto decided = rules_->tick(now, rules_at_restart(parts_.inventory, rules_->book()));
   actions.insert(actions.end(), decided.begin(), decided.end());
   note_questions(actions);
   auto events = events_of(actions);

@@ -85,6 +85,7 @@ std::vector<Route> make_routes() {
       answer(Method::post, "/api/v1/nodes/{node}/bmc/trust", admin, post_node_bmc_trust),
       answer(Method::post, "/api/v1/nodes/{node}/confirm-off", operator_, post_node_confirm_off),
       answer(Method::get, "/api/v1/ha", viewer, get_availability),
+      answer(Method::get, "/api/v1/energy", viewer, get_energy, {"last"}),
       answer(Method::get, "/api/v1/alerts", viewer, list_alerts),
       // Its URL may hold what lets anybody post there.
       answer(Method::get, "/api/v1/alerts/webhook", admin, get_webhook),

@@ -25,6 +25,7 @@ namespace bridgehead::reconcile {
 struct Commander;  // reconcile/commands/commands.h
 class NetbootPort;
 class AvailabilityPort;
+class EnergyPort;
 class PowerPort;
 class ProgressBoard;
 struct ReconcileMetrics;
@@ -75,6 +76,7 @@ struct ServerDependencies {
   const pki::SecretBox* secrets = nullptr;                       // null = it takes no secret files
   reconcile::PowerPort* power = nullptr;                         // null = this manager switches no machines
   reconcile::AvailabilityPort* availability = nullptr;           // null = it doesn't watch over nodes
+  reconcile::EnergyPort* energy = nullptr;                       // null = it doesn't add up what nodes take
 };
 
 class Server {

@@ -7,6 +7,7 @@
 #include "reconcile/agent_port.h"
 #include "reconcile/availability_port.h"
 #include "reconcile/commands/commands.h"
+#include "reconcile/energy_port.h"
 #include "reconcile/metrics.h"
 #include "reconcile/netboot_port.h"
 #include "reconcile/power_port.h"
@@ -34,6 +35,7 @@ struct Services {
   const pki::SecretBox* secrets;              // null = it takes no secret files
   reconcile::PowerPort* power;                // null = this manager switches no machines
   reconcile::AvailabilityPort* availability;  // null = it doesn't watch over nodes
+  reconcile::EnergyPort* energy;              // null = it doesn't add up what nodes take
 
   const state::Inventory& inventory() const { return commander.inventory; }
 };

@@ -192,8 +192,10 @@ void GuestWatcher::take_over(const hypervisor::GuestInfo& info, std::uint64_t ti
         // this agent did may have. (A guest agent that connects is asked at once.)
         const bool boots = !is_new || seen.status.phase == VmPhase::creating;
         guest.ask_addresses = boots ? guest.running_since + 2 * timings_.address_poll_booting : Monotonic{};
+        guest.agent_answered = !boots;
         wake_addresses_.notify_all();
       }
+      seen.status.agent_silent_since = guest.seen.status.agent_silent_since;
       seen.status.ip_addresses = guest.seen.status.ip_addresses;
       seen.status.guest_agent = guest.seen.status.guest_agent;
     } else if (info.state != GuestState::paused) {
@@ -241,7 +243,7 @@ void GuestWatcher::watch_addresses() {
 }
 
 void GuestWatcher::ask_addresses(const model::VmId& vm) {
-  bool agent = false;
+  auto agent = hypervisor::GuestAgent::away;
   auto addresses = hypervisor_.addresses(vm, agent);
   model::ObservedVm seen;
   {
@@ -250,7 +252,8 @@ void GuestWatcher::ask_addresses(const model::VmId& vm) {
     if (found == guests_.end()) return;
     auto& guest = found->second;
     const auto now = clock_.monotonic();
-    const bool known = addresses && !addresses->empty() && agent;
+    const bool answers = agent == hypervisor::GuestAgent::answers;
+    const bool known = addresses && !addresses->empty() && answers;
     const auto age = now - guest.running_since;
     // Ever less often: while many guests boot, asking them all takes time from their starts.
     const auto booting_poll = std::max<Monotonic::duration>(timings_.address_poll_booting, age / 4);
@@ -258,7 +261,13 @@ void GuestWatcher::ask_addresses(const model::VmId& vm) {
     if (!addresses || guest.running_since == Monotonic{}) return;
     seen = guest.seen;
     seen.status.ip_addresses = std::move(*addresses);
-    seen.status.guest_agent = agent;
+    seen.status.guest_agent = answers;
+    if (agent != hypervisor::GuestAgent::silent) {
+      guest.agent_answered = answers;
+      seen.status.agent_silent_since = {};
+    } else if (guest.agent_answered && seen.status.agent_silent_since == Timestamp{}) {
+      seen.status.agent_silent_since = clock_.now();
+    }
     if (guest.seen == seen) return;
     guest.seen = seen;
   }

@@ -59,7 +59,8 @@ class GuestWatcher {
     model::ObservedVm seen;
     std::uint64_t ticket = 0;  // of the newest look that was taken over
     Monotonic running_since{};
-    Monotonic ask_addresses{};  // when next; only for running guests
+    bool agent_answered = false;  // since its channel was opened, or before this watcher was there
+    Monotonic ask_addresses{};    // when next; only for running guests
   };
 
   void watch_states();

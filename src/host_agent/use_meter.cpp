@@ -65,7 +65,8 @@ void UseMeter::look() {
   const double seconds = std::chrono::duration<double>(now - looked_).count();
   const bool first = looked_ == Monotonic{};
   const double busy = busy_seconds(read_text(root_ / "proc/stat"));
-  model::NodeUse use{.cpus = std::max(0.0, busy - busy_) / seconds, .guests = {}};
+  model::NodeUse use{
+      .cpus = std::max(0.0, busy - busy_) / seconds, .watts = rapl_.watts(now).value_or(0), .guests = {}};
   std::map<model::VmId, hypervisor::GuestCounters> counted;
   double slowest = 0;
   for (const auto& guest : *guests) {

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "host_agent/facts/rapl.h"
 #include "hypervisor/hypervisor.h"
 #include "model/use.h"
 
@@ -19,7 +20,7 @@ namespace bridgehead::host_agent {
 class UseMeter {
  public:
   using Told = std::function<void(const model::NodeUse&)>;
-  // `root`: where /proc is read.
+  // `root`: where /proc and /sys are read.
   UseMeter(hypervisor::Hypervisor& hypervisor, std::filesystem::path root, Told told,
            std::chrono::milliseconds interval);
   ~UseMeter();
@@ -50,6 +51,7 @@ class UseMeter {
   // The thread's alone: as counted at the look before.
   Monotonic looked_{};
   double busy_ = 0;
+  RaplMeter rapl_{root_};
   std::map<model::VmId, hypervisor::GuestCounters> counted_;
 };
 

@@ -74,6 +74,8 @@ void read_device(xml_node device, ParsedDomain& parsed) {
   } else if (kind == "memory") {
     parsed.memory_device = read_kib(device.child("target").child("size"));
     parsed.memory_requested = read_kib(device.child("target").child("requested"));
+  } else if (kind == "watchdog") {
+    parsed.config.watchdog = model::Watchdog::reset;
   } else if (kind == "channel") {
     parsed.agent_connected = std::string_view(device.child("target").attribute("state").value()) == "connected";
   }

@@ -281,6 +281,20 @@ void add_services(xml_node devices) {
   set(devices.append_child("panic"), "model", "isa");  // a guest kernel's panic is reported
 }
 
+// Not a PCI Express device: beside the root ports, so that it needs no bridge. The place is far behind the last of
+// them.
+void add_watchdog(xml_node devices) {
+  auto watchdog = devices.append_child("watchdog");
+  set(watchdog, "model", "i6300esb");
+  set(watchdog, "action", "reset");
+  auto address = watchdog.append_child("address");
+  set(address, "type", "pci");
+  set(address, "domain", "0x0000");
+  set(address, "bus", "0x00");
+  set(address, "slot", "0x10");
+  set(address, "function", "0x0");
+}
+
 void add_devices(xml_node domain, const GuestConfig& config, const Pinned& pinned) {
   auto devices = domain.append_child("devices");
   std::set<std::string> taken;
@@ -294,10 +308,12 @@ void add_devices(xml_node domain, const GuestConfig& config, const Pinned& pinne
   for (const auto& nic : config.nics) add_nic(devices, nic);
   add_console(devices, config);
   add_services(devices);
+  if (config.watchdog != model::Watchdog::off) add_watchdog(devices);
   if (const auto size = memory_device_size(config); size.count() > 0) add_memory_device(devices, size, {});
   for (auto device : devices.children()) {
     const auto found = pinned.addresses.find(device_key(device));
     if (found != pinned.addresses.end()) {
+      device.remove_child("address");
       device.append_buffer(found->second.data(), found->second.size(), pugi::parse_default | pugi::parse_fragment);
     }
   }

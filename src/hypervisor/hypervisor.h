@@ -61,7 +61,8 @@ struct GuestConfig {
   Bytes max_memory;
   model::CpuModel cpu_model = model::CpuModel::host;
   model::Firmware firmware = model::Firmware::bios;
-  bool kvm = false;  // as found by trial; otherwise TCG
+  model::Watchdog watchdog = model::Watchdog::off;  // what its watchdog device does
+  bool kvm = false;                                 // as found by trial; otherwise TCG
   std::vector<GuestDisk> disks;
   std::vector<GuestNic> nics;
   std::filesystem::path seed;         // NoCloud ISO; "" = none
@@ -139,6 +140,13 @@ struct GuestCounters {
   std::uint64_t network = 0;              // bytes received and sent
 };
 
+// Of the guest agent in a guest.
+enum class GuestAgent {
+  away,    // nothing in the guest has its channel open: it has none, boots, or ended it
+  silent,  // its channel is open, and nothing answers
+  answers,
+};
+
 enum class GuestEventKind { state_changed, removed, agent_changed };
 struct GuestEvent {
   model::VmId id;
@@ -201,8 +209,8 @@ class Hypervisor {
 
   virtual Result<std::unique_ptr<ConsoleStream>> open_console(const model::VmId& id, bool take_over) = 0;
   virtual Result<UniqueFd> open_vnc(const model::VmId& id) = 0;  // a connected socket speaking RFB
-  // IP addresses by guest agent, otherwise from DHCP leases of our nat networks; and whether the agent answers.
-  virtual Result<std::vector<std::string>> addresses(const model::VmId& id, bool& agent_answers) = 0;
+  // IP addresses by guest agent, otherwise from DHCP leases of our nat networks; and what the agent is at.
+  virtual Result<std::vector<std::string>> addresses(const model::VmId& id, GuestAgent& agent) = 0;
 
   // A nat network with DHCP on this node; bridges are only checked to exist.
   virtual Status ensure_network(const model::Network& network) = 0;

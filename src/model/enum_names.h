@@ -12,6 +12,7 @@
 #include "model/benchmark.h"
 #include "model/bmc.h"
 #include "model/boot_services.h"
+#include "model/energy.h"
 #include "model/image.h"
 #include "model/layout.h"
 #include "model/netboot.h"
@@ -58,6 +59,8 @@ BRIDGEHEAD_ENUM_NAMES(VmPhase, "VM phase", {E::pending, "pending"}, {E::creating
                       {E::unknown, "unknown"});
 BRIDGEHEAD_ENUM_NAMES(Firmware, "firmware", {E::bios, "bios"}, {E::uefi, "uefi"});
 BRIDGEHEAD_ENUM_NAMES(AlertSeverity, "severity", {E::info, "info"}, {E::warning, "warning"}, {E::critical, "critical"});
+BRIDGEHEAD_ENUM_NAMES(Watchdog, "watchdog", {E::off, "off"}, {E::reset, "reset"});
+BRIDGEHEAD_ENUM_NAMES(PowerSource, "source of watts", {E::bmc, "bmc"}, {E::rapl, "rapl"}, {E::model, "model"});
 BRIDGEHEAD_ENUM_NAMES(HaMode, "HA mode", {E::none, "none"}, {E::restart, "restart"});
 BRIDGEHEAD_ENUM_NAMES(CpuModel, "CPU model", {E::host, "host"}, {E::baseline, "baseline"});
 BRIDGEHEAD_ENUM_NAMES(NodeState, "node state", {E::ready, "ready"}, {E::not_ready, "not_ready"},

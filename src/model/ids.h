@@ -23,6 +23,7 @@ struct BenchmarkTag;
 struct AvailabilityTag;
 struct AlertTag;
 struct WebhookTag;
+struct EnergyPeriodTag;
 
 using NodeId = Id<NodeTag>;
 using PoolId = Id<PoolTag>;
@@ -42,5 +43,6 @@ using BenchmarkId = Id<BenchmarkTag>;
 using AvailabilityId = Id<AvailabilityTag>;
 using AlertId = Id<AlertTag>;
 using WebhookId = Id<WebhookTag>;
+using EnergyPeriodId = Id<EnergyPeriodTag>;
 
 }  // namespace bridgehead::model

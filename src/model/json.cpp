@@ -134,11 +134,11 @@ BRIDGEHEAD_FIELDS(Network, id, name, kind, bridge, vlan, subnet, created, deleti
 BRIDGEHEAD_FIELDS(DiskSpec, name, image, size)
 BRIDGEHEAD_FIELDS(NicSpec, name, network, mac, vlan)
 BRIDGEHEAD_FIELDS(CloudInit, hostname, user, password_hash, ssh_keys, user_data, network_config)
-BRIDGEHEAD_FIELDS(VmSpec, cpus, max_cpus, memory, max_memory, cpu_model, firmware, autostart, ha, power, disks, nics,
-                  cloud_init)
+BRIDGEHEAD_FIELDS(VmSpec, cpus, max_cpus, memory, max_memory, cpu_model, firmware, autostart, ha, watchdog,
+                  restart_hung, power, disks, nics, cloud_init)
 BRIDGEHEAD_FIELDS(Snapshot, name, created, with_memory)
-BRIDGEHEAD_FIELDS(VmStatus, phase, message, observed_generation, restart_required, ip_addresses, guest_agent, snapshots,
-                  waits_for_manager, since)
+BRIDGEHEAD_FIELDS(VmStatus, phase, message, observed_generation, restart_required, ip_addresses, guest_agent,
+                  agent_silent_since, snapshots, waits_for_manager, since)
 BRIDGEHEAD_FIELDS(PlanningWish, priority, move_cost, may_move)
 BRIDGEHEAD_FIELDS(Vm, id, name, labels, planning, generation, spec, node, lease, deleting, created, status)
 BRIDGEHEAD_FIELDS(NumaCell, id, cpus, memory)
@@ -151,7 +151,7 @@ BRIDGEHEAD_FIELDS(NodeLoad, load1, memory_available, pressure, guest_disk_ms, up
 BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, draining, rack, power_feed, to_be_off, power_since,
                   certificate_serial, previous_certificate_serial, created, state, message, last_seen, load, netboot)
 BRIDGEHEAD_FIELDS(GuestUse, vm, cpus, memory, storage, network)
-BRIDGEHEAD_FIELDS(NodeUse, cpus, guests)
+BRIDGEHEAD_FIELDS(NodeUse, cpus, watts, guests)
 BRIDGEHEAD_FIELDS(NodeImage, id, name, base, version, role, source, state, message, os, kernel_version, nic_drivers,
                   transports, kernel_size, initramfs_size, root_size, root_sha256, created)
 BRIDGEHEAD_FIELDS(OverlayFile, path, content, mode)
@@ -181,7 +181,8 @@ BRIDGEHEAD_FIELDS(NodeImageComparison, from, to)
 BRIDGEHEAD_FIELDS(NodeImageDifference, packages, files)
 BRIDGEHEAD_FIELDS(Rule, id, name, kind, domain, hard, weight, vms, labels, nodes, created)
 BRIDGEHEAD_FIELDS(PlanningPolicy, id, repair, balance, consolidate, power, power_at_night_only, night_from, night_to,
-                  evenness, ceiling, move_price, most_moves, failures, moves_per_node, horizon, interval, sustained)
+                  evenness, ceiling, move_price, most_moves, failures, moves_per_node, horizon, interval, sustained,
+                  restart_against_rules)
 BRIDGEHEAD_FIELDS(PlanAction, kind, purpose, vm, vm_name, from, from_name, to, to_name, after, gain, seconds, reason,
                   state, operation, message)
 BRIDGEHEAD_FIELDS(PlanScore, unplaced, violations, soft, hosts_on, unevenness)
@@ -197,6 +198,11 @@ BRIDGEHEAD_FIELDS(BenchmarkLeftover, pool, node)
 BRIDGEHEAD_FIELDS(Benchmark, id, name, command, settings, state, message, operation, created_by, created, finished,
                   runs_done, runs, result, leftovers)
 BRIDGEHEAD_FIELDS(AvailabilityState, id, text)
+BRIDGEHEAD_FIELDS(KilowattHours, bmc, rapl, model)
+BRIDGEHEAD_FIELDS(NodeEnergy, name, used, unknown, off, saved, promised, least_watts)
+BRIDGEHEAD_FIELDS(GuestEnergy, name, used)
+BRIDGEHEAD_FIELDS(TimeSpan, from, to)
+BRIDGEHEAD_FIELDS(EnergyPeriod, id, counted_to, nodes, guests, away)
 BRIDGEHEAD_FIELDS(Alert, id, condition, severity, object_kind, object, message, action, since, cleared, told)
 BRIDGEHEAD_FIELDS(Webhook, id, url, secret, least, created_by, created, last_told, failing_since, error)
 BRIDGEHEAD_FIELDS(Operation, id, kind, target_kind, target, target_name, state, parameters, node, generation,

@@ -11,6 +11,7 @@
 #include "model/benchmark.h"
 #include "model/bmc.h"
 #include "model/boot_services.h"
+#include "model/energy.h"
 #include "model/event.h"
 #include "model/layout.h"
 #include "model/netboot.h"
@@ -95,6 +96,11 @@ BRIDGEHEAD_JSON(BenchmarkSettings);
 BRIDGEHEAD_JSON(BenchmarkLeftover);
 BRIDGEHEAD_JSON(Benchmark);
 BRIDGEHEAD_JSON(AvailabilityState);
+BRIDGEHEAD_JSON(KilowattHours);
+BRIDGEHEAD_JSON(NodeEnergy);
+BRIDGEHEAD_JSON(GuestEnergy);
+BRIDGEHEAD_JSON(TimeSpan);
+BRIDGEHEAD_JSON(EnergyPeriod);
 BRIDGEHEAD_JSON(Alert);
 BRIDGEHEAD_JSON(Webhook);
 BRIDGEHEAD_JSON(Operation);

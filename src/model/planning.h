@@ -65,6 +65,7 @@ struct PlanningPolicy {
   std::chrono::seconds horizon{1800};     // demand is meant up to then
   std::chrono::seconds interval{60};      // between two looks of the automatic planner
   std::chrono::seconds sustained{600};    // a load must last so long before balance or consolidation acts on it
+  bool restart_against_rules = false;     // of a dead node's guests: one that fits nowhere else breaks its hard rules
 
   bool operator==(const PlanningPolicy&) const = default;
 };

@@ -19,7 +19,8 @@ struct GuestUse {
 };
 
 struct NodeUse {
-  double cpus = 0;  // CPUs of the node that are busy, whatever with
+  double cpus = 0;   // CPUs of the node that are busy, whatever with
+  double watts = 0;  // of its CPUs and memory, as they count it themselves (RAPL); 0 = they don't
   std::vector<GuestUse> guests;
   bool operator==(const NodeUse&) const = default;
 };

@@ -67,6 +67,9 @@ struct CloudInit {
 // In the order of PlanningWish::priority.
 enum class HaMode { none, restart };
 
+// A watchdog device that a system in the guest may feed, and what happens once it has begun to and stops.
+enum class Watchdog { off, reset };
+
 struct VmSpec {
   std::uint32_t cpus = 1;
   std::uint32_t max_cpus = 0;  // hot-plug limit; 0 = chosen at creation
@@ -76,6 +79,8 @@ struct VmSpec {
   Firmware firmware = Firmware::bios;
   bool autostart = true;  // started again after the node's reboot
   HaMode ha = HaMode::none;
+  Watchdog watchdog = Watchdog::off;
+  std::chrono::seconds restart_hung{0};  // reset when its guest agent has been silent for so long; 0 = never
   PowerState power = PowerState::running;
   std::vector<DiskSpec> disks;
   std::vector<NicSpec> nics;
@@ -99,6 +104,7 @@ struct VmStatus {
   bool restart_required = false;          // part of the spec waits for the guest's next start
   std::vector<std::string> ip_addresses;
   bool guest_agent = false;
+  Timestamp agent_silent_since{};  // its guest agent is there, has answered before, and hasn't since; never = not so
   std::vector<Snapshot> snapshots;
   bool waits_for_manager = false;  // its node doesn't start it by itself, so it may be started elsewhere
   Timestamp since{};               // when the phase was entered

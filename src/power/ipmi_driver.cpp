@@ -100,6 +100,18 @@ std::optional<Timestamp> parse_sel_time(std::string_view text) {
          std::chrono::seconds(second);
 }
 
+std::optional<double> parse_dcmi_watts(std::string_view text) {
+  const auto after = [&](std::string_view label) {
+    const auto at = text.find(label);
+    return at == std::string_view::npos ? std::string() : std::string(trimmed(text.substr(at + label.size())));
+  };
+  unsigned watts = 0;
+  char unit[6] = {};
+  const bool told = std::sscanf(after("Instantaneous power reading:").c_str(), "%u %5s", &watts, unit) == 2;
+  const bool measures = after("Power reading state is:").starts_with("activated");
+  return told && measures && std::string_view(unit) == "Watts" ? std::optional<double>(watts) : std::nullopt;
+}
+
 std::vector<std::string> IpmiDriver::arguments(std::string password_file, milliseconds timeout) const {
   const auto seconds = std::max<long>(1, std::chrono::duration_cast<std::chrono::seconds>(timeout).count() / 5);
   return {"-I", "lanplus",
@@ -170,6 +182,13 @@ Result<PowerState> IpmiDriver::read(const Attempt& attempt) {
 Status IpmiDriver::request(PowerRequest request, const Attempt& attempt) {
   const auto said = run({"chassis", "power", request == PowerRequest::on ? "on" : "off"}, attempt);
   return said ? Status() : forward(said);
+}
+
+Result<double> IpmiDriver::watts(const Attempt& attempt) {
+  const auto said = run({"dcmi", "power", "reading"}, attempt);
+  if (!said) return forward(said);
+  if (const auto watts = parse_dcmi_watts(*said)) return *watts;
+  return fail(ErrorCode::unsupported, "the BMC at {} measures no watts", config_.address);
 }
 
 void IpmiDriver::inspect(const Attempt& attempt, PowerCheck& check) {

@@ -29,6 +29,7 @@ class IpmiDriver final : public PowerDriver {
   Result<PowerState> read(const Attempt& attempt) override;
   Status request(PowerRequest request, const Attempt& attempt) override;
   void inspect(const Attempt& attempt, PowerCheck& check) override;
+  Result<double> watts(const Attempt& attempt) override;   // DCMI 1.5, Get Power Reading
   std::optional<ConsoleProgram> console() const override;  // Serial over LAN
 
   Command command(std::vector<std::string> words, std::chrono::milliseconds timeout) const;
@@ -47,5 +48,8 @@ class IpmiDriver final : public PowerDriver {
 Error explain_ipmitool(std::string_view said, const IpmiConfig& config);
 // The BMC's time as `sel time get` prints it; nothing where the BMC was never told one.
 std::optional<Timestamp> parse_sel_time(std::string_view text);
+
+// What `dcmi power reading` prints; nothing where it measures nothing now.
+std::optional<double> parse_dcmi_watts(std::string_view text);
 
 }  // namespace bridgehead::power

@@ -8,6 +8,11 @@
 #include "power/wol_driver.h"
 
 namespace bridgehead::power {
+
+Result<double> PowerDriver::watts(const Attempt&) {
+  return fail(ErrorCode::unsupported, "this driver doesn't measure what a machine takes");
+}
+
 namespace {
 
 constexpr std::size_t kLongestIpmiPassword = 20;

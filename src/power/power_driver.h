@@ -39,6 +39,8 @@ class PowerDriver {
   // Adds what only this way knows: privilege, clock, ... Reachability, credentials and latency are found by reading.
   // Sends credentials only while the check is good: a user that was refused isn't to be locked out by more of it.
   virtual void inspect(const Attempt& attempt, PowerCheck& check) = 0;
+  // What the whole machine takes now. unsupported: this way can't tell.
+  virtual Result<double> watts(const Attempt& attempt);
   // None: this way has no console. Asks nobody.
   virtual std::optional<ConsoleProgram> console() const { return std::nullopt; }
 };

@@ -148,6 +148,27 @@ void RedfishDriver::inspect(const Attempt& attempt, PowerCheck& check) {
   if (date_) check.clock_skew = std::chrono::duration_cast<std::chrono::seconds>(*date_ - SystemClock().now());
 }
 
+Result<double> RedfishDriver::watts(const Attempt& attempt) {
+  const auto none = [&] {
+    return fail(ErrorCode::unsupported, "the BMC at {} measures no watts", client_.config().address);
+  };
+  const auto system = read_system(attempt);
+  if (!system) return forward(system);
+  const auto links = system->value("Links", json::object());
+  const auto chassis = links.is_object() ? links.value("Chassis", json::array()) : json();
+  if (!chassis.is_array() || chassis.empty()) return none();
+  const auto path = path_of_link(chassis.front());
+  if (!path) return forward(path);
+  const auto power = client_.get(*path + "/Power", attempt);
+  if (!power && power.error().code == ErrorCode::not_found) return none();
+  if (!power) return forward(power);
+  const auto controls = power->body.value("PowerControl", json::array());
+  if (!controls.is_array() || controls.empty() || !controls.front().is_object()) return none();
+  const auto watts = controls.front().find("PowerConsumedWatts");
+  if (watts == controls.front().end() || !watts->is_number()) return none();
+  return watts->get<double>();
+}
+
 void RedfishDriver::inspect_certificate(const Attempt& attempt, PowerCheck& check) {
   const auto shown = client_.shown_pin(attempt);
   if (!shown) return;  // reachability was found before

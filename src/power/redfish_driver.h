@@ -15,6 +15,7 @@ class RedfishDriver final : public PowerDriver {
   Result<PowerState> read(const Attempt& attempt) override;
   Status request(PowerRequest request, const Attempt& attempt) override;
   void inspect(const Attempt& attempt, PowerCheck& check) override;
+  Result<double> watts(const Attempt& attempt) override;  // Power of DSP2046, of the system's first chassis
 
  private:
   struct Reset {

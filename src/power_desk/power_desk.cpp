@@ -283,6 +283,18 @@ Status PowerDesk::read(const model::NodeId& node, std::function<void(Result<reco
   return submit_reading([this, node, told = std::move(told)] { told(read_now(node)); });
 }
 
+Status PowerDesk::read_watts(const model::NodeId& node, std::function<void(Result<double>)> told) {
+  return submit_reading([this, node, told = std::move(told)] { told(read_watts_now(node)); });
+}
+
+Result<double> PowerDesk::read_watts_now(const model::NodeId& id) const {
+  const auto node = inventory_.find<model::Node>(id);
+  if (!node) return fail(ErrorCode::not_found, "the node is gone");
+  const auto driver = open_driver(node->value);
+  if (!driver) return forward(driver);
+  return (*driver)->watts({.timeout = options_.reading.attempt, .stop = stopping_.get_token()});
+}
+
 Status PowerDesk::order_off(const model::NodeId& node, std::function<void(Status)> told) {
   return submit_reading([this, node, told = std::move(told)] { told(order_off_now(node)); });
 }

@@ -46,6 +46,7 @@ class PowerDesk final : public reconcile::PowerPort {
 
   Status try_settings(const model::Bmc& bmc, std::string_view password) const override;
   Status read(const model::NodeId& node, std::function<void(Result<reconcile::PowerReading>)> told) override;
+  Status read_watts(const model::NodeId& node, std::function<void(Result<double>)> told) override;
   Status order_off(const model::NodeId& node, std::function<void(Status)> told) override;
   Status check(const model::NodeId& node, std::function<void(Result<reconcile::BmcCheck>)> told) override;
   Result<std::shared_ptr<reconcile::Tunnel>> open_console(const model::NodeId& node, bool take_over,
@@ -65,6 +66,7 @@ class PowerDesk final : public reconcile::PowerPort {
   Result<Opened> open(const model::NodeId& node) const;
   power::PowerWitness witness_of(const model::Node& node) const;
   Result<reconcile::PowerReading> read_now(const model::NodeId& node) const;
+  Result<double> read_watts_now(const model::NodeId& node) const;
   Status order_off_now(const model::NodeId& node) const;
   Result<reconcile::BmcCheck> check_now(const model::NodeId& node) const;
   Status submit_reading(std::function<void()> reading);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "reconcile/core.h"
+#include "reconcile/hung_guests.h"
 #include "reconcile/messages.h"
 #include "reconcile/operations/records.h"
 #include "reconcile/sleeping_nodes.h"
@@ -180,12 +181,18 @@ void Core::sweep() {
   for (const auto& vm : inventory_.all<model::Vm>()) {
     const auto& value = vm->value;
     if (value.node.empty() || lost_.contains(value.node) || !agents_.connected(value.node)) continue;
+    const auto look_again = [&](auto what) {
+      observe([this, id = value.id, what] {
+        const auto now = inventory_.find<model::Vm>(id);
+        return now ? what(now) : Changes();
+      });
+    };
+    if (judge_hung(inventory_, value, clock_.now()).what == HungGuest::What::reset) {
+      look_again([this](const auto& now) { return reset_hung(moment(), now); });
+    }
     const auto power = operations::power_of(value.status.phase);
     if (!power || *power == value.spec.power) continue;
-    observe([this, id = value.id] {
-      const auto now = inventory_.find<model::Vm>(id);
-      return now ? adopt_power(moment(), now, now->value.status) : Changes();
-    });
+    look_again([this](const auto& now) { return adopt_power(moment(), now, now->value.status); });
   }
   flush_observations();
 }

@@ -42,6 +42,8 @@ class PowerPort {
   virtual Status try_settings(const model::Bmc& bmc, std::string_view password) const = 0;
   // `told` is called once, from another thread, in up to half a minute. unavailable: too many are asked already.
   virtual Status read(const model::NodeId& node, std::function<void(Result<PowerReading>)> told) = 0;
+  // What the whole machine takes now, by its BMC, with `told` as above. unsupported: it measures nothing.
+  virtual Status read_watts(const model::NodeId& node, std::function<void(Result<double>)> told) = 0;
   // Asks the BMC to cut the power, of whatever runs there: for fencing, which reads the outcome itself. `told` as
   // above; success says that the BMC took it.
   virtual Status order_off(const model::NodeId& node, std::function<void(Status)> told) = 0;

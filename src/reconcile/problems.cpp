@@ -6,6 +6,7 @@
 #include "model/enum_names.h"
 #include "reconcile/commands/netboot.h"
 #include "reconcile/commands/power.h"
+#include "reconcile/hung_guests.h"
 #include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::reconcile {
@@ -23,13 +24,14 @@ constexpr auto kCritical = model::AlertSeverity::critical;
 
 // How bad a condition is, in one place; docs/alerts.md tells people.
 constexpr auto kConditions = std::to_array<std::pair<std::string_view, model::AlertSeverity>>({
-    {"boot-failed", kWarning},      {"boot-stalled", kWarning},   {"bridge-missing", kWarning},
-    {"dhcp-foreign", kWarning},     {"guest-failed", kCritical},  {"guest-given-up", kCritical},
-    {"guest-waiting", kCritical},   {"image-failed", kWarning},   {"machine-waiting", kInfo},
-    {"netboot-down", kWarning},     {"node-image-failed", kInfo}, {"node-not-booted", kInfo},
-    {"node-not-ready", kWarning},   {"node-question", kCritical}, {"node-unreachable", kCritical},
-    {"nodes-missing", kInfo},       {"nodes-silent", kCritical},  {"pool-unusable", kCritical},
-    {"power-distrusted", kWarning}, {"power-unproven", kWarning}, {"webhook-failing", kWarning},
+    {"boot-failed", kWarning},       {"boot-stalled", kWarning},     {"bridge-missing", kWarning},
+    {"dhcp-foreign", kWarning},      {"guest-failed", kCritical},    {"guest-given-up", kCritical},
+    {"guest-hung", kCritical},       {"guest-waiting", kCritical},   {"image-failed", kWarning},
+    {"machine-waiting", kInfo},      {"netboot-down", kWarning},     {"node-image-failed", kInfo},
+    {"node-not-booted", kInfo},      {"node-not-ready", kWarning},   {"node-question", kCritical},
+    {"node-unreachable", kCritical}, {"nodes-missing", kInfo},       {"nodes-silent", kCritical},
+    {"pool-unusable", kCritical},    {"power-distrusted", kWarning}, {"power-unproven", kWarning},
+    {"webhook-failing", kWarning},
 });
 
 class Problems {
@@ -80,7 +82,8 @@ void add_fallback_problem(Problems& problems, const model::Node& node, const sta
 
 // True when the boot says all there is to say of a node that isn't ready.
 bool add_boot_problem(Problems& problems, const model::Node& node, const model::BootEvent& newest, Timestamp now) {
-  if (newest.time < node.last_seen) return false;  // it has been up since
+  if (newest.time < node.last_seen) return false;                                        // it has been up since
+  if (node.state == model::NodeState::not_ready && !node.message.empty()) return false;  // it says so itself
   const std::string look = fmt::format("See its boot: bh node log {}", node.name);
   if (newest.step == model::BootStep::failed) {
     problems.add("boot-failed", "node", node.name,
@@ -167,9 +170,13 @@ void add_pools(Problems& problems, const state::Inventory& inventory) {
   }
 }
 
-void add_guests_and_images(Problems& problems, const state::Inventory& inventory) {
+void add_guests_and_images(Problems& problems, const state::Inventory& inventory, Timestamp now) {
   for (const auto& record : inventory.all<model::Vm>()) {
     const auto& vm = record->value;
+    if (const auto hung = judge_hung(inventory, vm, now); hung.what == HungGuest::What::given_up) {
+      problems.add("guest-hung", "vm", vm.name, fmt::format("It hangs: {}; it is left alone now.", hung.why),
+                   fmt::format("Look at its console (bh vm console {0}), then: bh vm reboot {0} --force", vm.name));
+    }
     if (vm.status.phase != model::VmPhase::failed) continue;
     problems.add("guest-failed", "vm", vm.name, or_else(vm.status.message, "It has failed."),
                  "Start it again, or see its operations for the cause.");
@@ -260,7 +267,7 @@ std::vector<Problem> find_problems(const ProblemSources& sources) {
   add_nodes(problems, inventory, sources.now);
   add_netboot(problems, sources);
   add_pools(problems, inventory);
-  add_guests_and_images(problems, inventory);
+  add_guests_and_images(problems, inventory, sources.now);
   add_availability(problems, sources);
   add_webhook(problems, inventory, sources.now);
   return problems.take();

@@ -65,6 +65,18 @@ std::optional<std::string> PlacementRules::refuse(const NodeSnapshot& node) cons
   return {};
 }
 
+std::map<model::NodeId, std::string> forbidden_nodes(const ClusterSnapshot& cluster,
+                                                     const std::set<std::size_t>& rules) {
+  const PlacementRules prepared(cluster, rules);
+  std::map<model::NodeId, std::string> forbidden;
+  for (const auto& node : cluster.nodes) {
+    if (const auto refused = prepared.refuse(node)) {
+      forbidden.emplace(node.id, fmt::format("node '{}' is {}", node.name, *refused));
+    }
+  }
+  return forbidden;
+}
+
 Status check_rules(const ClusterSnapshot& cluster, const NodeSnapshot& node, const std::set<std::size_t>& rules) {
   const auto refused = PlacementRules(cluster, rules).refuse(node);
   if (!refused) return {};

@@ -107,6 +107,10 @@ Result<Placement> place(const ClusterSnapshot& cluster, const VmRequest& request
 // May one more guest of these rules (indices into cluster.rules) go there? failed_precondition naming the rule.
 Status check_rules(const ClusterSnapshot& cluster, const NodeSnapshot& node, const std::set<std::size_t>& rules);
 
+// Where a guest of these rules may not go, and why: "node 'n2' is beside another guest of rule 'spread'".
+std::map<model::NodeId, std::string> forbidden_nodes(const ClusterSnapshot& cluster,
+                                                     const std::set<std::size_t>& rules);
+
 // May a guest on this node take that much more CPU and memory (start, growth)? resource_exhausted with the figures.
 Status check_fits(const NodeSnapshot& node, const Limits& limits, std::uint64_t more_cpus, Bytes more_memory);
 

@@ -99,8 +99,6 @@ struct Scenario {
 Result<Scenario> read_scenario(const std::string& name, std::string_view text);
 Result<Scenario> load_scenario(const std::filesystem::path& file);
 
-// "90s", "5m", "1h30m", "7d".
-Result<Seconds> parse_length(std::string_view text);
 std::string to_text(Seconds length);  // "2d 03:04:05", for people
 
 }  // namespace bridgehead::simulation

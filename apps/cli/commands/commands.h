@@ -30,6 +30,7 @@ void add_node_power_commands(CLI::App& node, Context& context);  // power, bmc
 void add_node_console_command(CLI::App& node, Context& context);
 void add_alert_commands(CLI::App& root, Context& context);
 void add_ha_commands(CLI::App& root, Context& context);
+void add_energy_commands(CLI::App& root, Context& context);
 void add_operation_commands(CLI::App& root, Context& context);
 void add_event_commands(CLI::App& root, Context& context);
 void add_token_commands(CLI::App& root, Context& context);

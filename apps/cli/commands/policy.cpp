@@ -33,7 +33,8 @@ const std::vector<Column>& fields() {
                                        column("MOVES-PER-NODE", "/moves_per_node"),
                                        column("HORIZON", "/horizon"),
                                        column("INTERVAL", "/interval"),
-                                       column("SUSTAINED", "/sustained")};
+                                       column("SUSTAINED", "/sustained"),
+                                       column("RESTART-AGAINST-RULES", "/restart_against_rules")};
   return all;
 }
 
@@ -61,6 +62,10 @@ Status put(const std::string& setting, nlohmann::json& body) {
   }
   if (name == "most_moves" && value == "unlimited") {
     body[name] = 0xffffffffU;
+    return {};
+  }
+  if (name == "restart_against_rules" && (value == "yes" || value == "no")) {
+    body[name] = value == "yes";
     return {};
   }
   double number = 0;
@@ -91,7 +96,7 @@ void add_policy_commands(CLI::App& root, Context& context) {
       "set",
       "repair, balance, consolidate, power: off, propose or auto (power also night-only); night=22-6; evenness: "
       "deviation or peak; ceiling, move-price, most-moves, failures, moves-per-node; horizon, interval, sustained in "
-      "seconds");
+      "seconds; restart-against-rules: yes or no");
   struct Options {
     std::vector<std::string> settings;
     bool dry_run = false;

@@ -41,6 +41,15 @@ void add_login(CLI::App& root, Context& context) {
   });
 }
 
+void print_power(const nlohmann::json& status) {
+  const auto power = status.value("power", nlohmann::json::object());
+  const auto watts = [&](const char* name) { return power.value(name, 0.0); };
+  if (watts("watts") <= 0) return;
+  const auto off = number(status, "/power/hosts_off");
+  fmt::print("Nodes take {:.0f} W, {:.0f} of it measured{}.\n", watts("watts"), watts("watts_measured"),
+             off == 0 ? "" : fmt::format("; {} off, which saves {:.0f} W", off, watts("watts_saved")));
+}
+
 void print_problems(const nlohmann::json& status) {
   const auto problems = status.value("problems", nlohmann::json::array());
   if (problems.empty()) {
@@ -69,6 +78,7 @@ void add_status_commands(CLI::App& root, Context& context) {
                waiting == 0 ? "" : fmt::format(" ({} waiting for approval)", waiting), number(*answer, "/vms/running"),
                number(*answer, "/vms/total"), number(*answer, "/operations/open"),
                number(*answer, "/operations/failed"), printable(text(*answer, "/version")));
+    print_power(*answer);
     print_problems(*answer);
     return {};
   });

@@ -76,8 +76,15 @@ const std::vector<Column>& details() {
       column("CPU", "/spec/cpu_model"),
       column("AUTOSTART", "/spec/autostart"),
       column("HA", "/spec/ha"),
+      column("WATCHDOG", "/spec/watchdog"),
+      {"RESTART-HUNG",
+       [](const auto& vm) {
+         const auto seconds = number(vm, "/spec/restart_hung");
+         return seconds == 0 ? std::string("off") : fmt::format("after {} s", seconds);
+       }},
       column("RESTART", "/status/restart_required"),
       column("AGENT", "/status/guest_agent"),
+      column("AGENT-SILENT-SINCE", "/status/agent_silent_since"),
       {"LABELS", labels},
       column("GENERATION", "/generation"),
       column("CREATED", "/created"),

@@ -1,4 +1,5 @@
 // vm set, rename, resize; disk and nic of a guest.
+#include "base/length.h"
 #include "cli/commands/cloud_init_flags.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
@@ -11,7 +12,7 @@ struct ChangeOptions {
   std::string name, value, second;
   std::optional<std::uint32_t> cpus, vlan;
   std::string memory, disk_size, layout, image, network, mac, cpu_model, firmware;
-  std::string autostart, ha;
+  std::string autostart, ha, watchdog, restart_hung;
   PlanningFlags planning;
   std::vector<std::string> disks, labels;
   CloudInitFlags cloud_init;
@@ -67,12 +68,17 @@ void add_resize(CLI::App& vm, Context& context) {
 
 void add_set(CLI::App& vm, Context& context) {
   auto* set = vm.add_subcommand(
-      "set", "Change labels, autostart, HA, what the planner may do, CPU model, firmware, cloud-init");
+      "set", "Change labels, autostart, HA, watchdog, what the planner may do, CPU model, firmware, cloud-init");
   const auto options = begin(*set);
   set->add_option("--label", options->labels, "KEY=VALUE; KEY= removes it (repeatable)")->allow_extra_args(false);
   set->add_option("--autostart", options->autostart, "on or off")->check(CLI::IsMember({"on", "off"}));
   set->add_option("--ha", options->ha, "restart: when its node is dead it starts on another one; or none")
       ->check(CLI::IsMember({"restart", "none"}));
+  set->add_option("--watchdog", options->watchdog,
+                  "reset: a watchdog device resets it when its system stops feeding it; or off; at the next start")
+      ->check(CLI::IsMember({"reset", "off"}));
+  set->add_option("--restart-hung", options->restart_hung,
+                  "Reset it when its guest agent has stopped answering for so long, such as 5m; or off");
   set->add_option("--cpu-model", options->cpu_model, "host or baseline; at the next start");
   set->add_option("--firmware", options->firmware, "bios or uefi; at the next start");
   options->planning.add_to(*set);
@@ -81,6 +87,12 @@ void add_set(CLI::App& vm, Context& context) {
     nlohmann::json body = nlohmann::json::object();
     if (!options->autostart.empty()) body["autostart"] = options->autostart == "on";
     if (!options->ha.empty()) body["ha"] = options->ha;
+    if (!options->watchdog.empty()) body["watchdog"] = options->watchdog;
+    if (!options->restart_hung.empty()) {
+      const auto after = parse_length(options->restart_hung == "off" ? "0s" : options->restart_hung);
+      if (!after) return fail(after.error());
+      body["restart_hung"] = static_cast<std::uint64_t>(after->count());
+    }
     if (!options->cpu_model.empty()) body["cpu_model"] = options->cpu_model;
     if (!options->firmware.empty()) body["firmware"] = options->firmware;
     if (!options->labels.empty()) {

@@ -342,5 +342,54 @@ TEST(Restarts, OneThatFitsNowhereHoldsNobodyUp) {
   EXPECT_FALSE(plan.waiting[0].room);
 }
 
+// "One of a kind on each node", and the second node has too little memory.
+class RestartsByRules : public ::testing::Test {
+ protected:
+  RestartPlan plan(bool may_break, std::vector<Restart> guests) {
+    RestartRules rules{.forbidden =
+                           [this](const VmId&) {
+                             std::map<NodeId, std::string> forbidden;
+                             for (const auto& node : taken_) forbidden[node] = "beside another one";
+                             return forbidden;
+                           },
+                       .placed = [this](const VmId&, const NodeId& node) { taken_.insert(node); },
+                       .may_break = may_break};
+    return plan_restarts(std::move(guests), rooms_, rules);
+  }
+  std::set<NodeId> taken_{NodeId("a")};
+  std::vector<Room> rooms_{{.node = NodeId("a"), .cpus = 9, .memory = 64_GiB, .starts = 9},
+                           {.node = NodeId("b"), .cpus = 9, .memory = 8_GiB, .starts = 9}};
+};
+
+TEST_F(RestartsByRules, GoWhereTheRulesAreKept) {
+  const auto made = plan(false, {{.vm = VmId("1"), .memory = 1_GiB}, {.vm = VmId("2"), .memory = 1_GiB}});
+  ASSERT_EQ(made.placements.size(), 1U);
+  EXPECT_EQ(made.placements[0].node, NodeId("b")) << "although the other has more room";
+  EXPECT_EQ(made.placements[0].breaks, "");
+  ASSERT_EQ(made.waiting.size(), 1U);
+  EXPECT_EQ(made.waiting[0].vm, VmId("2")) << "those placed before count";
+  EXPECT_EQ(made.waiting[0].why, "each node that has room is forbidden to it: beside another one");
+  EXPECT_FALSE(made.waiting[0].room);
+}
+
+TEST_F(RestartsByRules, AreBrokenOnlyWhereNothingElseIsLeftAndAllowed) {
+  const auto made =
+      plan(true, {{.vm = VmId("1"), .priority = 1, .memory = 1_GiB}, {.vm = VmId("2"), .memory = 16_GiB}});
+  ASSERT_EQ(made.placements.size(), 2U);
+  EXPECT_EQ(made.placements[0].node, NodeId("b"));
+  EXPECT_EQ(made.placements[0].breaks, "");
+  EXPECT_EQ(made.placements[1].node, NodeId("a"));
+  EXPECT_EQ(made.placements[1].breaks, "beside another one");
+}
+
+// A node that keeps the rules is only busy with other starts: worth waiting for.
+TEST_F(RestartsByRules, AGuestWaitsForTheNodeThatKeepsThem) {
+  rooms_[1].starts = 0;
+  const auto made = plan(true, {{.vm = VmId("1"), .memory = 1_GiB}});
+  EXPECT_TRUE(made.placements.empty());
+  ASSERT_EQ(made.waiting.size(), 1U);
+  EXPECT_TRUE(made.waiting[0].room);
+}
+
 }  // namespace
 }  // namespace bridgehead::availability

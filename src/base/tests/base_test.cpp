@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/length.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "base/units.h"
@@ -162,6 +163,12 @@ TEST(WorkerPool, RunsAllAndStops) {
   ASSERT_EQ(last.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
   pool.stop();
   EXPECT_FALSE(pool.submit([] {}));
+}
+
+TEST(Length, ReadsWhatPeopleWrite) {
+  EXPECT_EQ(parse_length("1h30m").value().count(), 5400);
+  EXPECT_EQ(parse_length("0.5d").value().count(), 43200);
+  for (const auto* text : {"", "5", "m", "-5m", "5x", "1e9d", "infs", "nans"}) EXPECT_FALSE(parse_length(text)) << text;
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ Result<reconcile::PolicyChange> read_policy_change(std::string_view body) {
     reader.number("horizon", change.horizon_seconds);
     reader.number("interval", change.interval_seconds);
     reader.number("sustained", change.sustained_seconds);
+    reader.flag("restart_against_rules", change.restart_against_rules);
   });
 }
 

@@ -92,6 +92,8 @@ Result<UpdateVm> read_update_vm(std::string_view body, RandomSource& random) {
     reader.size("memory", request.memory);
     reader.flag("autostart", request.autostart);
     reader.choice("ha", request.ha);
+    reader.choice("watchdog", request.watchdog);
+    reader.number("restart_hung", request.restart_hung_seconds);
     reader.choice("cpu_model", request.cpu_model);
     reader.choice("firmware", request.firmware);
     reader.objects("disks", [&](ObjectReader& one) {

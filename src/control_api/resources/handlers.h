@@ -44,6 +44,8 @@ BRIDGEHEAD_ANSWER(post_node_confirm_off);
 BRIDGEHEAD_ANSWER(post_node_bmc_trust);
 // use.cpp
 BRIDGEHEAD_ANSWER(get_node_use);
+// energy.cpp
+BRIDGEHEAD_ANSWER(get_energy);
 BRIDGEHEAD_ANSWER(get_vm_use);
 // vm_devices.cpp
 BRIDGEHEAD_ANSWER(add_vm_disk);

@@ -4,8 +4,8 @@
 #include "control_api/resources/answers.h"
 #include "control_api/resources/handlers.h"
 #include "model/enum_names.h"
+#include "reconcile/node_watts.h"
 #include "reconcile/problems.h"
-#include "scheduler/cluster.h"
 
 namespace bridgehead::control_api {
 namespace {
@@ -26,37 +26,26 @@ nlohmann::json problems_of(const Services& services) {
   return list;
 }
 
-// Whether there is proof, or a plan's word, that its machine is off.
-bool is_off(const Services& services, const model::Node& node) {
-  if (node.state == model::NodeState::ready) return false;
-  if (node.to_be_off) return true;
-  const auto bmc = services.inventory().find<model::Bmc>(node.id);
-  return bmc && (bmc->value.power.state == model::MachinePower::off ||
-                 bmc->value.power.state == model::MachinePower::sleeping);
-}
-
-// Nothing measures watts: they follow from the planner's model of a host and from how busy its CPUs are.
+// Nodes that nobody knows of whether they are on aren't in it.
 nlohmann::json power_now(const Services& services) {
-  const scheduler::PowerModel model;
-  const auto* history = services.commander.use;
   const auto now = services.commander.clock.now();
   std::size_t off = 0;
   double watts = 0;
+  double measured = 0;
   double saved = 0;
-  for (const auto& node : services.inventory().all<model::Node>()) {
-    const bool never_on = node->value.netboot && node->value.certificate_serial.empty();
-    if (!reconcile::is_member(node->value) || never_on) continue;
-    if (is_off(services, node->value)) {
-      ++off;
-      watts += model.asleep_watts;
-      saved += model.idle_watts - model.asleep_watts;
-      continue;
-    }
-    const auto busy = history == nullptr ? std::nullopt : history->node_cpus(node->value.id, now);
-    const double cpus = std::max(1.0, static_cast<double>(node->value.facts.cpus));
-    watts += model.watts_on(std::clamp(busy.value_or(0) / cpus, 0.0, 1.0));
+  for (const auto& record : services.inventory().all<model::Node>()) {
+    const auto& node = record->value;
+    if (!reconcile::takes_power(node)) continue;
+    const auto by_bmc = services.energy == nullptr ? std::nullopt : services.energy->watts_by_bmc(node.id);
+    const auto takes = reconcile::watts_of(services.inventory(), services.commander.use, node, by_bmc, now);
+    if (!takes) continue;
+    watts += takes->watts;
+    if (takes->source != model::PowerSource::model) measured += takes->watts;
+    if (!takes->off) continue;
+    ++off;
+    saved += std::max(0.0, takes->least - takes->watts);
   }
-  return {{"hosts_off", off}, {"watts", watts}, {"watts_saved", saved}};
+  return {{"hosts_off", off}, {"watts", watts}, {"watts_measured", measured}, {"watts_saved", saved}};
 }
 
 }  // namespace

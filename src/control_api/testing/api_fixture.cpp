@@ -56,7 +56,8 @@ void ApiFixture::start_server() {
                                                                .netboot = boots_machines ? &netboot : nullptr,
                                                                .secrets = secret_box.get(),
                                                                .power = &power,
-                                                               .availability = &availability});
+                                                               .availability = &availability,
+                                                               .energy = &energy});
   const auto started = server->start();
   ASSERT_TRUE(started) << started.error().describe();
 }

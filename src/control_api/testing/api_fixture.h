@@ -13,6 +13,7 @@
 #include "base/testing/manual_clock.h"
 #include "control_api/server.h"
 #include "control_api/testing/fake_availability.h"
+#include "control_api/testing/fake_energy.h"
 #include "control_api/testing/fake_netboot.h"
 #include "control_api/testing/fake_power.h"
 #include "control_api/testing/fake_tunnels.h"
@@ -98,6 +99,7 @@ class ApiFixture : public ::testing::Test {
   FakeNetboot netboot;
   FakePower power;
   FakeAvailability availability;
+  FakeEnergy energy;
   bool boots_machines = true;  // read by start_server()
   std::unique_ptr<pki::SecretBox> secret_box =
       std::move(*pki::SecretBox::open(directory.path() / "secrets.key", random));

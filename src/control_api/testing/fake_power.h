@@ -17,6 +17,10 @@ class FakePower final : public reconcile::PowerPort {
     told(reading);
     return {};
   }
+  Status read_watts(const model::NodeId&, std::function<void(Result<double>)> told) override {
+    told(fail(ErrorCode::unsupported, "it measures no watts"));
+    return {};
+  }
   Status order_off(const model::NodeId&, std::function<void(Status)> told) override {
     told({});
     return {};

@@ -69,7 +69,9 @@ class RouteWalk : public ApiFixture {
     expect(200, "GET", "/policy");
     expect(200, "PATCH", "/policy?dry_run=true", {{"repair", "off"}});
     const auto policy =
-        expect(200, "PATCH", "/policy", {{"balance", "auto"}, {"ceiling", 0.7}, {"interval", 30}}).json()["policy"];
+        expect(200, "PATCH", "/policy",
+               {{"balance", "auto"}, {"ceiling", 0.7}, {"interval", 30}, {"restart_against_rules", true}})
+            .json()["policy"];
     EXPECT_EQ(policy["balance"], "auto");
     EXPECT_EQ(policy["consolidate"], "off") << "what isn't given stays";
     EXPECT_THAT(expect(400, "PATCH", "/policy", {{"ceiling", 7}}).body, HasSubstr("ceiling: must be between"));
@@ -300,6 +302,19 @@ void RouteWalk::walk_availability() {
                                   .waits_for = "",
                                   .not_protected = ""}}};
   expect(200, "GET", "/ha");
+  energy.now.nodes[node.id] = {.name = "node1", .used = {.bmc = 0.8, .rapl = 0, .model = 0.2}, .unknown = 1.5};
+  energy.now.guests[inventory->all<model::Vm>().front()->value.id] = {.name = "run", .used = {.bmc = 0.1}};
+  energy.now.days = {{.day = "2026-01-01", .all = energy.now.nodes[node.id]}};
+  energy.now.away = {{clock.now() - std::chrono::hours(2), clock.now() - std::chrono::hours(1)}};
+  energy.now.plans = {{.id = make_id<model::PlanId>(random), .name = "3f9a2c1b", .off = {"node1"}}};
+  const auto taken = expect(200, "GET", "/energy?last=24h").json();
+  EXPECT_EQ(taken["nodes"][0]["kwh"], 1);
+  EXPECT_EQ(taken["nodes"][0]["unknown_hours"], 1.5);
+  EXPECT_EQ(taken["guests"][0]["name"], "run");
+  EXPECT_EQ(taken["from"], to_rfc3339(clock.now() - std::chrono::hours(24)));
+  for (const auto* wrong : {"", "24", "1m", "9999d", "-1d", "nan"}) {
+    EXPECT_THAT(expect(400, "GET", fmt::format("/energy?last={}", wrong)).body, HasSubstr("last: ")) << wrong;
+  }
   expect(200, "POST", "/ha/go-on");
   expect(200, "POST", "/nodes/node1/confirm-off");
   expect(200, "POST", "/nodes/node1/bmc/trust");
@@ -355,6 +370,14 @@ TEST_F(RouteWalk, AllRoutesAnswerAsDescribed) {
   EXPECT_NEAR(of_node["points"].back()["memory"], static_cast<double>((3_GiB).count()), 3e7);
   EXPECT_EQ(expect(200, "GET", "/pools/local").json()["use"]["storage"], 8e6);
   EXPECT_GT(expect(200, "GET", "/status").json()["power"]["watts"], 100);
+  energy.watts[node.id] = 312;
+  const auto now = expect(200, "GET", "/status").json()["power"];
+  EXPECT_EQ(now["watts"], 312) << "its BMC knows better than the model";
+  EXPECT_EQ(now["watts_measured"], 312);
+  expect(202, "PATCH", "/vms/off", {{"watchdog", "reset"}, {"restart_hung", 300}});
+  EXPECT_EQ(expect(200, "GET", "/vms/off").json()["spec"]["restart_hung"], 300);
+  EXPECT_THAT(expect(400, "PATCH", "/vms/off", {{"restart_hung", 10}}).body, HasSubstr("restart_hung: must be 0"));
+  EXPECT_THAT(expect(400, "PATCH", "/vms/off", {{"watchdog", "bark"}}).body, HasSubstr("off, reset"));
   expect(202, "PATCH", "/vms/off", {{"labels", {{"a", "b"}}}, {"cpus", 2}, {"memory", 2147483648}});
   expect(202, "POST", "/vms/off/start");
   make_vm("run2", true);

@@ -49,6 +49,7 @@ hypervisor::GuestConfig guest_config(const NodeServices& services, const model::
           .max_memory = std::max(spec.max_memory, spec.memory),
           .cpu_model = spec.cpu_model,
           .firmware = spec.firmware,
+          .watchdog = spec.watchdog,
           .kvm = capacity.kvm,
           .disks = disks.for_hypervisor(),
           .nics = nics,

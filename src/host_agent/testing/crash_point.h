@@ -275,8 +275,8 @@ class CrashingHypervisor final : public hypervisor::Hypervisor {
     return inner_.open_console(id, take_over);
   }
   Result<UniqueFd> open_vnc(const model::VmId& id) override { return inner_.open_vnc(id); }
-  Result<std::vector<std::string>> addresses(const model::VmId& id, bool& agent_answers) override {
-    return inner_.addresses(id, agent_answers);
+  Result<std::vector<std::string>> addresses(const model::VmId& id, hypervisor::GuestAgent& agent) override {
+    return inner_.addresses(id, agent);
   }
   Status ensure_network(const model::Network& network) override {
     return point_.around("ensure_network", [&] { return inner_.ensure_network(network); });

@@ -89,13 +89,40 @@ TEST_F(WatcherTest, AddressesAreAskedForUntilTheyAreKnown) {
   const auto work = host_.new_vm();
   ASSERT_EQ(node_.carry_out(work).state, AssignmentState::succeeded);
   ASSERT_TRUE(eventually([&] { return host_.hypervisor.count_calls("addresses") >= 3; }));  // it boots
-  host_.hypervisor.set_addresses(work.vm.id, {"192.168.120.5", "fe80::1"}, true);
+  host_.hypervisor.set_addresses(work.vm.id, {"192.168.120.5", "fe80::1"}, hypervisor::GuestAgent::answers);
   ASSERT_TRUE(sees([](const auto& seen) {
     return seen.status.ip_addresses == std::vector<std::string>{"192.168.120.5", "fe80::1"} && seen.status.guest_agent;
   }));
   host_.hypervisor.set_state(work.vm.id, GuestState::stopped);
   EXPECT_TRUE(
       sees([](const auto& seen) { return seen.status.phase == VmPhase::stopped && seen.status.ip_addresses.empty(); }));
+}
+
+// Only a guest agent that answered and has its channel open is silent; one that leaves is away.
+TEST_F(WatcherTest, AGuestAgentThatStopsAnsweringIsTold) {
+  const auto watcher = this->watcher(
+      {.address_poll_booting = std::chrono::milliseconds(2), .address_poll = std::chrono::milliseconds(2)});
+  watcher->start();
+  const auto work = host_.new_vm();
+  ASSERT_EQ(node_.carry_out(work).state, AssignmentState::succeeded);
+  const auto agent = [&](hypervisor::GuestAgent is) { host_.hypervisor.set_addresses(work.vm.id, {"10.0.0.5"}, is); };
+  const auto asked_again = [&] {
+    const auto calls = host_.hypervisor.count_calls("addresses");
+    return eventually([&] { return host_.hypervisor.count_calls("addresses") >= calls + 3; });
+  };
+  agent(hypervisor::GuestAgent::silent);
+  ASSERT_TRUE(asked_again());
+  EXPECT_EQ(watcher->all()[0].status.agent_silent_since, Timestamp{}) << "it boots";
+  agent(hypervisor::GuestAgent::answers);
+  ASSERT_TRUE(sees([](const auto& seen) { return seen.status.guest_agent; }));
+  agent(hypervisor::GuestAgent::silent);
+  ASSERT_TRUE(
+      sees([](const auto& seen) { return !seen.status.guest_agent && seen.status.agent_silent_since != Timestamp{}; }));
+  agent(hypervisor::GuestAgent::away);
+  ASSERT_TRUE(eventually([&] { return watcher->all()[0].status.agent_silent_since == Timestamp{}; }));
+  agent(hypervisor::GuestAgent::silent);
+  ASSERT_TRUE(asked_again());
+  EXPECT_EQ(watcher->all()[0].status.agent_silent_since, Timestamp{}) << "it was restarted and hasn't answered since";
 }
 
 TEST_F(WatcherTest, AnAbsentHypervisorTakesNoGuestAway) {

@@ -44,8 +44,8 @@ class Interfaces {
 
 }  // namespace
 
-std::vector<std::string> read_addresses(virDomainPtr domain, std::chrono::seconds agent_timeout, bool& agent_answers) {
-  agent_answers = false;
+std::vector<std::string> read_addresses(virDomainPtr domain, std::chrono::seconds agent_timeout, GuestAgent& agent) {
+  agent = GuestAgent::away;
   const auto live = read_domain(domain, 0);
   if (!live) return {};
   std::set<std::string> macs;
@@ -53,7 +53,7 @@ std::vector<std::string> read_addresses(virDomainPtr domain, std::chrono::second
   if (live->agent_connected) {
     ::virDomainAgentSetResponseTimeout(domain, static_cast<int>(agent_timeout.count()), 0);
     const Interfaces by_agent(domain, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT);
-    agent_answers = by_agent.answered();
+    agent = by_agent.answered() ? GuestAgent::answers : GuestAgent::silent;
     if (auto found = by_agent.of(macs); !found.empty()) return found;
   }
   for (const unsigned source : {VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP}) {

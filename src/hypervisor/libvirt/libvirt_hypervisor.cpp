@@ -244,13 +244,13 @@ class LibvirtHypervisor final : public Hypervisor {
     });
   }
 
-  Result<std::vector<std::string>> addresses(const model::VmId& id, bool& agent_answers) override {
+  Result<std::vector<std::string>> addresses(const model::VmId& id, GuestAgent& agent) override {
     return connection_.call([&](virConnectPtr connection) -> Result<std::vector<std::string>> {
-      agent_answers = false;
+      agent = GuestAgent::away;
       const auto found = find_domain(connection, id);
       if (!found) return forward(found);
       if (!*found || !still_runs(*found)) return std::vector<std::string>{};
-      return read_addresses(found->domain.get(), options_.agent_timeout, agent_answers);
+      return read_addresses(found->domain.get(), options_.agent_timeout, agent);
     });
   }
 

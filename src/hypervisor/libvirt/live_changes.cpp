@@ -36,6 +36,7 @@ class LiveChanges {
     fixed(now.kvm == wanted_.kvm, "kvm");
     fixed(now.cpu_model == wanted_.cpu_model, "the CPU model");
     fixed(now.firmware == wanted_.firmware, "the firmware");
+    fixed(now.watchdog == wanted_.watchdog, "the watchdog");
     fixed(now.max_cpus == std::max(wanted_.cpus, wanted_.max_cpus), "the CPU limit");
     fixed(now.seed.empty() == wanted_.seed.empty(), "the seed drive");
   }

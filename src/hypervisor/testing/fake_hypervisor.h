@@ -68,9 +68,9 @@ class FakeHypervisor final : public Hypervisor {
     const std::lock_guard lock(mutex_);
     live_changes_ = possible;
   }
-  void set_addresses(const model::VmId& id, std::vector<std::string> addresses, bool agent_answers) {
+  void set_addresses(const model::VmId& id, std::vector<std::string> addresses, GuestAgent agent) {
     const std::lock_guard lock(mutex_);
-    addresses_[id] = {std::move(addresses), agent_answers};
+    addresses_[id] = {std::move(addresses), agent};
   }
   // What happens inside a guest: it shuts itself down, crashes, ...
   void set_state(const model::VmId& id, GuestState state) { set_state(id, state, false); }
@@ -422,13 +422,13 @@ class FakeHypervisor final : public Hypervisor {
     return ours;
   }
 
-  Result<std::vector<std::string>> addresses(const model::VmId& id, bool& agent_answers) override {
+  Result<std::vector<std::string>> addresses(const model::VmId& id, GuestAgent& agent) override {
     const std::lock_guard lock(mutex_);
-    agent_answers = false;
+    agent = GuestAgent::away;
     if (auto entered = enter("addresses", id.str()); !entered) return forward(entered);
     const auto found = addresses_.find(id);
     if (found == addresses_.end()) return std::vector<std::string>{};
-    agent_answers = found->second.second;
+    agent = found->second.second;
     return found->second.first;
   }
 
@@ -539,7 +539,7 @@ class FakeHypervisor final : public Hypervisor {
   std::map<model::VmId, GuestCounters> counted_;
   std::map<model::VmId, Guest> guests_;
   std::map<model::NetworkId, model::Network> networks_;
-  std::map<model::VmId, std::pair<std::vector<std::string>, bool>> addresses_;
+  std::map<model::VmId, std::pair<std::vector<std::string>, GuestAgent>> addresses_;
   std::set<model::VmId> ignores_acpi_;
   std::map<std::string, std::deque<Error>> failures_;
   std::optional<Error> unavailable_;

@@ -60,6 +60,10 @@ std::vector<Case> cases() {
   baseline.cpu_model = model::CpuModel::baseline;
   all.push_back({"baseline_cpu", baseline});
 
+  auto watched = small();
+  watched.watchdog = model::Watchdog::reset;
+  all.push_back({"watchdog", watched});
+
   auto grows = small();
   grows.kvm = true;
   grows.cpus = 2;

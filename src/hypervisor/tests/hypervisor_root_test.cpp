@@ -109,6 +109,19 @@ TEST_F(LibvirtTest, ARunningGuestsCpuIsTheOneAskedFor) {
   }
 }
 
+// It stands beside the root ports: none of them, and no bridge, is there for it.
+TEST_F(LibvirtTest, AWatchdogComesWithTheNextStart) {
+  configure_and_start();
+  config.watchdog = model::Watchdog::reset;
+  EXPECT_TRUE(configure().restart_required);
+  ASSERT_TRUE(hypervisor->power_off(id));
+  configure_and_start();
+  const auto xml = virsh({"dumpxml", id.str()});
+  EXPECT_NE(xml.find("<watchdog model='i6300esb' action='reset'>"), std::string::npos) << xml;
+  EXPECT_EQ(xml.find("pcie-to-pci-bridge"), std::string::npos);
+  EXPECT_FALSE(configure().restart_required);
+}
+
 TEST_F(LibvirtTest, ForeignDomainsAreLeftAlone) {
   const auto foreign = make_id<model::VmId>(random);
   const auto xml = fmt::format(
@@ -224,11 +237,11 @@ TEST_F(LibvirtTest, NatNetworkComesAndGoes) {
   config.nics = {{.name = "nic0", .mac = "52:b4:9d:00:00:07", .network = network.id.str()}};
   configure_and_start();
   EXPECT_NE(virsh({"dumpxml", "bh-" + id.str()}).find(name), std::string::npos);
-  bool agent_answers = true;
-  const auto addresses = hypervisor->addresses(id, agent_answers);
+  auto agent = GuestAgent::answers;
+  const auto addresses = hypervisor->addresses(id, agent);
   ASSERT_TRUE(addresses);
   EXPECT_TRUE(addresses->empty());
-  EXPECT_FALSE(agent_answers);
+  EXPECT_EQ(agent, GuestAgent::away);
   EXPECT_FALSE(configure().restart_required);
 
   model::Network clash = network;

@@ -107,6 +107,23 @@ TEST(Redfish, AsksForTheResetsThatAreAllowed) {
   EXPECT_TRUE(soft.is_on());
 }
 
+TEST(Redfish, ReadsTheWattsOfTheSystemsChassis) {
+  RedfishSimulator simulator;
+  RedfishDriver driver(config_for(simulator));
+  EXPECT_EQ(driver.watts({}).error().code, ErrorCode::unsupported) << "it has no chassis";
+  simulator.answer_with("/redfish/v1/Systems/System.1",
+                        R"({"PowerState": "On", "Links": {"Chassis": [{"@odata.id": "/redfish/v1/Chassis/1"}]}})");
+  EXPECT_EQ(driver.watts({}).error().code, ErrorCode::unsupported) << "that measures nothing";
+  const std::string power = "/redfish/v1/Chassis/1/Power";
+  simulator.answer_with(power, R"({"PowerControl": [{"MemberId": "0", "PowerConsumedWatts": 344.5}]})");
+  EXPECT_EQ(driver.watts({}).value(), 344.5);
+  for (const auto* answer : {R"({"PowerControl": [{"PowerConsumedWatts": null}]})", R"({"PowerControl": []})",
+                             R"({"PowerControl": [5]})", R"({"PowerControl": "none"})", "{}"}) {
+    simulator.answer_with(power, answer);
+    EXPECT_EQ(driver.watts({}).error().code, ErrorCode::unsupported) << answer;
+  }
+}
+
 TEST(Redfish, SurvivesWhatABmcMaySay) {
   RedfishSimulator simulator;
   RedfishDriver driver(config_for(simulator));

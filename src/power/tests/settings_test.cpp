@@ -99,6 +99,24 @@ TEST(Ipmitool, TheClockIsReadOrWasNeverSet) {
   EXPECT_FALSE(parse_sel_time("02/31/2026 12:00:05"));
 }
 
+// As ipmitool 1.8.19 prints it.
+TEST(Ipmitool, WattsAreReadWhereTheyAreMeasured) {
+  const std::string said =
+      "\n    Instantaneous power reading:                   220 Watts\n"
+      "    Minimum during sampling period:                  2 Watts\n"
+      "    Maximum during sampling period:                368 Watts\n"
+      "    Average power reading over sample period:      213 Watts\n"
+      "    IPMI timestamp:                           Sat Jan  1 00:00:00 2026\n"
+      "    Sampling period:                          00000001 Seconds.\n"
+      "    Power reading state is:                   activated\n\n\n";
+  EXPECT_EQ(parse_dcmi_watts(said), 220);
+  auto off = said;
+  off.replace(off.find("activated"), 9, "deactivated");
+  EXPECT_FALSE(parse_dcmi_watts(off));
+  EXPECT_FALSE(parse_dcmi_watts("Power reading state is: activated"));
+  EXPECT_FALSE(parse_dcmi_watts(""));
+}
+
 TEST_F(SettingsTest, TheLabIsAskedByItsProgram) {
   const auto driver = open_driver({.driver = "lab", .options = {{"machine", "node1"}, {"lab", "rack"}}}, "",
                                   {.runner = runner_, .lab_program = "/usr/bin/bridgehead-lab"})

@@ -125,6 +125,8 @@ struct UpdateVm {
   std::optional<Bytes> memory;
   std::optional<bool> autostart;
   std::optional<model::HaMode> ha;
+  std::optional<model::Watchdog> watchdog;            // at its next start
+  std::optional<std::uint64_t> restart_hung_seconds;  // 0 = never
   std::optional<model::CpuModel> cpu_model;
   std::optional<model::Firmware> firmware;
   std::vector<DiskResize> disks;

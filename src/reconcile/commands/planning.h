@@ -29,7 +29,7 @@ Result<model::Rule> remove_rule(Commander& commander, const Caller& caller, cons
 // What isn't given stays.
 struct PolicyChange {
   std::optional<model::PlanMode> repair, balance, consolidate, power;
-  std::optional<bool> power_at_night_only;
+  std::optional<bool> power_at_night_only, restart_against_rules;
   std::optional<std::uint64_t> night_from, night_to;
   std::optional<model::Evenness> evenness;
   std::optional<double> ceiling, move_price;

@@ -36,6 +36,7 @@ Status change(const PolicyChange& change, model::PlanningPolicy& policy) {
   policy.consolidate = change.consolidate.value_or(policy.consolidate);
   policy.power = change.power.value_or(policy.power);
   policy.power_at_night_only = change.power_at_night_only.value_or(policy.power_at_night_only);
+  policy.restart_against_rules = change.restart_against_rules.value_or(policy.restart_against_rules);
   policy.evenness = change.evenness.value_or(policy.evenness);
   for (const auto& checked : {put("night_from", change.night_from, 0, 23, policy.night_from),
                               put("night_to", change.night_to, 0, 23, policy.night_to),

@@ -71,6 +71,11 @@ Status change_vm(Draft& draft, const UpdateVm& request, model::Vm& vm) {
     if (auto checked = vm_common::check_may_restart(draft.inventory, vm); !checked) return checked;
   }
   spec.ha = request.ha.value_or(spec.ha);
+  spec.watchdog = request.watchdog.value_or(spec.watchdog);
+  if (request.restart_hung_seconds) {
+    if (auto checked = validate::restart_hung(*request.restart_hung_seconds); !checked) return checked;
+    spec.restart_hung = std::chrono::seconds(*request.restart_hung_seconds);
+  }
   spec.cpu_model = request.cpu_model.value_or(spec.cpu_model);
   spec.firmware = request.firmware.value_or(spec.firmware);
   if (auto changed = change_disks(request.disks, spec); !changed) return changed;

@@ -100,6 +100,13 @@ Status vlan(const std::optional<std::uint64_t>& value, std::string_view field) {
   return {};
 }
 
+Status restart_hung(std::uint64_t seconds) {
+  if (seconds != 0 && (seconds < 120 || seconds > 86'400)) {
+    return wrong("restart_hung", "must be 0 (never), or between 120 and 86400 seconds");
+  }
+  return {};
+}
+
 Status priority(std::int64_t value) {
   if (value < -1000 || value > 1000) return wrong("priority", "must be between -1000 and 1000");
   return {};

@@ -31,6 +31,7 @@ Status vlan(const std::optional<std::uint64_t>& value, std::string_view field); 
 Status labels(const std::map<std::string, std::string>& value);
 Status priority(std::int64_t value);  // -1000..1000
 Status planning(const model::PlanningWish& value);
+Status restart_hung(std::uint64_t seconds);  // 0, or from two minutes to a day
 Status cloud_init(const model::CloudInit& value);
 Status bridge(std::string_view value);  // a network interface's name
 Status sha256(std::string_view value, std::string_view field);

@@ -240,6 +240,8 @@ class Work {
     }
     const bool heard = node_.last_seen > state_.since;
     if (!heard || node_.state != model::NodeState::ready) {
+      // What it says itself is later than all steps of its boot.
+      if (heard && node_.state == model::NodeState::not_ready && !node_.message.empty()) return node_.message;
       const auto* last = boot && !boot->value.events.empty() ? &boot->value.events.back() : nullptr;
       if (last != nullptr && last->step != model::BootStep::ready && last->step != model::BootStep::agent) {
         return fmt::format("its boot is at '{}'{}{}", model::to_string(last->step), last->message.empty() ? "" : ": ",

@@ -170,6 +170,7 @@ struct Guest {
 
 struct Node {
   double cpus = 0;
+  double watts = 0;
   Timestamp heard{};
   Past<PackedUse, UseHistory::kSteps> steps{UseHistory::kStep};
 };
@@ -180,6 +181,7 @@ class Book {
   void trim(Timestamp now);
   std::optional<model::GuestUse> newest(const model::VmId& vm, Timestamp now) const;
   std::optional<double> node_cpus(const model::NodeId& node, Timestamp now) const;
+  std::optional<double> node_rapl_watts(const model::NodeId& node, Timestamp now) const;
   std::vector<std::optional<Cpu>> steps(const model::VmId& vm, Timestamp now, std::size_t count) const;
   std::vector<std::optional<Use>> hours(const model::VmId& vm, Timestamp now, std::size_t count) const;
   std::vector<std::optional<Use>> steps(const model::NodeId& node, Timestamp now, std::size_t count) const;
@@ -200,6 +202,7 @@ void Book::note(const model::NodeId& node, const model::NodeUse& use, Bytes memo
   auto& known = nodes_[node];
   if (!known) known = std::make_unique<Node>();
   known->cpus = use.cpus;
+  known->watts = use.watts;
   known->heard = now;
   Use all{{use.cpus, use.cpus}, static_cast<double>(memory_taken.count()), 0, 0};
   for (const auto& seen : use.guests) {
@@ -244,6 +247,12 @@ std::optional<double> Book::node_cpus(const model::NodeId& node, Timestamp now) 
   const auto found = nodes_.find(node);
   if (found == nodes_.end() || now - found->second->heard > kFresh) return {};
   return found->second->cpus;
+}
+
+std::optional<double> Book::node_rapl_watts(const model::NodeId& node, Timestamp now) const {
+  const auto found = nodes_.find(node);
+  if (found == nodes_.end() || now - found->second->heard > kFresh || found->second->watts <= 0) return {};
+  return found->second->watts;
 }
 
 std::vector<std::optional<Cpu>> Book::steps(const model::VmId& vm, Timestamp now, std::size_t count) const {
@@ -312,6 +321,11 @@ std::optional<model::GuestUse> UseHistory::newest(const model::VmId& vm, Timesta
 std::optional<double> UseHistory::node_cpus(const model::NodeId& node, Timestamp now) const {
   const std::shared_lock lock(state_->mutex);
   return state_->book.node_cpus(node, now);
+}
+
+std::optional<double> UseHistory::node_rapl_watts(const model::NodeId& node, Timestamp now) const {
+  const std::shared_lock lock(state_->mutex);
+  return state_->book.node_rapl_watts(node, now);
 }
 
 std::vector<std::optional<UseHistory::Cpu>> UseHistory::steps(const model::VmId& vm, Timestamp now,

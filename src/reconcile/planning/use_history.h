@@ -30,6 +30,8 @@ class UseHistory {
   // None when it is older than a minute or so: the guest is off, or its node doesn't tell.
   std::optional<model::GuestUse> newest(const model::VmId& vm, Timestamp now) const;
   std::optional<double> node_cpus(const model::NodeId& node, Timestamp now) const;
+  // What its CPUs count for themselves and the memory; none where they don't.
+  std::optional<double> node_rapl_watts(const model::NodeId& node, Timestamp now) const;
 
   struct Cpu {
     double mean = 0;

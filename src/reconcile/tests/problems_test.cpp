@@ -52,6 +52,27 @@ class ProblemsTest : public ::testing::Test {
   model::Node node_;
 };
 
+TEST_F(ProblemsTest, WhatANodeSaysItselfIsTakenRatherThanAStepOfItsBoot) {
+  const auto record = inventory_->find<model::Node>(node_.id);
+  auto value = record->value;
+  value.netboot = model::Netboot{};
+  value.netboot->approval = model::Approval::approved;
+  value.netboot->image = "debian-12:1";
+  model::Boot boot;
+  boot.id = node_.id;
+  boot.events = {{.step = model::BootStep::failed, .message = "no root", .time = clock_.now()}};
+  auto edit = inventory_->edit();
+  edit.update(record, value);
+  edit.create(boot);
+  commit(std::move(edit));
+  EXPECT_THAT(conditions(), ElementsAre("boot-failed"));
+  inventory_->note_node_state(node_.id, model::NodeState::not_ready, "libvirtd doesn't answer");
+  const auto problems = find_problems({.inventory = *inventory_, .now = clock_.now()});
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].condition, "node-not-ready");
+  EXPECT_EQ(problems[0].message, "libvirtd doesn't answer");
+}
+
 TEST_F(ProblemsTest, ANodeThatIsGoneIsOne) {
   EXPECT_THAT(conditions(), ElementsAre("node-unreachable"));
   const auto problems = find_problems({.inventory = *inventory_, .now = clock_.now()});
