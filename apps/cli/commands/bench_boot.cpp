@@ -72,8 +72,9 @@ class BootBench {
     if (!waves) return forward(waves);
     unsigned boots = 0;
     for (const unsigned size : *waves) boots += size * options_.repetitions;
-    const auto plan = fmt::format("{} boots of {} nodes ({}), in waves of {}, {} each", boots, nodes_.size(),
-                                  fmt::join(names(), ", "), fmt::join(*waves, ", "), options_.repetitions);
+    const auto plan =
+        fmt::format("{} boots of {} nodes ({}), so many at once: {}; each wave {} times", boots, nodes_.size(),
+                    fmt::join(names(), ", "), fmt::join(*waves, ", "), options_.repetitions);
     if (options_.dry_run) {
       context_.say(fmt::format("Nothing was changed. This would be done: {}", plan));
       return {};
