@@ -37,9 +37,7 @@ bool is_protected_there(const state::Inventory& inventory, const model::NodeId& 
 
 // Somebody switched it off, and nothing waits for it there.
 bool is_off_by_wish(const state::Inventory& inventory, const model::Node& node) {
-  const auto bmc = inventory.find<model::Bmc>(node.id);
-  return bmc && bmc->value.power.state == model::MachinePower::off && node.last_seen < bmc->value.power.time &&
-         !is_protected_there(inventory, node.id);
+  return reconcile::is_proven_off(inventory, node) && !is_protected_there(inventory, node.id);
 }
 
 // One that can't be read proves nothing.

@@ -2,8 +2,8 @@
 
 #include <memory>
 
+#include "reconcile/cluster.h"
 #include "reconcile/rules.h"
-#include "scheduler/scheduler.h"
 
 namespace bridgehead::availability_desk {
 namespace {
@@ -13,13 +13,7 @@ class Snapshot {
   Snapshot(const state::Inventory& inventory, const availability::LeaseBook& book)
       : inventory_(inventory), rules_(reconcile::hard_rules(inventory)) {
     if (rules_.empty()) return;
-    for (const auto& rule : rules_) {
-      cluster_.rules.push_back({.name = rule.name,
-                                .kind = rule.kind,
-                                .domain = rule.domain,
-                                .nodes = {rule.nodes.begin(), rule.nodes.end()},
-                                .guests = {}});
-    }
+    cluster_.rules = reconcile::snapshots_of(rules_);
     for (const auto& node : inventory.all<model::Node>()) {
       index_.emplace(node->value.id, cluster_.nodes.size());
       scheduler::NodeSnapshot snapshot;

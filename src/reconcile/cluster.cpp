@@ -61,13 +61,7 @@ void add_rules(const state::Inventory& inventory, const std::multimap<model::Nod
                scheduler::ClusterSnapshot& cluster) {
   const auto rules = hard_rules(inventory);
   if (rules.empty()) return;
-  for (const auto& rule : rules) {
-    cluster.rules.push_back({.name = rule.name,
-                             .kind = rule.kind,
-                             .domain = rule.domain,
-                             .nodes = {rule.nodes.begin(), rule.nodes.end()},
-                             .guests = {}});
-  }
+  cluster.rules = snapshots_of(rules);
   const auto add = [&](const model::Vm& vm, const model::NodeId& node) {
     for (const auto index : rules_of(rules, vm)) ++cluster.rules[index].guests[node];
   };
@@ -91,6 +85,18 @@ void count_guests(const state::Inventory& inventory, const std::multimap<model::
 }
 
 }  // namespace
+
+std::vector<scheduler::RuleSnapshot> snapshots_of(const std::vector<model::Rule>& rules) {
+  std::vector<scheduler::RuleSnapshot> snapshots;
+  for (const auto& rule : rules) {
+    snapshots.push_back({.name = rule.name,
+                         .kind = rule.kind,
+                         .domain = rule.domain,
+                         .nodes = {rule.nodes.begin(), rule.nodes.end()},
+                         .guests = {}});
+  }
+  return snapshots;
+}
 
 scheduler::Allocation allocation_of(const model::VmSpec& spec) {
   if (spec.power == model::PowerState::stopped) return {};

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "model/image.h"
+#include "model/planning.h"
 #include "model/vm.h"
 #include "scheduler/scheduler.h"
 #include "state/inventory.h"
@@ -16,6 +17,9 @@ scheduler::NodeSnapshot node_snapshot(const state::Inventory& inventory, const m
 
 // Nodes that are switched off to save power and may be switched on again take part, for guests that are made.
 void count_sleeping_nodes_in(scheduler::ClusterSnapshot& cluster, const state::Inventory& inventory, Timestamp now);
+
+// As the scheduler knows them; their guests are to be counted in.
+std::vector<scheduler::RuleSnapshot> snapshots_of(const std::vector<model::Rule>& rules);
 
 // What a guest takes of its node: nothing while it is meant to be stopped.
 scheduler::Allocation allocation_of(const model::VmSpec& spec);

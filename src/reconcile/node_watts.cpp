@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "reconcile/problems.h"
+#include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::reconcile {
 namespace {
@@ -30,15 +31,6 @@ void add_promises(const model::Plan& plan, std::map<model::NodeId, double>& prom
 
 bool takes_power(const model::Node& node) {
   return is_member(node) && !(node.netboot && node.certificate_serial.empty());
-}
-
-bool is_proven_off(const state::Inventory& inventory, const model::Node& node) {
-  if (node.state == model::NodeState::ready) return false;
-  const auto bmc = inventory.find<model::Bmc>(node.id);
-  if (!bmc) return false;
-  const auto& power = bmc->value.power;
-  return (power.state == model::MachinePower::off || power.state == model::MachinePower::sleeping) &&
-         node.last_seen < power.time;
 }
 
 std::optional<NodeWatts> watts_of(const state::Inventory& inventory, const UseHistory* use, const model::Node& node,

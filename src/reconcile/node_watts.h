@@ -23,9 +23,6 @@ struct NodeWatts {
 // Whether the node should be counted: not so a machine that was never part of the cluster.
 bool takes_power(const model::Node& node);
 
-// There is proof that its machine is off or sleeps, and it wasn't heard of since.
-bool is_proven_off(const state::Inventory& inventory, const model::Node& node);
-
 // `by_bmc`: what its BMC has said just now. None: nobody knows whether it is on.
 std::optional<NodeWatts> watts_of(const state::Inventory& inventory, const UseHistory* use, const model::Node& node,
                                   std::optional<double> by_bmc, Timestamp now);

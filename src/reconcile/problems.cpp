@@ -144,7 +144,7 @@ void add_nodes(Problems& problems, const state::Inventory& inventory, Timestamp 
     const auto bmc = inventory.find<model::Bmc>(node.id);
     const auto power = bmc ? bmc->value.power : model::PowerProof{};
     add_power_problem(problems, node, power);
-    if (power.state == model::MachinePower::off && node.last_seen < power.time) continue;  // as somebody wanted it
+    if (is_proven_off(inventory, node)) continue;  // as somebody wanted it
     if (is_waking(inventory, node, now) || switching(inventory, node)) continue;
     if (node.netboot && add_netboot_node(problems, inventory, node, now)) continue;
     if (is_starting(power, node, now)) continue;

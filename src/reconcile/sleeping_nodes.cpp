@@ -9,6 +9,14 @@
 
 namespace bridgehead::reconcile {
 
+bool is_proven_off(const state::Inventory& inventory, const model::Node& node) {
+  const auto bmc = inventory.find<model::Bmc>(node.id);
+  if (!bmc || node.state == model::NodeState::ready) return false;
+  const auto& power = bmc->value.power;
+  const bool off = power.state == model::MachinePower::off || power.state == model::MachinePower::sleeping;
+  return off && node.last_seen < power.time;
+}
+
 bool is_asleep(const state::Inventory& inventory, const model::Node& node) {
   return node.to_be_off && node.state != model::NodeState::ready && inventory.find<model::Bmc>(node.id) != nullptr;
 }

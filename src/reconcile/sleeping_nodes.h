@@ -14,6 +14,8 @@ namespace bridgehead::reconcile {
 // From being wanted again until a machine must have been heard of; large servers test their memory for minutes.
 inline constexpr std::chrono::minutes kLongestWake{15};
 
+// There is proof that its machine is off or sleeps, and it wasn't heard of since.
+bool is_proven_off(const state::Inventory& inventory, const model::Node& node);
 bool is_asleep(const state::Inventory& inventory, const model::Node& node);
 // It was asleep, is wanted again, and came lately or can still come.
 bool was_woken(const state::Inventory& inventory, const model::Node& node, Timestamp now);
