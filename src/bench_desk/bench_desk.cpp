@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 
+#include "bench/guest_waits.h"
 #include "bench_desk/ask_node.h"
 #include "bench_desk/leftovers.h"
 #include "bench_desk/messages.h"
@@ -49,21 +50,11 @@ std::chrono::milliseconds patience_for(const model::BenchmarkSettings& settings)
   return std::chrono::seconds(std::uint64_t{settings.seconds} * 3 + 180);
 }
 
-// What guests of the node wait for, and for longer than is allowed; "" = they don't.
+// Of a node that measures only the guests' disks count: the host waits for fio.
 std::string suffering_of(const model::Node& node, const model::BenchmarkSettings& limits, bool measures) {
   const auto& load = node.load;
-  if (limits.guest_disk_ms > 0 && load.guest_disk_ms > limits.guest_disk_ms) {
-    return fmt::format("a disk operation of a guest takes {:.0f} ms on average, more than {:.0f}", load.guest_disk_ms,
-                       limits.guest_disk_ms);
-  }
-  if (limits.pressure <= 0 || measures) return {};
-  for (const auto& [what, percent] : {std::pair{"CPU", load.pressure.cpu}, std::pair{"memory", load.pressure.memory},
-                                      std::pair{"I/O", load.pressure.io}}) {
-    if (percent <= limits.pressure) continue;
-    return fmt::format("guests of this node wait for {} in {:.0f} % of the time, more than {:.0f} %", what, percent,
-                       limits.pressure);
-  }
-  return {};
+  return bench::suffering_of({load.pressure.cpu, load.pressure.memory, load.pressure.io, load.guest_disk_ms},
+                             {.pressure = measures ? 0 : limits.pressure, .guest_disk_ms = limits.guest_disk_ms});
 }
 
 }  // namespace

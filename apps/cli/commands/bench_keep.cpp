@@ -27,22 +27,10 @@ double real(const nlohmann::json& object, std::string_view pointer) {
 
 }  // namespace
 
-std::string suffering_of(const nlohmann::json& node, const GuestLimits::Numbers& limits) {
-  const double disk = real(node, "/load/guest_disk_ms");
-  if (limits.guest_disk_ms > 0 && disk > limits.guest_disk_ms) {
-    return fmt::format("a disk operation of a guest takes {:.0f} ms on average, more than {:.0f}", disk,
-                       limits.guest_disk_ms);
-  }
-  if (limits.pressure <= 0) return {};
-  for (const auto& [what, pointer] :
-       {std::pair{"CPU", "/load/pressure/cpu"}, std::pair{"memory", "/load/pressure/memory"},
-        std::pair{"I/O", "/load/pressure/io"}}) {
-    const double percent = real(node, pointer);
-    if (percent <= limits.pressure) continue;
-    return fmt::format("guests of this node wait for {} in {:.0f} % of the time, more than {:.0f} %", what, percent,
-                       limits.pressure);
-  }
-  return {};
+std::string suffering_of(const nlohmann::json& node, const bench::WaitLimits& limits) {
+  return bench::suffering_of({real(node, "/load/pressure/cpu"), real(node, "/load/pressure/memory"),
+                              real(node, "/load/pressure/io"), real(node, "/load/guest_disk_ms")},
+                             limits);
 }
 
 Status KeptResult::begin(bench::Record& record) {
@@ -73,13 +61,13 @@ Status KeptResult::save(const bench::Record& record, const std::string& why) {
   return kept ? Status() : forward(kept);
 }
 
-Result<GuestLimits::Numbers> GuestLimits::numbers() const {
-  if (even_if_guests_suffer) return Numbers{0, 0};
-  const auto percent = number_or_off("--pressure", pressure, kPressure);
+Result<bench::WaitLimits> GuestLimits::numbers() const {
+  if (even_if_guests_suffer) return bench::WaitLimits{.pressure = 0, .guest_disk_ms = 0};
+  const auto percent = number_or_off("--pressure", pressure, bench::WaitLimits().pressure);
   if (!percent) return forward(percent);
-  const auto milliseconds = number_or_off("--guest-disk-ms", guest_disk_ms, kGuestDiskMs);
+  const auto milliseconds = number_or_off("--guest-disk-ms", guest_disk_ms, bench::WaitLimits().guest_disk_ms);
   if (!milliseconds) return forward(milliseconds);
-  return Numbers{*percent, *milliseconds};
+  return bench::WaitLimits{.pressure = *percent, .guest_disk_ms = *milliseconds};
 }
 
 std::string GuestLimits::flags() const {

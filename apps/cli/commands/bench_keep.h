@@ -6,6 +6,7 @@
 #include <optional>
 #include <stop_token>
 
+#include "bench/guest_waits.h"
 #include "bench/record.h"
 #include "cli/commands/noun.h"
 #include "cli/progress.h"
@@ -38,31 +39,25 @@ struct GuestLimits {
   std::string guest_disk_ms;  // likewise
   bool even_if_guests_suffer = false;
 
-  static constexpr double kPressure = 60;
-  static constexpr double kGuestDiskMs = 200;
-  struct Numbers {
-    double pressure = kPressure;  // 0: never stops
-    double guest_disk_ms = kGuestDiskMs;
-  };
-  Result<Numbers> numbers() const;  // invalid_argument
-  std::string flags() const;        // as they were given, with a space before each
+  Result<bench::WaitLimits> numbers() const;  // invalid_argument
+  std::string flags() const;                  // as they were given, with a space before each
 };
 void add_guest_limits(CLI::App& command, GuestLimits& limits);
 
 // What guests of a node (of GET /nodes) wait for longer than is allowed, for people; "" = they don't. Pure.
-std::string suffering_of(const nlohmann::json& node, const GuestLimits::Numbers& limits);
+std::string suffering_of(const nlohmann::json& node, const bench::WaitLimits& limits);
 
 // Looks at guests other than the benchmark's own, by what nodes tell with their heartbeats.
 class GuestWatch {
  public:
-  GuestWatch(ApiClient& api, GuestLimits::Numbers limits, std::string own) : api_(api), limits_(limits), own_(own) {}
+  GuestWatch(ApiClient& api, bench::WaitLimits limits, std::string own) : api_(api), limits_(limits), own_(own) {}
 
   // Every two seconds at most; otherwise nothing. Errors: resource_exhausted (guests suffer), the manager's.
   Status look();
 
  private:
   ApiClient& api_;
-  const GuestLimits::Numbers limits_;
+  const bench::WaitLimits limits_;
   const std::string own_;  // value of the label bridgehead-bench
   std::optional<std::chrono::steady_clock::time_point> looked_;
 };
