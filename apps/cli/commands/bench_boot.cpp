@@ -85,13 +85,14 @@ class BootBench {
       return sure;
     }
     describe(*waves);
+    watch_.emplace(api_, *limits, "");
+    if (auto calm = watch_->look(); !calm) return calm;  // before there is a result
     switch_on_forsaken_nodes(context_, api_);
     KeptResult kept(api_, options_.name, options_.out, waves->size() * options_.repetitions);
     if (auto begun = kept.begin(record_); !begun) return begun;
     auto note = BenchNote::make("boot-" + std::to_string(SystemRandom().next_u64() % 1'000'000),
                                 {.server = api_.connection().server, .nodes = names()});
     if (!note) return forward(note);
-    watch_.emplace(api_, *limits, "");
     const EndBySignal end;
     auto worked = all_waves(*waves, kept, end.token());
     if (end.token().stop_requested()) worked = fail(ErrorCode::cancelled, "ended before its time");

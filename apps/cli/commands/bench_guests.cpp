@@ -219,12 +219,12 @@ class GuestBench {
                                           workload_ == kMove ? "virsh" : "virt-install,virt-clone"));
     }
     remove_forsaken_guests(context_, api_);
-    if (auto begun = kept_.begin(record_); !begun) return begun;
     watch_.emplace(api_, *limits, id_);
+    if (auto calm = watch_->look(); !calm) return calm;  // before there is a result
+    if (auto begun = kept_.begin(record_); !begun) return begun;
     if (auto noted = note(); !noted) return noted;
     const EndBySignal end;
-    Status worked = watch_->look();
-    if (worked) worked = work(end.token());
+    auto worked = work(end.token());
     if (end.token().stop_requested()) worked = fail(ErrorCode::cancelled, "ended before its time");
     const auto saved = kept_.save(record_, worked ? "" : worked.error().message);
     if (auto removed = remove_guests(api_, id_); !removed) return removed;
