@@ -47,7 +47,9 @@ std::string note_of_away(const nlohmann::json& away) {
     times += fmt::format("{}{} to {}", times.empty() ? "" : ", ", minute(text(away[i], "/from")),
                          minute(text(away[i], "/to")));
   }
-  const auto length = all < 1 ? fmt::format("{:.0f} min", all * 60) : fmt::format("{:.1f} h", all);
+  const auto length = all * 60 < 1 ? std::string("less than a minute")
+                      : all < 1    ? fmt::format("{:.0f} min", all * 60)
+                                   : fmt::format("{:.1f} h", all);
   return fmt::format("The manager was away for {}, and what was taken then is unknown: {}{}.", length,
                      away.size() > kMostAway ? "lately " : "", times);
 }

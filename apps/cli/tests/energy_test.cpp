@@ -48,6 +48,9 @@ TEST(EnergyView, SaysWhatIsUnknownAndWhatWasPromised) {
               ElementsAre("From 2026-11-28 21:00 to 2026-11-29 21:30 UTC.", HasSubstr("CPUs count themselves"),
                           HasSubstr("promised to save 0.190 kWh by switching hosts off; 0.095 kWh were saved")));
   json["nodes"] = nlohmann::json::array();
+  json["away"].push_back({{"from", "2026-11-29T00:00:00.000Z"}, {"to", "2026-11-29T00:00:20.000Z"}});
+  EXPECT_THAT(energy_notes(json)[1], HasSubstr("away for less than a minute"));
+  json["away"].clear();
   for (int i = 0; i < 7; ++i) {
     json["away"].push_back(
         {{"from", fmt::format("2026-11-29T0{}:00:00.000Z", i)}, {"to", fmt::format("2026-11-29T0{}:30:00.000Z", i)}});
