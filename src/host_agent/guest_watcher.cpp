@@ -192,7 +192,7 @@ void GuestWatcher::take_over(const hypervisor::GuestInfo& info, std::uint64_t ti
         // this agent did may have. (A guest agent that connects is asked at once.)
         const bool boots = !is_new || seen.status.phase == VmPhase::creating;
         guest.ask_addresses = boots ? guest.running_since + 2 * timings_.address_poll_booting : Monotonic{};
-        guest.agent_answered = !boots;
+        guest.agent_answered = !boots && !looked_;  // who came after the first look didn't run before it
         wake_addresses_.notify_all();
       }
       seen.status.agent_silent_since = guest.seen.status.agent_silent_since;

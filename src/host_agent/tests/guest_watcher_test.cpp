@@ -103,6 +103,7 @@ TEST_F(WatcherTest, AGuestAgentThatStopsAnsweringIsTold) {
   const auto watcher = this->watcher(
       {.address_poll_booting = std::chrono::milliseconds(2), .address_poll = std::chrono::milliseconds(2)});
   watcher->start();
+  ASSERT_TRUE(watcher->wait_for_first_look(std::chrono::seconds(20)));  // a guest that runs by then isn't new to it
   const auto work = host_.new_vm();
   ASSERT_EQ(node_.carry_out(work).state, AssignmentState::succeeded);
   const auto agent = [&](hypervisor::GuestAgent is) { host_.hypervisor.set_addresses(work.vm.id, {"10.0.0.5"}, is); };
