@@ -57,7 +57,10 @@ Status run_power(const CommandContext& context, const PowerFlags& flags) {
     }
     const auto index = state->find_machine(flags.machine);
     if (!index) return forward(index);
-    fmt::print("{}\n", is_on(state->machines[*index]) ? "on" : "off");
+    const auto& machine = state->machines[*index];
+    const auto asleep = is_asleep(places, machine);
+    if (!asleep) return forward(asleep);
+    fmt::print("{}\n", *asleep ? "sleeping" : is_on(machine) ? "on" : "off");
     return {};
   }
   if (auto root = require_root(); !root) return root;
@@ -88,7 +91,7 @@ void add_power(CLI::App& app, CommandContext& context) {
   const auto flags = std::make_shared<PowerFlags>();
   auto* power = app.add_subcommand("power", "A machine's or host's power: on, off, cycle, reset, status");
   power->add_option("machine", flags->machine, "Its name; all: every machine (not for status)")->required();
-  power->add_option("action", flags->action, "on, off, cycle (off and on), reset, status")
+  power->add_option("action", flags->action, "on (wakes it), off, cycle (off and on), reset, status")
       ->required()
       ->check(CLI::IsMember({"on", "off", "cycle", "reset", "status"}));
   power->add_flag("--soft", flags->soft, "off, cycle: press the power button and wait, instead of pulling the plug");

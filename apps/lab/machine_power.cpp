@@ -48,7 +48,24 @@ Status wait_until_it_answers(const Places& places, const LabMachine& machine) {
 
 bool is_on(const LabMachine& machine) { return is_running(machine.process); }
 
+Result<bool> is_asleep(const Places& places, const LabMachine& machine) {
+  if (!is_on(machine)) return false;
+  auto qmp = Qmp::connect(places.qmp_socket(machine.machine.name));
+  if (!qmp) return forward(qmp);
+  const auto status = qmp->execute("query-status");
+  if (!status) return forward(status);
+  return status->value("status", "") == "suspended";
+}
+
 Status switch_on(const Places& places, Accelerator accelerator, LabMachine& machine, const SaveState& save) {
+  const auto asleep = is_asleep(places, machine);
+  if (!asleep) return forward(asleep);
+  if (*asleep) {
+    auto qmp = Qmp::connect(places.qmp_socket(machine.machine.name));
+    if (!qmp) return forward(qmp);
+    const auto woken = qmp->execute("system_wakeup");
+    return woken ? Status() : forward(woken);
+  }
   if (is_on(machine)) return {};
   const auto& name = machine.machine.name;
   MachineFiles files{.serial_socket = places.serial_socket(name),

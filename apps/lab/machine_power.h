@@ -10,11 +10,13 @@
 namespace bridgehead::lab {
 
 bool is_on(const LabMachine& machine);
+// It sleeps (S3): QEMU runs, its CPUs don't. Errors: QEMU doesn't answer.
+Result<bool> is_asleep(const Places& places, const LabMachine& machine);
 
 // Writes the state, with the new process in it, before that process does anything.
 using SaveState = std::function<Status()>;
 
-// Returns when QEMU runs and answers. On already: success. Errors name QEMU's own words.
+// Returns when QEMU runs and answers. On already: success. Wakes a machine that sleeps. Errors name QEMU's own words.
 Status switch_on(const Places& places, Accelerator accelerator, LabMachine& machine, const SaveState& save);
 
 // Pulls the plug. Off already: success.

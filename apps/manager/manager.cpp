@@ -305,7 +305,7 @@ Result<std::unique_ptr<Manager>> Manager::start(const Config& config) {
     log::write(wanted ? log::Level::error : log::Level::info, netboot_unavailable, started.error().describe());
   }
   parts.power = std::make_unique<power_desk::PowerDesk>(
-      *parts.inventory, *parts.secrets, parts.reconciler->progress(), parts.clock,
+      *parts.inventory, *parts.secrets, *parts.gateway, parts.reconciler->progress(), parts.clock,
       power::PowerTools{.runner = parts.commands},
       power_desk::PowerDeskOptions{.heartbeat = std::max(config.heartbeat, kSurelyHeard)});
   parts.energy = std::make_unique<energy_desk::EnergyDesk>(energy_desk::EnergyDeskParts{.inventory = *parts.inventory,

@@ -86,6 +86,9 @@ std::vector<Route> make_routes() {
       answer(Method::post, "/api/v1/nodes/{node}/confirm-off", operator_, post_node_confirm_off),
       answer(Method::get, "/api/v1/ha", viewer, get_availability),
       answer(Method::get, "/api/v1/energy", viewer, get_energy, {"last"}),
+      answer(Method::get, "/api/v1/energy/profiles", viewer, list_power_profiles),
+      answer(Method::put, "/api/v1/energy/profiles/{machine}", admin, put_power_profile, dry),
+      answer(Method::delete_, "/api/v1/energy/profiles/{machine}", admin, delete_power_profile, dry),
       answer(Method::get, "/api/v1/alerts", viewer, list_alerts),
       // Its URL may hold what lets anybody post there.
       answer(Method::get, "/api/v1/alerts/webhook", admin, get_webhook),

@@ -80,7 +80,12 @@ nlohmann::json view_of(const model::Node& node, const state::Inventory& inventor
   }
   json["bmc"] = nullptr;
   if (const auto bmc = inventory.find<model::Bmc>(node.id)) {
-    json["bmc"] = {{"driver", bmc->value.driver}, {"address", bmc->value.address}, {"power", bmc->value.power}};
+    json["bmc"] = {{"driver", bmc->value.driver},
+                   {"address", bmc->value.address},
+                   {"power", bmc->value.power},
+                   {"sleep", model::to_string(bmc->value.sleep)},
+                   {"sleep_message", bmc->value.sleep_message},
+                   {"sleep_wake", bmc->value.sleep_wake.count()}};
   }
   auto& boot = json["boot"] = nullptr;
   if (!node.netboot) return json;

@@ -157,7 +157,7 @@ void EnergyDesk::add_guests(const model::Node& node, Timestamp now, Seen& seen) 
   for (std::size_t i = 0; i < guests.size(); ++i) {
     const auto& vm = guests[i]->value;
     const Share share{.memory = static_cast<double>(vm.spec.memory.count()) / memory, .cpus = cpus[i] / busy_cpus};
-    seen.guests.push_back({vm.id, vm.name, part_of(share, seen.watts->busy)});
+    seen.guests.push_back({vm.id, vm.name, part_of(share, seen.watts->idle_part)});
   }
 }
 

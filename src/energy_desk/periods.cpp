@@ -109,10 +109,6 @@ void merge(model::EnergyPeriod& into, const model::EnergyPeriod& later) {
   limit(into.away);
 }
 
-double part_of(const Share& share, double busy) {
-  const scheduler::PowerModel model;
-  const double on = model.idle_watts / model.watts_on(busy);
-  return on * share.memory + (1 - on) * share.cpus;
-}
+double part_of(const Share& share, double idle_part) { return idle_part * share.memory + (1 - idle_part) * share.cpus; }
 
 }  // namespace bridgehead::energy_desk

@@ -38,12 +38,12 @@ void add(model::EnergyPeriod& period, const Seen& seen, Hours time);
 void merge(model::EnergyPeriod& into, const model::EnergyPeriod& later);
 void merge(model::NodeEnergy& into, const model::NodeEnergy& later);
 
-// What a guest has of its node: of what the node takes by being on its part of the memory, of what it takes by being
-// busy its part of the busy CPUs. Both are parts of what was measured, too.
+// What a guest has of its node: of what the node takes by being on (`idle_part` of it all) its part of the memory, of
+// what it takes by being busy its part of the busy CPUs. Both are parts of what was measured, too.
 struct Share {
   double memory = 0;  // 0 .. 1: of the node's
   double cpus = 0;    // 0 .. 1: of the busy ones
 };
-double part_of(const Share& share, double busy);
+double part_of(const Share& share, double idle_part);
 
 }  // namespace bridgehead::energy_desk

@@ -9,6 +9,11 @@ inline constexpr log::Message agent_started{"AGENT_STARTED",
                                             "The agent runs: its journal is read, guests are watched."};
 inline constexpr log::Message agent_stopping{"AGENT_STOPPING",
                                              "The agent was asked to stop. Guests are left as they are."};
+inline constexpr log::Message falls_asleep{"FALLS_ASLEEP", "The machine is put to sleep; its memory keeps all."};
+inline constexpr log::Message is_awake{"IS_AWAKE", "The machine slept and is awake again."};
+inline constexpr log::Message sleep_failed{
+    "SLEEP_FAILED",
+    "The kernel could not put the machine to sleep: a device or a program held it up (dmesg says which)."};
 inline constexpr log::Message manager_connected{"MANAGER_CONNECTED",
                                                 "The stream to the manager is open; this node is reachable."};
 inline constexpr log::Message manager_away{

@@ -6,6 +6,7 @@
 #include "host_agent/facts/host_facts.h"
 #include "host_agent/facts/host_load.h"
 #include "host_agent/facts/node_facts.h"
+#include "host_agent/host_sleep.h"
 #include "host_agent/housekeeper.h"
 #include "host_agent/messages.h"
 #include "host_agent/pool_beats.h"
@@ -80,11 +81,13 @@ struct NodeAgent::State {
               if (takes_use) session.send(use);
             },
             config.measuring),
+        sleep({.root = config.host_root}),
         tunnels(
             parts.hypervisor, pools, files, uploads,
             [this](const model::TunnelId& id) { return session.dial_tunnel(id); },
             [this](const model::TunnelId& id, const Error& error) { session.refuse_tunnel(id, error); },
-            [this](const model::OperationId& operation) { return journal->is_unfinished(operation); }) {}
+            [this](const model::OperationId& operation) { return journal->is_unfinished(operation); },
+            [this] { return fall_asleep(); }) {}
 
   SessionHandlers session_handlers();
   model::NodeLoad load() const;
@@ -102,6 +105,7 @@ struct NodeAgent::State {
   void undo_leftovers();
   void remove_forsaken_files();
   void take_secrets(SecretSet set);
+  Status fall_asleep();
 
   NodeAgentConfig config;
   NodeAgentParts parts;
@@ -125,6 +129,7 @@ struct NodeAgent::State {
   PoolBeats beats;
   std::atomic<bool> takes_use = false;  // the manager
   UseMeter meter;
+  HostSleep sleep;
   Tunnels tunnels;
 };
 
@@ -278,6 +283,18 @@ void NodeAgent::State::take_secrets(SecretSet set) {
     secrets.apply(std::move(set));
     session.send_report();
   });
+}
+
+// The manager looks, too, but a guest may have been started since, by whomever.
+Status NodeAgent::State::fall_asleep() {
+  if (!journal->unfinished().empty()) return fail(ErrorCode::failed_precondition, "it has work that isn't done");
+  const auto guests = parts.hypervisor.list();
+  if (!guests) return forward(guests);
+  for (const auto& guest : *guests) {
+    if (!hypervisor::lives(guest.state)) continue;
+    return fail(ErrorCode::failed_precondition, "a guest runs there: {}", guest.id);
+  }
+  return sleep.begin();
 }
 
 void NodeAgent::State::undo_leftovers() {

@@ -59,7 +59,8 @@ Status copy_file(const std::filesystem::path& path, TunnelChannel& channel) {
 }  // namespace
 
 Tunnels::Tunnels(hypervisor::Hypervisor& hypervisor, PoolRegistry& pools, const GuestFiles& files,
-                 UploadRendezvous& uploads, Dial dial, Refused refused, Expected expected, std::size_t most)
+                 UploadRendezvous& uploads, Dial dial, Refused refused, Expected expected, Sleep sleep,
+                 std::size_t most)
     : hypervisor_(hypervisor),
       pools_(pools),
       files_(files),
@@ -67,6 +68,7 @@ Tunnels::Tunnels(hypervisor::Hypervisor& hypervisor, PoolRegistry& pools, const 
       dial_(std::move(dial)),
       refused_(std::move(refused)),
       expected_(std::move(expected)),
+      sleep_(std::move(sleep)),
       most_(most) {}
 
 Tunnels::~Tunnels() { stop(); }
@@ -130,6 +132,7 @@ Status Tunnels::carry(const TunnelOrder& order) {
     case TunnelKind::bench: return carry_bench_client(order);
     case TunnelKind::node_look: return carry_node_look(order);
     case TunnelKind::free_locks: return carry_free_locks(order);
+    case TunnelKind::sleep: return carry_sleep(order);
   }
   return fail(ErrorCode::unsupported, "this agent does not know this kind of tunnel");
 }
@@ -339,6 +342,16 @@ Status Tunnels::carry_free_locks(const TunnelOrder& order) {
   if (!channel) return forward(channel);
   (*channel)->write({.data = std::to_string(*freed)});
   return end_channel(**channel, {});
+}
+
+// The answer leaves before the machine sleeps. One that is lost has it asleep all the same: it is empty, and whoever
+// looks at its power control sees it.
+Status Tunnels::carry_sleep(const TunnelOrder& order) {
+  auto channel = dial(order);
+  if (!channel) return forward(channel);
+  const auto begun = sleep_();
+  if (begun) (*channel)->write({.data = "asleep soon"});
+  return end_channel(**channel, begun);
 }
 
 }  // namespace bridgehead::host_agent

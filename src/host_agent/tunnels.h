@@ -1,8 +1,8 @@
-// Tunnels: carries consoles, VNC, uploads, downloads, boot logs, surveys of pools and benchmarks between this node and
-// the manager. One thread per open tunnel (two for those that go both ways), started when the manager asks and gone
-// with the tunnel; how many there may be is bounded. What carries the bytes is behind TunnelChannel, so that the logic
-// is tested without gRPC. Thread-safe. Fails by telling the manager: before the channel is dialled through `refused`,
-// afterwards with an error in the channel.
+// Tunnels: carries consoles, VNC, uploads, downloads, boot logs, surveys of pools, benchmarks and what else is asked
+// for and answered at once between this node and the manager. One thread per open tunnel (two for those that go both
+// ways), started when the manager asks and gone with the tunnel; how many there may be is bounded. What carries the
+// bytes is behind TunnelChannel, so that the logic is tested without gRPC. Thread-safe. Fails by telling the manager:
+// before the channel is dialled through `refused`, afterwards with an error in the channel.
 //
 // A serial line has no size: a terminal's resize messages are understood and ignored. (In the guest: `stty rows R cols
 // C`, or `resize` of xterm.)
@@ -34,7 +34,8 @@ enum class TunnelKind {
   pool_survey,
   bench,
   node_look,
-  free_locks
+  free_locks,
+  sleep
 };
 
 struct TunnelOrder {
@@ -75,8 +76,11 @@ class Tunnels {
   // Whether an upload's operation is known here and not finished.
   using Expected = std::function<bool(const model::OperationId&)>;
 
+  // Puts the machine to sleep, a moment after it has returned.
+  using Sleep = std::function<Status()>;
+
   Tunnels(hypervisor::Hypervisor& hypervisor, PoolRegistry& pools, const GuestFiles& files, UploadRendezvous& uploads,
-          Dial dial, Refused refused, Expected expected, std::size_t most = 64);
+          Dial dial, Refused refused, Expected expected, Sleep sleep, std::size_t most = 64);
   // Cancels all and waits for their threads.
   ~Tunnels();
   Tunnels(const Tunnels&) = delete;
@@ -99,6 +103,7 @@ class Tunnels {
   Status carry_bench_client(const TunnelOrder& order);
   Status carry_node_look(const TunnelOrder& order);
   Status carry_free_locks(const TunnelOrder& order);
+  Status carry_sleep(const TunnelOrder& order);
   Result<std::shared_ptr<TunnelChannel>> dial(const TunnelOrder& order);
 
   hypervisor::Hypervisor& hypervisor_;
@@ -108,6 +113,7 @@ class Tunnels {
   const Dial dial_;
   const Refused refused_;
   const Expected expected_;
+  const Sleep sleep_;
   const std::size_t most_;
   std::timed_mutex surveying_;
   mutable std::mutex mutex_;

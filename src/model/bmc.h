@@ -16,7 +16,7 @@ enum class MachinePower {
   unknown,   // in between, nobody can tell, or a change of it ended without proof
 };
 
-enum class MachinePowerAction { on, off, cycle };
+enum class MachinePowerAction { on, off, cycle, sleep };
 
 // Who says that the machine is in its state.
 enum class PowerEvidence {
@@ -34,6 +34,9 @@ struct PowerProof {
   bool operator==(const PowerProof&) const = default;
 };
 
+// Whether the machine sleeps (S3) and wakes with what it had in memory, as far as it was tried.
+enum class SleepTrial { untried, works, fails };
+
 struct Bmc {
   NodeId id;
   std::string driver;      // ipmi, redfish, wol, lab, or a fence agent: docs/power.md
@@ -46,6 +49,10 @@ struct Bmc {
   PowerProof power;
   Timestamp waking_since{};     // when it was asked to be on while it was off, until its agent is there
   std::chrono::seconds wake{};  // from then until it was ready, as last measured; 0 = never
+  SleepTrial sleep = SleepTrial::untried;
+  std::string sleep_message;          // why it fails
+  Timestamp asleep_since{};           // until it is awake again; the epoch: it doesn't sleep
+  std::chrono::seconds sleep_wake{};  // as `wake`, of waking from sleep
   bool operator==(const Bmc&) const = default;
 };
 

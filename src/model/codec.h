@@ -44,6 +44,7 @@ BRIDGEHEAD_RECORD(PlanInput, "plan_input", 1);
 BRIDGEHEAD_RECORD(Benchmark, "benchmark", 1);
 BRIDGEHEAD_RECORD(AvailabilityState, "availability", 1);
 BRIDGEHEAD_RECORD(EnergyPeriod, "energy_period", 1);
+BRIDGEHEAD_RECORD(PowerProfile, "power_profile", 1);
 BRIDGEHEAD_RECORD(Alert, "alert", 1);
 BRIDGEHEAD_RECORD(Webhook, "webhook", 1);
 BRIDGEHEAD_RECORD(Pool, "pool", 1);

@@ -1,5 +1,5 @@
-// What nodes and guests have used: the ledger's records, each of one hour, day or month (UTC). Kept in the store, not
-// in memory.
+// What machines take, and what nodes and guests have used: the ledger's records, each of one hour, day or month (UTC),
+// which are kept in the store and not in memory.
 #pragma once
 
 #include <chrono>
@@ -18,6 +18,18 @@ enum class PowerSource : std::uint8_t {
   bmc,    // its BMC, of the whole machine
   rapl,   // its CPUs, of themselves and the memory
   model,  // nobody: modelled from how busy its CPUs are
+};
+
+// What machines of one model take, as a person has it from their data sheet or a meter; for nodes that nobody measures.
+struct PowerProfile {
+  PowerProfileId id;        // the machine's model, as in NodeFacts.machine
+  double idle_watts = 100;  // on, without load
+  double busy_watts = 300;  // on, all CPUs in use; linear between
+  double off_watts = 5;     // asleep or off: what the BMC takes
+  std::string created_by;
+  Timestamp created{};
+
+  bool operator==(const PowerProfile&) const = default;
 };
 
 struct KilowattHours {

@@ -70,7 +70,10 @@ BRIDGEHEAD_ENUM_NAMES(MachinePower, "state of a machine's power", {E::on, "on"},
                       {E::sleeping, "sleeping"}, {E::unknown, "unknown"});
 BRIDGEHEAD_ENUM_NAMES(AfterDrain, "what a node is drained for", {E::reboot, "reboot"}, {E::off, "off"},
                       {E::update, "update"});
-BRIDGEHEAD_ENUM_NAMES(MachinePowerAction, "power action", {E::on, "on"}, {E::off, "off"}, {E::cycle, "cycle"});
+BRIDGEHEAD_ENUM_NAMES(MachinePowerAction, "power action", {E::on, "on"}, {E::off, "off"}, {E::cycle, "cycle"},
+                      {E::sleep, "sleep"});
+BRIDGEHEAD_ENUM_NAMES(SleepTrial, "whether a machine sleeps", {E::untried, "untried"}, {E::works, "works"},
+                      {E::fails, "fails"});
 BRIDGEHEAD_ENUM_NAMES(PowerEvidence, "evidence", {E::none, "none"}, {E::bmc, "bmc"}, {E::others, "others"},
                       {E::bmc_and_others, "bmc_and_others"});
 BRIDGEHEAD_ENUM_NAMES(OperationState, "operation state", {E::pending, "pending"}, {E::running, "running"},

@@ -24,6 +24,7 @@ struct AvailabilityTag;
 struct AlertTag;
 struct WebhookTag;
 struct EnergyPeriodTag;
+struct PowerProfileTag;
 
 using NodeId = Id<NodeTag>;
 using PoolId = Id<PoolTag>;
@@ -44,5 +45,6 @@ using AvailabilityId = Id<AvailabilityTag>;
 using AlertId = Id<AlertTag>;
 using WebhookId = Id<WebhookTag>;
 using EnergyPeriodId = Id<EnergyPeriodTag>;
+using PowerProfileId = Id<PowerProfileTag>;
 
 }  // namespace bridgehead::model

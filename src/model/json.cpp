@@ -143,9 +143,9 @@ BRIDGEHEAD_FIELDS(PlanningWish, priority, move_cost, may_move)
 BRIDGEHEAD_FIELDS(Vm, id, name, labels, planning, generation, spec, node, lease, deleting, created, status)
 BRIDGEHEAD_FIELDS(NumaCell, id, cpus, memory)
 BRIDGEHEAD_FIELDS(NetworkInterface, name, mac, kind, bridge, up, speed_mbit, addresses)
-BRIDGEHEAD_FIELDS(NodeFacts, hostname, machine_id, os, kernel, cpu_model, cpu_flags, cpus, memory, numa, interfaces,
-                  virtualization, virtualization_message, libvirt_version, hypervisor_version, hypervisor_message,
-                  agent_version)
+BRIDGEHEAD_FIELDS(NodeFacts, hostname, machine_id, machine, os, kernel, cpu_model, cpu_flags, cpus, memory, numa,
+                  interfaces, virtualization, virtualization_message, libvirt_version, hypervisor_version,
+                  hypervisor_message, agent_version)
 BRIDGEHEAD_FIELDS(Pressure, cpu, memory, io)
 BRIDGEHEAD_FIELDS(NodeLoad, load1, memory_available, pressure, guest_disk_ms, uptime_seconds)
 BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, draining, rack, power_feed, to_be_off, power_since,
@@ -166,7 +166,8 @@ BRIDGEHEAD_FIELDS(PastBoots, id, boots)
 BRIDGEHEAD_FIELDS(NetbootSettings, id, mode, interface, address, range_first, range_last, http_port, nbd_port,
                   nbd_servers, auto_approve)
 BRIDGEHEAD_FIELDS(PowerProof, state, evidence, time)
-BRIDGEHEAD_FIELDS(Bmc, id, driver, address, port, user, options, password, created, power, waking_since, wake)
+BRIDGEHEAD_FIELDS(Bmc, id, driver, address, port, user, options, password, created, power, waking_since, wake, sleep,
+                  sleep_message, asleep_since, sleep_wake)
 BRIDGEHEAD_FIELDS(BootReservation, mac, address, hostname, method)
 BRIDGEHEAD_FIELDS(LoaderFile, method, mac, text)
 BRIDGEHEAD_FIELDS(ServedImage, id, by_nfs)
@@ -204,6 +205,7 @@ BRIDGEHEAD_FIELDS(GuestEnergy, name, used)
 BRIDGEHEAD_FIELDS(TimeSpan, from, to)
 BRIDGEHEAD_FIELDS(EnergyPeriod, id, counted_to, nodes, guests, away)
 BRIDGEHEAD_FIELDS(Alert, id, condition, severity, object_kind, object, message, action, since, cleared, told)
+BRIDGEHEAD_FIELDS(PowerProfile, id, idle_watts, busy_watts, off_watts, created_by, created)
 BRIDGEHEAD_FIELDS(Webhook, id, url, secret, least, created_by, created, last_told, failing_since, error)
 BRIDGEHEAD_FIELDS(Operation, id, kind, target_kind, target, target_name, state, parameters, node, generation,
                   cancel_requested, progress, error, created_by, created, started, finished)

@@ -35,11 +35,14 @@ struct NetworkInterface {
 
 enum class Virtualization { kvm, tcg, none };
 
+inline constexpr std::size_t kLongestMachine = 128;
+
 // What a node is; changes seldom.
 struct NodeFacts {
   std::string hostname;
   std::string machine_id;
-  std::string os;  // PRETTY_NAME
+  std::string machine;  // maker and model, as its firmware names them, at most kLongestMachine bytes; "" = unknown
+  std::string os;       // PRETTY_NAME
   std::string kernel;
   std::string cpu_model;
   std::vector<std::string> cpu_flags;

@@ -22,7 +22,7 @@ Result<std::string> LabDriver::run(const std::string& action, const Attempt& att
 Result<PowerState> LabDriver::read(const Attempt& attempt) {
   const auto said = run("status", attempt);
   if (!said) return forward(said);
-  for (const auto state : {PowerState::on, PowerState::off}) {
+  for (const auto state : {PowerState::on, PowerState::off, PowerState::sleeping}) {
     if (*said == to_string(state)) return state;
   }
   return fail(ErrorCode::io_error, "the lab says '{}' of machine {}", said->substr(0, 100), config_.machine);
@@ -34,7 +34,7 @@ Status LabDriver::request(PowerRequest request, const Attempt& attempt) {
 }
 
 void LabDriver::inspect(const Attempt&, PowerCheck& check) {
-  check.findings.push_back({"abilities", Finding::Level::good, "a machine of a lab: on, off, status", ""});
+  check.findings.push_back({"abilities", Finding::Level::good, "a machine of a lab: on, off, sleeping, status", ""});
 }
 
 std::optional<ConsoleProgram> LabDriver::console() const {

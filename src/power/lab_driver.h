@@ -19,7 +19,7 @@ class LabDriver final : public PowerDriver {
  public:
   LabDriver(LabConfig config, CommandRunner& runner) : config_(std::move(config)), runner_(runner) {}
 
-  PowerAbilities abilities() const override { return {}; }
+  PowerAbilities abilities() const override { return {.tells_sleep = true}; }
   Result<PowerState> read(const Attempt& attempt) override;
   Status request(PowerRequest request, const Attempt& attempt) override;
   void inspect(const Attempt& attempt, PowerCheck& check) override;

@@ -4,8 +4,10 @@
 #include "power/verified_power.h"
 #include "power_desk/messages.h"
 #include "power_desk/open_control.h"
+#include "reconcile/ask_agent.h"
 #include "reconcile/commands/power.h"
 #include "reconcile/operations/records.h"
+#include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::power_desk {
 namespace {
@@ -16,6 +18,7 @@ using reconcile::operations::parameter;
 constexpr int kMissedHeartbeats = 3;
 constexpr std::chrono::seconds kStorePause{5};
 constexpr char kSwitchedOff[] = "switched_off";  // of a cycle: only switching on is left
+constexpr char kFallsAsleep[] = "falls_asleep";  // its agent has taken the order: only the proof is left
 
 bool is_ours(const model::Operation& operation) { return operation.kind == model::operation_kind::node_power; }
 
@@ -45,10 +48,12 @@ Error as_answer(Error error) {
 
 }  // namespace
 
-PowerDesk::PowerDesk(state::Inventory& inventory, const pki::SecretBox& secrets, reconcile::ProgressBoard& progress,
-                     const Clock& clock, power::PowerTools tools, PowerDeskOptions options)
+PowerDesk::PowerDesk(state::Inventory& inventory, const pki::SecretBox& secrets, reconcile::TunnelBroker& agents,
+                     reconcile::ProgressBoard& progress, const Clock& clock, power::PowerTools tools,
+                     PowerDeskOptions options)
     : inventory_(inventory),
       secrets_(secrets),
+      agents_(agents),
       progress_(progress),
       clock_(clock),
       tools_(std::move(tools)),
@@ -193,16 +198,25 @@ Result<power::PowerReport> PowerDesk::change_power(const model::Operation& opera
   auto& control = *opened->control;
   if (action == MachinePowerAction::off) return control.off(limits);
   if (action == MachinePowerAction::on || switched_off) return control.on(limits);
-  return control.cycle([&] { return note_switched_off(operation.id); }, limits);
+  if (action == MachinePowerAction::sleep) return control.sleep([&] { return fall_asleep(operation, stop); }, limits);
+  return control.cycle([&] { return note_step(operation.id, kSwitchedOff, "switching on again"); }, limits);
 }
 
-Status PowerDesk::note_switched_off(const model::OperationId& id) {
+Status PowerDesk::fall_asleep(const model::Operation& operation, const std::stop_token& stop) {
+  if (parameter(operation, kFallsAsleep, false)) return {};
+  const auto answer = reconcile::ask_agent(agents_, model::NodeId(operation.target),
+                                           {.kind = reconcile::TunnelKind::sleep}, options_.agent_answers, stop);
+  if (!answer) return forward(answer);
+  return note_step(operation.id, kFallsAsleep, "falling asleep");
+}
+
+Status PowerDesk::note_step(const model::OperationId& id, const char* parameter, const char* phase) {
   const auto committed = state::change(inventory_, [&](state::Edit& edit) -> Status {
     const auto record = inventory_.find<model::Operation>(id);
     if (!record) return fail(ErrorCode::not_found, "the operation is gone");
     auto operation = record->value;
-    operation.parameters[kSwitchedOff] = true;
-    operation.progress = {.phase = "switching on again"};
+    operation.parameters[parameter] = true;
+    operation.progress = {.phase = phase};
     edit.update(record, operation);
     return {};
   });
@@ -222,14 +236,11 @@ void PowerDesk::finish(const model::OperationId& id, const Result<power::PowerRe
     if (error != nullptr) ended.error = *error;
     ended.finished = clock_.now();
     const bool was_begun = record->value.state == model::OperationState::running;
-    model::PowerProof proof{.time = ended.finished};
     std::string how = cancelled ? "was cancelled" : "failed: ";
     if (error != nullptr && !cancelled) how += error->message;
     if (result) {
-      proof.state = state_of(result->state);
-      proof.evidence = evidence_of(result->evidence);
-      ended.parameters["report"] = {{"state", model::to_string(proof.state)},
-                                    {"evidence", model::to_string(proof.evidence)},
+      ended.parameters["report"] = {{"state", model::to_string(state_of(result->state))},
+                                    {"evidence", model::to_string(evidence_of(result->evidence))},
                                     {"changed", result->changed},
                                     {"accepted_ms", result->timing.accepted.count()},
                                     {"confirmed_ms", result->timing.confirmed.count()},
@@ -243,13 +254,7 @@ void PowerDesk::finish(const model::OperationId& id, const Result<power::PowerRe
     const auto bmc = inventory_.find<model::Bmc>(model::NodeId(ended.target));
     if (bmc && was_begun && (result || !is_untouched(error->code))) {
       auto known = bmc->value;
-      known.power = proof;
-      const bool woken = result && result->changed && action_of(ended) == MachinePowerAction::on;
-      // A quick machine's agent is there before its BMC has said twice that it is on.
-      const auto node = inventory_.find<model::Node>(known.id);
-      const bool there = node && node->value.state == model::NodeState::ready && node->value.last_seen > ended.started;
-      if (woken && there) known.wake = std::chrono::ceil<std::chrono::seconds>(ended.finished - ended.started);
-      known.waking_since = woken && !there ? ended.started : Timestamp{};
+      keep_what_is_known(known, ended, result);
       edit.update(bmc, known);
     }
     edit.event({.kind = "operation.finished",
@@ -266,6 +271,31 @@ void PowerDesk::finish(const model::OperationId& id, const Result<power::PowerRe
     log::warning(power_operation_failed, "{}: {}", id, result.error().describe());
   }
   progress_.forget(id);
+}
+
+// What an end that may have changed the machine says of it.
+void PowerDesk::keep_what_is_known(model::Bmc& bmc, const model::Operation& ended,
+                                   const Result<power::PowerReport>& result) const {
+  const auto action = action_of(ended);
+  bmc.power = {.time = ended.finished};
+  if (result) {
+    // Most BMCs call a machine that sleeps off.
+    bmc.power.state = action == MachinePowerAction::sleep ? model::MachinePower::sleeping : state_of(result->state);
+    bmc.power.evidence = evidence_of(result->evidence);
+  }
+  if (action == MachinePowerAction::sleep && !result && parameter(ended, kFallsAsleep, false)) {
+    reconcile::note_no_sleep(bmc, result.error().message);
+  }
+  if (bmc.asleep_since != Timestamp{} && action != MachinePowerAction::on) {
+    reconcile::note_no_sleep(bmc, "it didn't come back when it was woken");
+  }
+  if (action == MachinePowerAction::sleep && result) bmc.asleep_since = ended.started;
+  const bool woken = result && result->changed && action == MachinePowerAction::on;
+  bmc.waking_since = woken ? ended.started : Timestamp{};
+  // A quick machine's agent is there before its BMC has said twice that it is on.
+  const auto node = inventory_.find<model::Node>(bmc.id);
+  const bool there = node && node->value.state == model::NodeState::ready && node->value.last_seen > ended.started;
+  if (woken && there) reconcile::note_woken(bmc, node->value, ended.finished);
 }
 
 Status PowerDesk::try_settings(const model::Bmc& bmc, std::string_view password) const {

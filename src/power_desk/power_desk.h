@@ -26,6 +26,7 @@ struct PowerDeskOptions {
   power::PowerLimits change{.deadline = std::chrono::minutes(2)};
   // Of machines whose state nobody can read: their agent must have started.
   std::chrono::milliseconds unreadable_deadline{std::chrono::minutes(10)};
+  std::chrono::milliseconds agent_answers{std::chrono::seconds(20)};  // when it is asked to put its machine to sleep
   power::PowerLimits reading{.deadline = std::chrono::seconds(20)};
   // Fencing waits so long for an order, and looks for itself whether the machine still lives.
   power::PowerLimits order{.deadline = std::chrono::seconds(15), .witness_time = std::chrono::seconds(0)};
@@ -37,9 +38,11 @@ struct PowerDeskOptions {
 
 class PowerDesk final : public reconcile::PowerPort {
  public:
-  // Everything must outlive it; `tools.runner` is used from several threads.
-  PowerDesk(state::Inventory& inventory, const pki::SecretBox& secrets, reconcile::ProgressBoard& progress,
-            const Clock& clock, power::PowerTools tools, PowerDeskOptions options = {});
+  // Everything must outlive it; `tools.runner` is used from several threads. Machines are put to sleep by their
+  // `agents`.
+  PowerDesk(state::Inventory& inventory, const pki::SecretBox& secrets, reconcile::TunnelBroker& agents,
+            reconcile::ProgressBoard& progress, const Clock& clock, power::PowerTools tools,
+            PowerDeskOptions options = {});
   ~PowerDesk() override;  // stops; what runs is taken up again at the next start
   PowerDesk(const PowerDesk&) = delete;
   PowerDesk& operator=(const PowerDesk&) = delete;
@@ -75,11 +78,15 @@ class PowerDesk final : public reconcile::PowerPort {
   void carry_out(const model::OperationId& id, const std::stop_token& stop);
   Result<model::Operation> begin(const model::OperationId& id);
   Result<power::PowerReport> change_power(const model::Operation& operation, const std::stop_token& stop);
-  Status note_switched_off(const model::OperationId& id);
+  Status fall_asleep(const model::Operation& operation, const std::stop_token& stop);
+  Status note_step(const model::OperationId& id, const char* parameter, const char* phase);
+  void keep_what_is_known(model::Bmc& bmc, const model::Operation& ended,
+                          const Result<power::PowerReport>& result) const;
   void finish(const model::OperationId& id, const Result<power::PowerReport>& result);
 
   state::Inventory& inventory_;
   const pki::SecretBox& secrets_;
+  reconcile::TunnelBroker& agents_;
   reconcile::ProgressBoard& progress_;
   const Clock& clock_;
   const power::PowerTools tools_;

@@ -45,7 +45,8 @@ enum class TunnelKind {
   pool_survey,
   bench,
   node_look,
-  free_locks
+  free_locks,
+  sleep
 };
 
 struct TunnelRequest {

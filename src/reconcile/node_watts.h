@@ -14,11 +14,14 @@ namespace bridgehead::reconcile {
 struct NodeWatts {
   double watts = 0;
   model::PowerSource source = model::PowerSource::model;
-  bool off = false;  // or asleep
-  double busy = 0;   // part of its CPUs; 0 where nothing was measured
-  double least = 0;  // watts of the same machine on and idle, by the model
+  bool off = false;      // or asleep
+  double idle_part = 1;  // of what it takes by being on, by the model; the rest it takes by being busy
+  double least = 0;      // watts of the same machine on and idle, by the model
   bool operator==(const NodeWatts&) const = default;
 };
+
+// By the profile of its machine's model, or that of an average server; who can switch it isn't said.
+scheduler::PowerModel power_model_of(const state::Inventory& inventory, const model::Node& node);
 
 // Whether the node should be counted: not so a machine that was never part of the cluster.
 bool takes_power(const model::Node& node);

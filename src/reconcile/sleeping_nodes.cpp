@@ -42,13 +42,17 @@ model::OperationId set_wanted(const Moment& moment, const state::Record<model::N
   changes.event("node.power", "node", node.id.str(), node.name,
                 wanted ? fmt::format("Node '{}' is wanted again", node.name)
                        : fmt::format("Node '{}' is empty and {}", node.name,
-                                     can ? "is switched off" : "marked to be switched off"),
+                                     !can                 ? "marked to be switched off"
+                                     : sleeps(bmc->value) ? "is put to sleep"
+                                                          : "is switched off"),
                 by);
   // One that is being switched off is still ready.
   const bool is_on = node.state == model::NodeState::ready && switching(moment.inventory, node) == nullptr;
   if (!can || (wanted && is_on)) return {};
-  return ask_for_power(moment, node, wanted ? model::MachinePowerAction::on : model::MachinePowerAction::off, by,
-                       changes);
+  const auto action = wanted               ? model::MachinePowerAction::on
+                      : sleeps(bmc->value) ? model::MachinePowerAction::sleep
+                                           : model::MachinePowerAction::off;
+  return ask_for_power(moment, node, action, by, changes);
 }
 
 std::vector<state::Record<model::Node>> needed_again(const state::Inventory& inventory) {
@@ -66,17 +70,54 @@ std::vector<state::Record<model::Node>> needed_again(const state::Inventory& inv
   return marked;
 }
 
+bool sleeps(const model::Bmc& bmc) { return bmc.sleep == model::SleepTrial::works; }
+
+void note_no_sleep(model::Bmc& bmc, const std::string& why) {
+  bmc.sleep = model::SleepTrial::fails;
+  bmc.sleep_message = why;
+  bmc.asleep_since = {};
+}
+
+void note_woken(model::Bmc& bmc, const model::Node& node, Timestamp now) {
+  using std::chrono::seconds;
+  const auto took = bmc.waking_since == Timestamp{}
+                        ? seconds(0)
+                        : std::max(seconds(1), std::chrono::ceil<seconds>(now - bmc.waking_since));
+  bmc.waking_since = {};
+  if (bmc.asleep_since == Timestamp{}) {
+    bmc.wake = took;
+    return;
+  }
+  // The kernel's clock goes on while the machine sleeps, and begins anew when it boots.
+  if (seconds(node.load.uptime_seconds) < now - bmc.asleep_since) {
+    if (took > seconds(0)) bmc.wake = took;
+    return note_no_sleep(bmc, "it had to boot when it was woken: what it had in memory was lost");
+  }
+  bmc.sleep = model::SleepTrial::works;
+  bmc.sleep_message.clear();
+  bmc.asleep_since = {};
+  if (took > seconds(0)) bmc.sleep_wake = took;
+}
+
 Changes observe_awake(const Moment& moment, const model::Node& node) {
   Changes changes;
   const auto bmc = moment.inventory.find<model::Bmc>(node.id);
-  if (!bmc || bmc->value.waking_since == Timestamp{} || node.last_seen <= bmc->value.waking_since) return changes;
+  if (!bmc) return changes;
   auto known = bmc->value;
-  known.wake =
-      std::max(std::chrono::seconds(1), std::chrono::ceil<std::chrono::seconds>(moment.now - known.waking_since));
-  known.waking_since = {};
+  const bool by_itself = known.waking_since == Timestamp{} && known.asleep_since != Timestamp{} &&
+                         switching(moment.inventory, node) == nullptr && node.last_seen > known.power.time;
+  const bool woken = known.waking_since != Timestamp{} && node.last_seen > known.waking_since;
+  if (!by_itself && !woken) return changes;
+  const bool slept = known.asleep_since != Timestamp{};
+  note_woken(known, node, moment.now);
   changes.update(bmc, known);
+  const auto took = sleeps(known) && slept ? known.sleep_wake : known.wake;
   changes.event("node.power", "node", node.id.str(), node.name,
-                fmt::format("Node '{}' was ready {} s after it had been switched on", node.name, known.wake.count()),
+                by_itself ? fmt::format("Node '{}' woke without being asked to", node.name)
+                : slept
+                    ? fmt::format("Node '{}' was ready {} s after it had been woken{}", node.name, took.count(),
+                                  sleeps(known) ? "" : ", but had to boot: it isn't put to sleep any more")
+                    : fmt::format("Node '{}' was ready {} s after it had been switched on", node.name, took.count()),
                 "manager");
   return changes;
 }

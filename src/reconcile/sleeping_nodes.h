@@ -30,7 +30,15 @@ model::OperationId set_wanted(const Moment& moment, const state::Record<model::N
 // Nodes that were marked and have work again: a guest that is to run there, or anything that waits for their agent.
 std::vector<state::Record<model::Node>> needed_again(const state::Inventory& inventory);
 
-// Its agent is back after it was switched on: how long that took is kept. Empty when there is nothing to keep.
+// Whether its machine sleeps rather than being switched off: it was seen to do so and to wake with its memory.
+bool sleeps(const model::Bmc& bmc);
+// It is to be switched off instead, until it was tried again.
+void note_no_sleep(model::Bmc& bmc, const std::string& why);
+// The node is ready after it was asked to be on at `waking_since`: how long that took, and whether it had slept. Its
+// load must have come since.
+void note_woken(model::Bmc& bmc, const model::Node& node, Timestamp now);
+
+// Its agent is back after it was switched on or woke by itself: what that says is kept. Empty where there is nothing.
 Changes observe_awake(const Moment& moment, const model::Node& node);
 
 }  // namespace bridgehead::reconcile

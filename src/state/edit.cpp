@@ -253,6 +253,7 @@ BRIDGEHEAD_EDIT(model::Benchmark);
 BRIDGEHEAD_EDIT(model::AvailabilityState);
 BRIDGEHEAD_EDIT(model::Alert);
 BRIDGEHEAD_EDIT(model::Webhook);
+BRIDGEHEAD_EDIT(model::PowerProfile);
 BRIDGEHEAD_EDIT(model::Bmc);
 
 }  // namespace bridgehead::state

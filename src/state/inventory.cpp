@@ -201,6 +201,7 @@ BRIDGEHEAD_INVENTORY(model::Benchmark);
 BRIDGEHEAD_INVENTORY(model::AvailabilityState);
 BRIDGEHEAD_INVENTORY(model::Alert);
 BRIDGEHEAD_INVENTORY(model::Webhook);
+BRIDGEHEAD_INVENTORY(model::PowerProfile);
 BRIDGEHEAD_INVENTORY(model::Bmc);
 
 }  // namespace bridgehead::state

@@ -42,10 +42,10 @@ using Record = std::shared_ptr<const Stored<T>>;  // null = there is none
 // Token "token/", JoinToken "join_token/", NodeImage "node_image/", Profile "profile/", Boot "boot/<node>",
 // NetbootSettings "netboot_settings/", Rule "rule/", PlanningPolicy "policy/", Plan "plan/", PlanInput "plan_input/",
 // Bmc "bmc/<node>", Benchmark "benchmark/", AvailabilityState "availability/availability", Alert "alert/", Webhook
-// "webhook/webhook".
+// "webhook/webhook", PowerProfile "power_profile/<machine>".
 // A Vm's status is kept apart as "vm_status/<id>", so that observations never conflict with a user's change. Names are
 // unique per kind (Operation, JoinToken, Boot, NetbootSettings, PlanningPolicy, PlanInput, Bmc, AvailabilityState,
-// Alert and Webhook have none):
+// Alert, Webhook and PowerProfile have none):
 // "name/<kind>/<name>" -> id. "event/<revision, 20 digits>/<n>" are the events, "counter/<name>" the counters.
 // Node.load, Node.last_seen, Node.state, Node.message and Token.last_used live in memory only.
 

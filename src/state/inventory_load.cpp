@@ -132,6 +132,7 @@ void Inventory::State::apply_change(const Change& change, Revision at, std::vect
   if (kind == "availability") return apply_record<model::AvailabilityState>(change, id, at);
   if (kind == "alert") return apply_record<model::Alert>(change, id, at);
   if (kind == "webhook") return apply_record<model::Webhook>(change, id, at);
+  if (kind == "power_profile") return apply_record<model::PowerProfile>(change, id, at);
   if (kind == "bmc") return apply_record<model::Bmc>(change, id, at);
   if (kind == "benchmark") return apply_record<model::Benchmark>(change, id, at);
   const auto sequence = event_sequence(key);
@@ -252,6 +253,7 @@ Status Inventory::State::load() {
   if (loaded) loaded = load_kind<model::AvailabilityState>();
   if (loaded) loaded = load_kind<model::Alert>();
   if (loaded) loaded = load_kind<model::Webhook>();
+  if (loaded) loaded = load_kind<model::PowerProfile>();
   if (loaded) loaded = load_kind<model::Bmc>();
   if (loaded) loaded = load_kind<model::Benchmark>();
   if (loaded) loaded = load_events();

@@ -104,7 +104,8 @@ struct Inventory::State {
              RecordTable<model::Boot>, RecordTable<model::PastBoots>, RecordTable<model::NetbootSettings>,
              RecordTable<model::Rule>, RecordTable<model::PlanningPolicy>, RecordTable<model::Plan>,
              RecordTable<model::PlanInput>, RecordTable<model::Bmc>, RecordTable<model::Benchmark>,
-             RecordTable<model::AvailabilityState>, RecordTable<model::Alert>, RecordTable<model::Webhook>>
+             RecordTable<model::AvailabilityState>, RecordTable<model::Alert>, RecordTable<model::Webhook>,
+             RecordTable<model::PowerProfile>>
       tables;
   GroupIndex vms_by_node;
   GroupIndex images_by_parent;

@@ -1,9 +1,60 @@
-// energy: what nodes and guests have taken, and what was saved.
+// energy: what nodes and guests have taken, what was saved, and what machines take by their model.
 #include "cli/commands/commands.h"
 #include "cli/commands/noun.h"
 #include "cli/energy_view.h"
 
 namespace bridgehead::cli {
+namespace {
+
+std::vector<Column> profile_columns() {
+  return {column("MACHINE", "/machine"), column("IDLE-W", "/idle_watts"), column("BUSY-W", "/busy_watts"),
+          column("OFF-W", "/off_watts")};
+}
+
+void add_power_profiles(CLI::App& energy, Context& context) {
+  auto& profile = add_noun(energy, "profile", "What machines take by their model, where nobody measures them");
+  auto* list = profile.add_subcommand("list", "Machines that nodes are, and what they count as");
+  on_chosen(*list, context, [&context](ApiClient& api) -> Status {
+    const auto answer = api.get("/energy/profiles");
+    if (!answer) return forward(answer);
+    auto columns = profile_columns();
+    columns.push_back(column("NODES", "/nodes"));
+    columns.push_back({"BY", [](const nlohmann::json& one) {
+                         const auto by = text(one, "/created_by");
+                         return by.empty() ? std::string("average server") : by;
+                       }});
+    context.print_list(*answer, columns);
+    return {};
+  });
+  struct Wanted {
+    std::string machine;
+    double idle = 0, busy = 0, off = 5;
+  };
+  const auto wanted = std::make_shared<Wanted>();
+  auto* set = profile.add_subcommand("set", "Say what machines of a model take, from their data sheet or a meter");
+  set->add_option("machine", wanted->machine, "Maker and model, as `bh energy profile list` shows them")->required();
+  set->add_option("--idle", wanted->idle, "Watts when it is on, without load")->required();
+  set->add_option("--busy", wanted->busy, "Watts with all CPUs in use; linear between")->required();
+  set->add_option("--off", wanted->off, "Watts off or asleep")->capture_default_str();
+  on_chosen(*set, context, [&context, wanted](ApiClient& api) -> Status {
+    const auto answer =
+        api.put("/energy/profiles/" + path_segment(wanted->machine),
+                {{"idle_watts", wanted->idle}, {"busy_watts", wanted->busy}, {"off_watts", wanted->off}});
+    if (!answer) return forward(answer);
+    return context.print_object(answer->at("profile"), profile_columns());
+  });
+  const auto machine = std::make_shared<std::string>();
+  auto* remove = profile.add_subcommand("remove", "Count machines of a model as average servers again");
+  remove->add_option("machine", *machine, "Maker and model")->required();
+  on_chosen(*remove, context, [&context, machine](ApiClient& api) -> Status {
+    const auto answer = api.remove("/energy/profiles/" + path_segment(*machine));
+    if (!answer) return forward(answer);
+    context.say(fmt::format("{} counts as an average server.", *machine));
+    return {};
+  });
+}
+
+}  // namespace
 
 void add_energy_commands(CLI::App& root, Context& context) {
   auto& energy = add_noun(root, "energy", "What nodes and guests have taken, and what was saved by hosts that are off");
@@ -30,6 +81,7 @@ void add_energy_commands(CLI::App& root, Context& context) {
     for (const auto& note : energy_notes(*answer)) context.say(note);
     return {};
   });
+  add_power_profiles(energy, context);
 }
 
 }  // namespace bridgehead::cli

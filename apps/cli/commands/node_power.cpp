@@ -52,6 +52,15 @@ Result<std::optional<std::string>> password_for(const std::string& file, const s
   return line;
 }
 
+// Whether it sleeps, as far as it was tried, and how long waking took.
+std::string sleep_text(const nlohmann::json& bmc) {
+  const auto trial = text(bmc, "/sleep");
+  if (trial == "untried") return "not tried yet: bh node power NODE sleep, then on";
+  if (trial == "fails") return fmt::format("fails: {}", text(bmc, "/sleep_message"));
+  const auto seconds = number(bmc, "/sleep_wake");
+  return seconds == 0 ? "works" : fmt::format("works, awake after {} s", seconds);
+}
+
 void add_power(CLI::App& node, Context& context) {
   struct Options {
     std::string node, action;
@@ -62,9 +71,11 @@ void add_power(CLI::App& node, Context& context) {
   auto* power =
       node.add_subcommand("power", "Switch a node's machine on or off and have it proven, or ask for its state");
   power->add_option("node", options->node, "Name or id")->required();
-  power->add_option("action", options->action, "on, off (pulls the plug), cycle (off and on), status")
+  power
+      ->add_option("action", options->action,
+                   "on (also wakes), off (pulls the plug), cycle (off and on), sleep (S3), status")
       ->required()
-      ->check(CLI::IsMember({"on", "off", "cycle", "status"}));
+      ->check(CLI::IsMember({"on", "off", "cycle", "sleep", "status"}));
   power->add_flag("--force", options->force, "off, cycle: although guests run there");
   power->add_flag("-y,--yes", options->yes, "--force: don't ask");
   add_change_flags(*power, options->flags);
@@ -179,10 +190,12 @@ void add_node_power_commands(CLI::App& node, Context& context) {
                   column("PASSWORD", "/password"),
                   {"OPTIONS", settings_text},
                   {"LAST-CHANGE", [](const auto& one) { return proof_text(one, "/power"); }},
-                  {"WAKES-IN", [](const auto& one) {
+                  {"WAKES-IN",
+                   [](const auto& one) {
                      const auto seconds = number(one, "/wake");
                      return seconds == 0 ? "not measured yet" : fmt::format("{} s", seconds);
-                   }}});
+                   }},
+                  {"SLEEP", sleep_text}});
   });
 
   struct Removal {

@@ -40,6 +40,16 @@ Result<reconcile::PolicyChange> read_policy_change(std::string_view body) {
   });
 }
 
+Result<reconcile::SetPowerProfile> read_set_power_profile(std::string_view body) {
+  return read_body<reconcile::SetPowerProfile>(body, [](ObjectReader& reader, reconcile::SetPowerProfile& request) {
+    reader.real("idle_watts", request.idle_watts);
+    reader.require("idle_watts");
+    reader.real("busy_watts", request.busy_watts);
+    reader.require("busy_watts");
+    reader.real("off_watts", request.off_watts);
+  });
+}
+
 Result<reconcile::WhatIf> read_what_if(std::string_view body) {
   return read_body<reconcile::WhatIf>(body, [](ObjectReader& reader, reconcile::WhatIf& request) {
     reader.texts("remove_nodes", request.remove_nodes);

@@ -14,6 +14,7 @@
 #include "reconcile/commands/netboot.h"
 #include "reconcile/commands/planning.h"
 #include "reconcile/commands/plans.h"
+#include "reconcile/commands/power_profiles.h"
 
 namespace bridgehead::control_api {
 
@@ -32,7 +33,8 @@ Result<reconcile::CreateNetwork> read_create_network(std::string_view body);
 Result<reconcile::UpdateNode> read_update_node(std::string_view body, const pki::SecretBox* secrets);
 Result<reconcile::AddRule> read_add_rule(std::string_view body);
 Result<reconcile::PolicyChange> read_policy_change(std::string_view body);
-inline constexpr std::size_t kLongestTrace = 10'000;  // guests of a what-if
+inline constexpr std::size_t kLongestTrace = 10'000;                               // guests of a what-if
+Result<reconcile::SetPowerProfile> read_set_power_profile(std::string_view body);  // its machine stands in the path
 Result<reconcile::WhatIf> read_what_if(std::string_view body);
 Result<reconcile::CreateToken> read_create_token(std::string_view body);
 

@@ -1,7 +1,8 @@
-// What nodes and guests have taken, and what was saved by hosts that are off.
+// What nodes and guests have taken, what was saved by hosts that are off, and what machines take by their model.
 #include <algorithm>
 
 #include "base/length.h"
+#include "control_api/bodies/requests.h"
 #include "control_api/resources/answers.h"
 #include "control_api/resources/handlers.h"
 
@@ -67,7 +68,59 @@ nlohmann::json view_of(const reconcile::EnergyReport& report) {
   return json;
 }
 
+nlohmann::json view_of(const model::PowerProfile& profile) {
+  return {{"machine", profile.id.str()},
+          {"idle_watts", profile.idle_watts},
+          {"busy_watts", profile.busy_watts},
+          {"off_watts", profile.off_watts},
+          {"created_by", profile.created_by}};
+}
+
+Result<http::Response> profile_answer(const reconcile::Caller& caller, const Result<model::PowerProfile>& profile) {
+  if (!profile) return forward(profile);
+  nlohmann::json body = {{"profile", view_of(*profile)}};
+  if (caller.dry_run) body["dry_run"] = true;
+  return json_answer(200, body);
+}
+
 }  // namespace
+
+// Machines that nodes are, with a profile or without, and those that have one before any node is.
+Result<http::Response> list_power_profiles(Services& services, const Call&) {
+  const auto& inventory = services.inventory();
+  std::map<std::string, std::pair<model::PowerProfile, std::size_t>> machines;
+  for (const auto& profile : inventory.all<model::PowerProfile>()) {
+    machines[profile->value.id.str()].first = profile->value;
+  }
+  for (const auto& node : inventory.all<model::Node>()) {
+    const auto& machine = node->value.facts.machine;
+    auto& [profile, nodes] = machines[machine];
+    profile.id = model::PowerProfileId(machine);
+    ++nodes;
+  }
+  nlohmann::json body = {{"items", nlohmann::json::array()}};
+  for (const auto& [machine, found] : machines) {
+    auto one = view_of(found.first);
+    one["nodes"] = found.second;
+    body["items"].push_back(std::move(one));
+  }
+  return json_answer(200, body);
+}
+
+Result<http::Response> put_power_profile(Services& services, const Call& call) {
+  auto request = read_set_power_profile(call.body);
+  if (!request) return forward(request);
+  const auto caller = caller_of(call);
+  if (!caller) return forward(caller);
+  request->machine = call.parameters[0];
+  return profile_answer(*caller, reconcile::set_power_profile(services.commander, *caller, *request));
+}
+
+Result<http::Response> delete_power_profile(Services& services, const Call& call) {
+  const auto caller = caller_of(call);
+  if (!caller) return forward(caller);
+  return profile_answer(*caller, reconcile::remove_power_profile(services.commander, *caller, call.parameters[0]));
+}
 
 Result<http::Response> get_energy(Services& services, const Call& call) {
   const auto last = parse_length(call.request().query("last").value_or("30d"));

@@ -46,6 +46,9 @@ BRIDGEHEAD_ANSWER(post_node_bmc_trust);
 BRIDGEHEAD_ANSWER(get_node_use);
 // energy.cpp
 BRIDGEHEAD_ANSWER(get_energy);
+BRIDGEHEAD_ANSWER(list_power_profiles);
+BRIDGEHEAD_ANSWER(put_power_profile);
+BRIDGEHEAD_ANSWER(delete_power_profile);
 BRIDGEHEAD_ANSWER(get_vm_use);
 // vm_devices.cpp
 BRIDGEHEAD_ANSWER(add_vm_disk);

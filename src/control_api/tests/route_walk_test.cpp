@@ -307,6 +307,21 @@ void RouteWalk::walk_availability() {
   energy.now.days = {{.day = "2026-01-01", .all = energy.now.nodes[node.id]}};
   energy.now.away = {{clock.now() - std::chrono::hours(2), clock.now() - std::chrono::hours(1)}};
   energy.now.plans = {{.id = make_id<model::PlanId>(random), .name = "3f9a2c1b", .off = {"node1"}}};
+  const nlohmann::json watts = {{"idle_watts", 110}, {"busy_watts", 340.5}};
+  const std::string machine = "/energy/profiles/Dell%20Inc.%20PowerEdge%20R640";
+  expect(200, "PUT", machine + "?dry_run=true", watts);
+  EXPECT_EQ(expect(200, "PUT", machine, watts).json()["profile"]["machine"], "Dell Inc. PowerEdge R640");
+  const auto machines = expect(200, "GET", "/energy/profiles").json()["items"];
+  ASSERT_EQ(machines.size(), 2U) << "node1 names no machine";
+  EXPECT_EQ(machines[0]["created_by"], "");
+  EXPECT_EQ(machines[1]["busy_watts"], 340.5);
+  EXPECT_EQ(machines[1]["nodes"], 0);
+  for (const auto& [idle, busy] : {std::pair(0, 10), {200, 100}, {-1, 5}, {1, 1000000}}) {
+    EXPECT_THAT(expect(400, "PUT", machine, {{"idle_watts", idle}, {"busy_watts", busy}}).body, HasSubstr("_watts"));
+  }
+  expect(400, "PUT", machine, {{"idle_watts", 10}, {"busy_watts", 100}, {"off_watts", 11}});
+  expect(200, "DELETE", machine);
+  expect(404, "DELETE", machine);
   const auto taken = expect(200, "GET", "/energy?last=24h").json();
   EXPECT_EQ(taken["nodes"][0]["kwh"], 1);
   EXPECT_EQ(taken["nodes"][0]["unknown_hours"], 1.5);

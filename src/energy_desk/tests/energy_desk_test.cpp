@@ -39,10 +39,10 @@ TEST(Periods, AreHoursDaysAndMonths) {
 
 TEST(Periods, GuestsShareWhatTheirNodeTakes) {
   // Idle: by memory alone. Two guests with all of it together have all.
-  EXPECT_DOUBLE_EQ(part_of({.memory = 0.25, .cpus = 0}, 0), 0.25);
-  EXPECT_DOUBLE_EQ(part_of({.memory = 0.5, .cpus = 1}, 1) + part_of({.memory = 0.5, .cpus = 0}, 1), 1);
+  EXPECT_DOUBLE_EQ(part_of({.memory = 0.25, .cpus = 0}, 1), 0.25);
+  EXPECT_DOUBLE_EQ(part_of({.memory = 0.5, .cpus = 1}, 0.4) + part_of({.memory = 0.5, .cpus = 0}, 0.4), 1);
   // Busy: two thirds of 300 W are for being busy.
-  EXPECT_DOUBLE_EQ(part_of({.memory = 0, .cpus = 0.5}, 1), 0.5 * (kBusy - kIdle) / kBusy);
+  EXPECT_DOUBLE_EQ(part_of({.memory = 0, .cpus = 0.5}, kIdle / kBusy), 0.5 * (kBusy - kIdle) / kBusy);
 }
 
 TEST(Periods, ManyTimesAwayAreFew) {
@@ -168,6 +168,23 @@ TEST_F(EnergyDeskTest, ModelsWhatNobodyMeasures) {
   EXPECT_EQ(made.guests.at(vm_.id).name, "web");
   EXPECT_THAT(made.away, IsEmpty());
   EXPECT_EQ(a.unknown, 0);
+}
+
+TEST_F(EnergyDeskTest, AMachineWithAProfileIsModelledByIt) {
+  auto edit = inventory_->edit();
+  edit.create(model::PowerProfile{
+      .id = model::PowerProfileId("Acme R1"), .idle_watts = 60, .busy_watts = 240, .off_watts = 2, .created_by = "x"});
+  ASSERT_TRUE(inventory_->commit(std::move(edit)));
+  for (const auto& node : {a_.id, b_.id}) {
+    change<model::Node>(node, [](auto& one) { one.facts.machine = "Acme R1"; });
+  }
+  set_bmc(b_, model::MachinePower::off, "lab");
+  inventory_->note_node_state(b_.id, model::NodeState::unreachable, "off");
+  pass(hours(1), 2);
+  EXPECT_NEAR(of(a_).used.model, 0.150, 1e-6) << "half busy";
+  EXPECT_NEAR(report().guests.at(vm_.id).used.model, (60 / 4.0 + 90 / 2.0) / 1000, 1e-6);
+  EXPECT_NEAR(of(b_).used.model, 0.002, 1e-6);
+  EXPECT_NEAR(of(b_).saved, 0.058, 1e-6);
 }
 
 TEST_F(EnergyDeskTest, MeasuredFiguresSayWhoseTheyAre) {

@@ -96,6 +96,12 @@ void read_numa(const fs::path& root, model::NodeFacts& facts) {
   std::sort(facts.numa.begin(), facts.numa.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
 }
 
+std::string read_machine(const fs::path& root) {
+  const auto dmi = root / "sys/class/dmi/id";
+  const auto name = fmt::format("{} {}", read_text(dmi / "sys_vendor"), read_text(dmi / "product_name"));
+  return std::string(trimmed(std::string_view(name).substr(0, model::kLongestMachine)));
+}
+
 }  // namespace
 
 std::string read_text(const fs::path& path) {
@@ -125,6 +131,7 @@ model::NodeFacts read_host_facts(const fs::path& root) {
   facts.hostname = read_text(root / "proc/sys/kernel/hostname");
   facts.machine_id = read_text(root / "etc/machine-id");
   if (facts.machine_id.empty()) facts.machine_id = read_text(root / "var/lib/dbus/machine-id");
+  facts.machine = read_machine(root);
   facts.os = os_name(root);
   facts.kernel = read_text(root / "proc/sys/kernel/osrelease");
   facts.memory = meminfo_value(read_text(root / "proc/meminfo"), "MemTotal:");

@@ -34,6 +34,8 @@ TEST_F(Facts, AHostIsReadFromItsFiles) {
   write("proc/sys/kernel/hostname", "rack1-7\n");
   write("proc/sys/kernel/osrelease", "6.1.0-18-amd64\n");
   write("etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+  write("sys/class/dmi/id/sys_vendor", "Dell Inc.\n");
+  write("sys/class/dmi/id/product_name", "PowerEdge R640 \n");
   write("etc/os-release", "NAME=\"Debian GNU/Linux\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n");
   write("proc/meminfo", "MemTotal:       16303464 kB\nMemFree:         1000000 kB\nMemAvailable:    9999999 kB\n");
   write("proc/cpuinfo",
@@ -50,6 +52,7 @@ TEST_F(Facts, AHostIsReadFromItsFiles) {
   EXPECT_EQ(facts.hostname, "rack1-7");
   EXPECT_EQ(facts.kernel, "6.1.0-18-amd64");
   EXPECT_EQ(facts.machine_id, "0123456789abcdef0123456789abcdef");
+  EXPECT_EQ(facts.machine, "Dell Inc. PowerEdge R640");
   EXPECT_EQ(facts.os, "Debian GNU/Linux 12 (bookworm)");
   EXPECT_EQ(facts.memory, Bytes(16303464ULL << 10));
   EXPECT_EQ(facts.cpu_model, "AMD EPYC 7302");

@@ -93,6 +93,7 @@ class TunnelsTest : public ::testing::Test {
   std::mutex mutex_;
   std::map<model::TunnelId, std::shared_ptr<Wire>> wires_;
   std::vector<Error> refused_;
+  Status sleeps_;
   Tunnels tunnels_{host_.hypervisor,
                    node_.pools(),
                    node_.files(),
@@ -106,6 +107,7 @@ class TunnelsTest : public ::testing::Test {
                      refused_.push_back(error);
                    },
                    [this](const model::OperationId& operation) { return node_.journal().is_unfinished(operation); },
+                   [this] { return sleeps_; },
                    3};
 };
 
@@ -118,6 +120,16 @@ TEST_F(TunnelsTest, AConsoleGoesBothWaysUntilTheUserLeaves) {
   wire->send({.end = true});
   EXPECT_TRUE(wire->wait([&] { return wire->ended; }));
   EXPECT_TRUE(eventually([&] { return tunnels_.count() == 0; }));
+}
+
+TEST_F(TunnelsTest, AnOrderToSleepIsAnsweredFirst) {
+  const auto taken = open({.kind = TunnelKind::sleep});
+  EXPECT_TRUE(taken->wait([&] { return taken->ended; }));
+  EXPECT_EQ(taken->received, "asleep soon");
+  sleeps_ = fail(ErrorCode::failed_precondition, "a guest runs there");
+  const auto refused = open({.kind = TunnelKind::sleep});
+  EXPECT_TRUE(refused->wait([&] { return refused->error.find("a guest runs there") != std::string::npos; }));
+  EXPECT_EQ(refused->received, "");
 }
 
 TEST_F(TunnelsTest, AConsoleOfAGuestThatIsOffIsRefused) {

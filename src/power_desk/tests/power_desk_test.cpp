@@ -12,6 +12,7 @@
 #include "power/testing/ipmi_rig.h"
 #include "power/verified_power.h"
 #include "reconcile/commands/power.h"
+#include "reconcile/sleeping_nodes.h"
 #include "state/memory_store.h"
 
 namespace bridgehead::power_desk {
@@ -25,6 +26,35 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr std::chrono::milliseconds kHeartbeat{200};
+
+// The node's agent, as far as it puts its machine to sleep.
+class SleepyAgent final : public reconcile::TunnelBroker {
+ public:
+  explicit SleepyAgent(std::function<void()> sleeps) : sleeps_(std::move(sleeps)) {}
+  Result<std::shared_ptr<reconcile::Tunnel>> open(const model::NodeId&, const reconcile::TunnelRequest& request,
+                                                  reconcile::TunnelHandlers handlers) override {
+    ++asked;
+    EXPECT_EQ(request.kind, reconcile::TunnelKind::sleep);
+    if (refusal) return fail(*refusal);
+    handlers.opened();
+    handlers.data("asleep soon");
+    handlers.closed({});
+    sleeps_();
+    return std::make_shared<Over>();
+  }
+  std::optional<Error> refusal;
+  std::atomic<int> asked = 0;
+
+ private:
+  struct Over final : reconcile::Tunnel {
+    void write(std::string, std::function<void()>) override {}
+    void resize(std::uint32_t, std::uint32_t) override {}
+    void finish() override {}
+    void close(std::string) override {}
+    void resume() override {}
+  };
+  const std::function<void()> sleeps_;
+};
 
 class PowerDeskTest : public ::testing::Test {
  protected:
@@ -69,8 +99,8 @@ class PowerDeskTest : public ::testing::Test {
   }
   void stop_agent() { agent_ = {}; }
   void start_desk() {
-    desk_ = std::make_unique<PowerDesk>(*inventory_, *secrets_, progress_, clock_, power::PowerTools{.runner = runner_},
-                                        options_);
+    desk_ = std::make_unique<PowerDesk>(*inventory_, *secrets_, sleepy_, progress_, clock_,
+                                        power::PowerTools{.runner = runner_}, options_);
   }
   model::OperationId ask(MachinePowerAction action) {
     const auto asked = reconcile::switch_node(commander_, caller_, node_.name, {.action = action});
@@ -121,9 +151,70 @@ class PowerDeskTest : public ::testing::Test {
   SystemCommandRunner runner_;
   PowerDeskOptions options_;
   model::Node node_;
+  bool obeys_ = true;  // when it is told to sleep; its BMC calls that off
+  SleepyAgent sleepy_{[this] {
+    if (obeys_) rig_.set_on(false);
+  }};
   std::unique_ptr<PowerDesk> desk_;
   std::jthread agent_;
 };
+
+TEST_F(PowerDeskTest, AMachineThatSleepsIsProvenToAndWakes) {
+  const auto bmc = [&] { return inventory_->find<model::Bmc>(node_.id)->value; };
+  rig_.set_on(true);
+  start_desk();
+  start_agent();
+  const auto asleep = do_it(MachinePowerAction::sleep);
+  EXPECT_EQ(asleep.state, model::OperationState::succeeded) << (asleep.error ? asleep.error->message : "");
+  EXPECT_EQ(known().state, model::MachinePower::sleeping);
+  EXPECT_EQ(known().evidence, model::PowerEvidence::bmc_and_others);
+  EXPECT_EQ(bmc().sleep, model::SleepTrial::untried) << "it hasn't woken yet";
+  EXPECT_EQ(rig_.times_off(), 0U) << "no plug was pulled";
+  // Heard of with the time since boot, which went on.
+  agent_ = std::jthread([this](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      if (rig_.is_on()) inventory_->note_node_load(node_.id, {.uptime_seconds = 10'000});
+      power::pause(kHeartbeat / 4, stop);
+    }
+  });
+  EXPECT_EQ(do_it(MachinePowerAction::on).state, model::OperationState::succeeded);
+  EXPECT_TRUE(rig_.is_on());
+  stop_agent();
+  // As the core does when its agent is heard of.
+  const auto node = inventory_->find<model::Node>(node_.id);
+  auto after = bmc();
+  if (after.asleep_since != Timestamp{}) reconcile::note_woken(after, node->value, clock_.now());
+  EXPECT_EQ(after.sleep, model::SleepTrial::works);
+  EXPECT_GE(after.sleep_wake.count(), 1);
+}
+
+TEST_F(PowerDeskTest, AMachineThatDoesNotFallAsleepIsNotTakenForAsleep) {
+  be_hasty();
+  obeys_ = false;
+  rig_.set_on(true);
+  start_desk();
+  start_agent();
+  const auto tried = do_it(MachinePowerAction::sleep);
+  EXPECT_EQ(tried.state, model::OperationState::failed);
+  EXPECT_EQ(known().state, model::MachinePower::unknown);
+  const auto bmc = inventory_->find<model::Bmc>(node_.id)->value;
+  EXPECT_EQ(bmc.sleep, model::SleepTrial::fails);
+  EXPECT_THAT(bmc.sleep_message, HasSubstr("its BMC says on"));
+  EXPECT_EQ(sleepy_.asked, 1) << "a machine is asked to sleep once";
+}
+
+TEST_F(PowerDeskTest, AnAgentThatCantSaysWhyAndNothingIsChanged) {
+  sleepy_.refusal = Error{ErrorCode::unsupported, "its firmware offers no deep sleep (S3)", {}};
+  rig_.set_on(true);
+  start_desk();
+  start_agent();
+  const auto tried = do_it(MachinePowerAction::sleep);
+  EXPECT_EQ(tried.state, model::OperationState::failed);
+  ASSERT_TRUE(tried.error);
+  EXPECT_THAT(tried.error->message, HasSubstr("no deep sleep"));
+  EXPECT_EQ(inventory_->find<model::Bmc>(node_.id)->value.sleep, model::SleepTrial::untried);
+  EXPECT_EQ(known().time, Timestamp{});
+}
 
 TEST_F(PowerDeskTest, SwitchesOnOffAndCyclesWithProof) {
   start_desk();
@@ -337,7 +428,7 @@ TEST_F(PowerDeskTest, TheConsoleOfAMachineIsSerialOverLan) {
   EXPECT_EQ(heard, typed);
 
   // One at a time: the manager's own visitors know of each other (Sessions), this one is from elsewhere.
-  PowerDesk other(*inventory_, *secrets_, progress_, clock_, power::PowerTools{.runner = runner_}, options_);
+  PowerDesk other(*inventory_, *secrets_, sleepy_, progress_, clock_, power::PowerTools{.runner = runner_}, options_);
   ASSERT_TRUE(bob.visit(other, node_.id, false));
   await([&] { return bob.is_closed(); });
   EXPECT_FALSE(bob.is_open());

@@ -99,11 +99,18 @@ Result<model::Bmc> bmc_with(const state::Inventory& inventory, const model::Node
                  .created = now,
                  .power = {},
                  .waking_since = {},
-                 .wake = {}};
+                 .wake = {},
+                 .sleep_message = {},
+                 .asleep_since = {},
+                 .sleep_wake = {}};
   if (kept && machine_of(kept->value) == machine_of(bmc)) {
     bmc.power = kept->value.power;
     bmc.waking_since = kept->value.waking_since;
     bmc.wake = kept->value.wake;
+    bmc.sleep = kept->value.sleep;
+    bmc.sleep_message = kept->value.sleep_message;
+    bmc.asleep_since = kept->value.asleep_since;
+    bmc.sleep_wake = kept->value.sleep_wake;
   }
   for (const auto& other : inventory.all<model::Bmc>()) {
     if (other->value.id == bmc.id || machine_of(other->value) != machine_of(bmc)) continue;

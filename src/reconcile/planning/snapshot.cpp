@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "reconcile/cluster.h"
+#include "reconcile/node_watts.h"
 #include "reconcile/operations/records.h"
 #include "reconcile/planning/demand.h"
 #include "reconcile/rules.h"
@@ -132,9 +133,11 @@ class Builder {
                                                             : scheduler::HostPower::on;
     host.power_since = node.power_since;
     // Where we can't switch it, it is marked all the same, and somebody else does.
+    host.power_model = power_model_of(inventory_, node);
     host.power_model.can_be_switched = true;
-    if (const auto bmc = inventory_.find<model::Bmc>(node.id); bmc && bmc->value.wake.count() > 0) {
-      host.power_model.wake = bmc->value.wake;
+    if (const auto bmc = inventory_.find<model::Bmc>(node.id)) {
+      const auto wake = sleeps(bmc->value) ? bmc->value.sleep_wake : bmc->value.wake;
+      if (wake.count() > 0) host.power_model.wake = wake;
     }
     return host;
   }

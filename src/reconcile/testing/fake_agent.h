@@ -102,11 +102,13 @@ class FakeAgent {
     ++entry.step;
   }
 
+  std::uint64_t uptime_seconds = 0;  // of its machine
+
   model::NodeReport report(Timestamp) const {
     model::NodeReport report;
     report.facts.cpus = 64;
     report.facts.memory = Bytes(256_GiB);
-    report.load.uptime_seconds = 0;
+    report.load.uptime_seconds = uptime_seconds;
     report.helps_imports = helps_imports;
     for (const auto& [vm, guest] : guests) report.vms.push_back(observed(vm, guest));
     for (const auto& pool : pools) {

@@ -46,7 +46,8 @@ class SleepingNodes : public testing::AppliedPlans {
     const auto record = switching(sim.inventory(), node(name));
     ASSERT_TRUE(record);
     auto operation = record->value;
-    const bool on = operations::parameter<std::string>(operation, "action", {}) == "on";
+    const auto action = operations::parameter<std::string>(operation, "action", {});
+    const bool on = action == "on";
     operation.state = how;
     operation.started = sim.clock.now();
     operation.finished = sim.clock.now();
@@ -56,7 +57,9 @@ class SleepingNodes : public testing::AppliedPlans {
     value.power.state = how != OperationState::succeeded ? MachinePower::unknown
                         : on                             ? MachinePower::on
                                                          : MachinePower::off;
+    value.power.time = operation.finished;
     value.waking_since = on ? operation.started : Timestamp{};
+    if (action == "sleep" && how == OperationState::succeeded) value.asleep_since = operation.started;
     auto edit = sim.inventory().edit();
     edit.update(record, operation);
     edit.update(known, value);
@@ -134,6 +137,64 @@ TEST_F(SleepingNodes, WakingEndsWhenTheNodeIsReadyAndIsMeasured) {
   EXPECT_EQ(bmc("node2").wake, 47s);
   EXPECT_EQ(planned("node2").power, scheduler::HostPower::on);
   EXPECT_EQ(planned("node2").power_model.wake, scheduler::Seconds(47));
+}
+
+TEST_F(SleepingNodes, AMachineThatWasSeenToSleepIsPutToSleepUntilItLosesItsMemory) {
+  const auto change = [&](auto&& how) {
+    const auto known = sim.inventory().find<model::Bmc>(node("node2").id);
+    auto value = known->value;
+    how(value);
+    auto edit = sim.inventory().edit();
+    edit.update(known, value);
+    ASSERT_TRUE(sim.inventory().commit(std::move(edit)));
+  };
+  change([](auto& bmc) { bmc.sleep = model::SleepTrial::works; });
+  const auto sleeps_and_is_woken = [&](std::uint64_t uptime) {
+    put_to_sleep("node2");
+    sim.advance(600s);
+    apply(propose({power(PlanActionKind::wake, "node2")}));
+    sim.pass();
+    ASSERT_EQ(asked("node2"), "on");
+    switched("node2");
+    sim.advance(4s);
+    agent("node2").uptime_seconds = uptime;
+    comes_back("node2");
+  };
+  apply(propose({power(PlanActionKind::sleep, "node2")}));
+  sim.pass();
+  EXPECT_EQ(asked("node2"), "sleep");
+  switched("node2");
+  sim.pass();
+  apply(propose({power(PlanActionKind::wake, "node2")}));
+  sim.pass();
+  switched("node2");
+  sim.advance(4s);
+  agent("node2").uptime_seconds = 100'000;
+  comes_back("node2");
+  EXPECT_EQ(bmc("node2").sleep, model::SleepTrial::works);
+  EXPECT_EQ(bmc("node2").sleep_wake, 4s);
+  EXPECT_EQ(bmc("node2").wake, 0s) << "it didn't boot";
+  EXPECT_EQ(planned("node2").power_model.wake, scheduler::Seconds(4));
+
+  sleeps_and_is_woken(30);
+  EXPECT_EQ(bmc("node2").sleep, model::SleepTrial::fails);
+  EXPECT_NE(bmc("node2").sleep_message.find("had to boot"), std::string::npos);
+  EXPECT_EQ(bmc("node2").asleep_since, Timestamp{});
+  apply(propose({power(PlanActionKind::sleep, "node2")}));
+  sim.pass();
+  EXPECT_EQ(asked("node2"), "off");
+}
+
+TEST_F(SleepingNodes, WhoWakesByItselfIsTriedToo) {
+  ASSERT_TRUE(switch_node(sim.commander(), sim.caller(), "node2", {.action = model::MachinePowerAction::sleep}));
+  switched("node2");
+  EXPECT_NE(bmc("node2").asleep_since, Timestamp{});
+  sim.advance(60s);
+  agent("node2").uptime_seconds = 100'000;
+  comes_back("node2");
+  EXPECT_EQ(bmc("node2").sleep, model::SleepTrial::works);
+  EXPECT_EQ(bmc("node2").sleep_wake, 0s) << "nobody knows when it began to wake";
+  EXPECT_EQ(bmc("node2").asleep_since, Timestamp{});
 }
 
 TEST_F(SleepingNodes, WakingIsGivenUp) {
