@@ -20,14 +20,9 @@
 namespace bridgehead::host_agent {
 namespace {
 
-// Of the namespaces that the kernel makes at boot (include/linux/proc_ns.h, for good).
+// Of the PID namespace that the kernel makes at boot (include/linux/proc_ns.h, for good). Others that services may have
+// for themselves (systemd's ProtectHostname=) say nothing.
 constexpr ino_t kFirstPidNamespace = 0xEFFFFFFC;
-constexpr ino_t kFirstUtsNamespace = 0xEFFFFFFE;
-
-bool is(const char* path, ino_t inode) {
-  struct stat found = {};
-  return ::stat(path, &found) == 0 && found.st_ino == inode;
-}
 
 // "s2idle [deep]" or "freeze mem disk": the words of it.
 bool has_word(std::string_view text, std::string_view word) {
@@ -68,7 +63,8 @@ void arm_wake_on_lan(const std::filesystem::path& root) {
 }  // namespace
 
 bool owns_its_machine() {
-  return is("/proc/self/ns/pid", kFirstPidNamespace) && is("/proc/self/ns/uts", kFirstUtsNamespace);
+  struct stat found = {};
+  return ::stat("/proc/self/ns/pid", &found) == 0 && found.st_ino == kFirstPidNamespace;
 }
 
 HostSleep::~HostSleep() = default;  // a sleep that hasn't begun yet doesn't
