@@ -314,8 +314,8 @@ Result<std::unique_ptr<Manager>> Manager::start(const Config& config) {
                                                                                         .power = *parts.power,
                                                                                         .clock = parts.clock});
   parts.energy->start();
-  parts.bench = std::make_unique<bench_desk::BenchDesk>(*parts.inventory, *parts.gateway, *parts.gateway,
-                                                        parts.reconciler->progress(), parts.clock,
+  parts.bench = std::make_unique<bench_desk::BenchDesk>(*parts.commander, *parts.gateway, *parts.gateway,
+                                                        parts.reconciler->progress(),
                                                         bench_desk::BenchDeskOptions{.version = BRIDGEHEAD_VERSION});
   parts.watch_over_nodes();
   parts.tell_alerts();

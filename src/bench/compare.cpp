@@ -39,27 +39,37 @@ void take(const Run& run, const Workload& workload, Gathered& gathered) {
   if (link) gathered.link.push_back(*link);
 }
 
-std::string differing_settings(const Workload& a, const Workload& b) {
+// How the load reached the storage; empty: the same way.
+std::string other_way(const Record& a, const Record& b) {
+  if (a.through_guests() != b.through_guests()) {
+    return "one was measured through guests' disks, the other on the nodes themselves";
+  }
+  return a.emulated() != b.emulated() ? "emulated guests against guests with KVM" : "";
+}
+
+std::string differing_settings(const Workload& a, const Workload& b, bool across) {
   if (a.block_bytes != b.block_bytes) return "blocks of another size";
   if (a.node_bytes != b.node_bytes) return "another amount of data for each node";
   if (a.seconds != b.seconds) return "another length";
   if (a.direct != b.direct) return "one through the page cache, the other past it";
-  if (a.in_operations != b.in_operations || a.in_seconds != b.in_seconds || a.writes != b.writes || a.what != b.what)
+  if (a.in_operations != b.in_operations || a.in_seconds != b.in_seconds || a.writes != b.writes ||
+      (a.what != b.what && !across))
     return "another kind of work";
   return "";
 }
 
 // Why a ratio of the two would mislead; empty: it wouldn't.
-std::string why_not(const Record& ra, const Group& a, const Record& rb, const Group& b) {
+std::string why_not(const Record& ra, const Group& a, const Record& rb, const Group& b, bool across) {
   const auto* wa = ra.workload(a.workload);
   const auto* wb = rb.workload(b.workload);
-  if (const auto differs = differing_settings(*wa, *wb); !differs.empty()) return differs;
+  if (const auto way = other_way(ra, rb); !way.empty() && !across) return way;
+  if (const auto differs = differing_settings(*wa, *wb, across); !differs.empty()) return differs;
   for (const auto* group : {&a, &b}) {
     if (group->rates.empty()) return fmt::format("no run on {} was complete", group->pool);
   }
-  for (const auto* group : {&a, &b}) {
+  for (const auto& [record, group] : {std::pair(&ra, &a), std::pair(&rb, &b)}) {
     if (group->cpu_busy.value_or(0) >= kBusyClient) {
-      return fmt::format("with {} the client's CPUs were the limit ({:.0f} % busy), not the storage", group->pool,
+      return fmt::format("with {} {} the limit ({:.0f} % busy), not the storage", group->pool, busy_clients(*record),
                          *group->cpu_busy * 100);
     }
   }
@@ -71,9 +81,9 @@ std::string why_not(const Record& ra, const Group& a, const Record& rb, const Gr
   return "";
 }
 
-Comparison compare(const Record& ra, const Group& a, const Record& rb, const Group& b) {
+Comparison compare(const Record& ra, const Group& a, const Record& rb, const Group& b, bool across = false) {
   Comparison row{a.workload, a.nodes, a.pool, b.pool, a.rate.median, b.rate.median, std::nullopt, ""};
-  row.refusal = why_not(ra, a, rb, b);
+  row.refusal = why_not(ra, a, rb, b, across);
   if (row.refusal.empty()) row.ratio = ratio_of(a.rates, b.rates);
   return row;
 }
@@ -176,7 +186,13 @@ std::vector<Comparison> compare_peers(const Record& record) {
   return rows;
 }
 
-Result<RecordComparison> compare_records(const Record& a, const Record& b) {
+std::string busy_clients(const Record& record) {
+  if (!record.through_guests()) return "the client's CPUs were";
+  return record.emulated() ? "the CPU of the emulated guests, or of their nodes, was"
+                           : "the CPU of the guests (a thread of QEMU's), or of their nodes, was";
+}
+
+Result<RecordComparison> compare_records(const Record& a, const Record& b, bool across) {
   RecordComparison comparison;
   const auto ours = groups_of(a);
   const auto theirs = groups_of(b);
@@ -189,7 +205,7 @@ Result<RecordComparison> compare_records(const Record& a, const Record& b) {
       return one.workload == group.workload && one.nodes == group.nodes && (one.pool == group.pool || one_each);
     });
     if (peer == theirs.end()) continue;
-    auto row = compare(a, group, b, *peer);
+    auto row = compare(a, group, b, *peer, across);
     if (row.refusal.empty() && !other.empty()) {
       row.ratio.reset();
       row.refusal = other;
@@ -206,6 +222,10 @@ Result<RecordComparison> compare_records(const Record& a, const Record& b) {
   const auto warn = [&](std::string_view what, const std::string& x, const std::string& y) {
     if (x != y) comparison.warnings.push_back(fmt::format("They differ in {}: {} against {}.", what, x, y));
   };
+  if (const auto way = other_way(a, b); !way.empty() && across) {
+    comparison.warnings.push_back(
+        fmt::format("Asked for all the same: {}. The ratios are about that way, not about the storage.", way));
+  }
   warn("the kernel", hosts_a.kernel, hosts_b.kernel);
   warn("fio's version", a.fio, b.fio);
   warn("Bridgehead's version", a.version, b.version);

@@ -1,6 +1,7 @@
 #include "bench/fio.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 
@@ -31,7 +32,8 @@ void take_latency(const json& owner, const char* name, FioFigures& figures) {
 
 Status take_job(const json& job, FioFigures& figures) {
   if (const double error = number_of(job, "error"); error != 0) {
-    return fail(ErrorCode::io_error, "a job of fio failed: {}", std::strerror(static_cast<int>(error)));
+    return fail(ErrorCode::io_error, "a job of fio failed: {}",
+                std::strerror(error > 0 && error < 4096 ? static_cast<int>(error) : EINVAL));
   }
   for (const char* direction : {"read", "write", "trim"}) {
     const auto part = job.find(direction);

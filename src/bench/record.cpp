@@ -17,21 +17,23 @@ namespace {
 constexpr const char* kFormat = "bridgehead-bench";
 constexpr int kVersion = 1;
 
-void put_optional(json& object, const char* name, const std::optional<double>& value) {
+template <typename T>
+void put_optional(json& object, const char* name, const std::optional<T>& value) {
   if (value) object[name] = *value;
 }
 
-std::optional<double> optional_of(const json& object, const char* name) {
+template <typename T = double>
+std::optional<T> optional_of(const json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end() || found->is_null()) return std::nullopt;
-  return found->get<double>();
+  return found->get<T>();
 }
 
 }  // namespace
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Workload, name, what, in_operations, in_seconds, writes, node_bytes,
                                                 block_bytes, seconds, direct, peer_of)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(NodeFacts, name, kernel, cpu, cpus, memory_bytes, link_bits)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(NodeFacts, name, kernel, cpu, cpus, memory_bytes, link_bits, guest)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PoolFacts, name, driver, layout, servers, server_link_bits,
                                                 server_disk_bytes, copies)
 
@@ -44,6 +46,8 @@ void to_json(json& object, const Part& part) {
   put_optional(object, "link_busy", part.link_busy);
   if (!part.error.empty()) object["error"] = part.error;
   if (!part.steps.empty()) object["steps"] = part.steps;
+  put_optional(object, "http_bytes", part.http_bytes);
+  put_optional(object, "root_bytes", part.root_bytes);
 }
 
 void from_json(const json& object, Part& part) {
@@ -58,6 +62,8 @@ void from_json(const json& object, Part& part) {
   part.link_busy = optional_of(object, "link_busy");
   part.error = object.value("error", std::string());
   part.steps = object.value("steps", std::vector<Part::Step>());
+  part.http_bytes = optional_of<std::uint64_t>(object, "http_bytes");
+  part.root_bytes = optional_of<std::uint64_t>(object, "root_bytes");
 }
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Run, pool, workload, nodes, repetition, started, parts)
@@ -123,6 +129,14 @@ double Run::skew() const {
   const auto [first, last] =
       std::minmax_element(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.began < b.began; });
   return last->began - first->began;
+}
+
+bool Record::through_guests() const {
+  return std::any_of(nodes.begin(), nodes.end(), [](const auto& node) { return !node.guest.empty(); });
+}
+
+bool Record::emulated() const {
+  return std::any_of(nodes.begin(), nodes.end(), [](const auto& node) { return node.guest == "emulated"; });
 }
 
 const Workload* Record::workload(std::string_view wanted) const {
@@ -198,7 +212,8 @@ Result<double> parse_link(std::string_view text) {
 std::string write_csv(const Record& record) {
   std::string csv =
       "pool,workload,nodes,repetition,complete,run_rate,unit,node,bytes,operations,began_s,seconds,p50_ms,p99_ms,"
-      "cpu_busy,link_busy,error\n";
+      "cpu_busy,link_busy,http_bytes,root_bytes,error\n";
+  const auto bytes = [](const std::optional<std::uint64_t>& value) { return value ? std::to_string(*value) : ""; };
   const auto optional = [](const std::optional<double>& value) { return value ? fmt::format("{:.4f}", *value) : ""; };
   for (const auto& run : record.runs) {
     const auto* workload = record.workload(run.workload);
@@ -209,9 +224,10 @@ std::string write_csv(const Record& record) {
                                   : workload->in_operations ? "operations/s"
                                                             : "bytes/s");
     for (const auto& part : run.parts) {
-      csv += fmt::format("{},{},{},{},{:.4f},{:.4f},{:.3f},{:.3f},{},{},{}\n", head, csv_cell(part.node), part.bytes,
-                         part.operations, part.began, part.seconds, part.p50_ms, part.p99_ms, optional(part.cpu_busy),
-                         optional(part.link_busy), csv_cell(part.error));
+      csv +=
+          fmt::format("{},{},{},{},{:.4f},{:.4f},{:.3f},{:.3f},{},{},{},{},{}\n", head, csv_cell(part.node), part.bytes,
+                      part.operations, part.began, part.seconds, part.p50_ms, part.p99_ms, optional(part.cpu_busy),
+                      optional(part.link_busy), bytes(part.http_bytes), bytes(part.root_bytes), csv_cell(part.error));
     }
   }
   return csv;

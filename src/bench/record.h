@@ -30,6 +30,9 @@ struct Part {
     bool operator==(const Step&) const = default;
   };
   std::vector<Step> steps;  // on the way, in their order; none: nobody told them
+  // Of a boot: what it took from the boot server by HTTP, and of its root by NBD or NFS; nullopt: it wasn't counted.
+  std::optional<std::uint64_t> http_bytes;
+  std::optional<std::uint64_t> root_bytes;
 };
 
 struct Run {
@@ -65,6 +68,7 @@ struct NodeFacts {
   unsigned cpus = 0;
   std::uint64_t memory_bytes = 0;
   double link_bits = 0;  // per second; 0: unknown
+  std::string guest;     // a guest of it did the work: "kvm", "emulated"; "" = itself
 };
 
 struct PoolFacts {
@@ -89,6 +93,8 @@ struct Record {
   std::vector<Run> runs;
   std::vector<std::string> notes;  // what happened on the way
 
+  bool through_guests() const;
+  bool emulated() const;                                  // a guest at least was
   const Workload* workload(std::string_view name) const;  // null: not there
   const PoolFacts* pool(std::string_view name) const;
 };

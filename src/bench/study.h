@@ -27,6 +27,8 @@ std::vector<Group> groups_of(const Record& record);
 
 // A client this busy is the limit itself (its own work, not only fio's, counts).
 constexpr double kBusyClient = 0.9;
+// What was the limit then, up to the verb: "the client's CPUs were".
+std::string busy_clients(const Record& record);
 
 struct Comparison {
   std::string workload;
@@ -48,8 +50,10 @@ struct RecordComparison {
   std::vector<std::string> warnings;  // what else differs between the two environments
 };
 // The same pool and workload with as many nodes in both; pools under another name are paired where each has one.
+// `across`: also where one was measured through guests and the other on the nodes, or one through emulated guests and
+// the other with KVM; then the ratio is about that, and a warning says so.
 // Errors: failed_precondition (they have nothing in common).
-Result<RecordComparison> compare_records(const Record& a, const Record& b);
+Result<RecordComparison> compare_records(const Record& a, const Record& b, bool across = false);
 
 // What holds the rate at the most nodes that were measured.
 struct Diagnosis {

@@ -71,6 +71,9 @@ Section environment(const Record& record) {
   row("Bridgehead", record.version);
   row("fio", record.fio);
   row("nodes", fmt::format("{}: {}", record.nodes.size(), joined(record.nodes, [](const auto& n) { return n.name; })));
+  row("measured", !record.through_guests() ? ""
+                  : record.emulated()      ? "through guests' disks, the guests emulated"
+                                           : "through guests' disks, the guests with KVM");
   row("kernel", joined(record.nodes, [](const auto& node) { return node.kernel; }));
   row("CPUs", joined(record.nodes, [](const auto& node) {
         return node.cpus == 0 ? std::string() : fmt::format("{} of {}", node.cpus, node.cpu.empty() ? "?" : node.cpu);
@@ -90,6 +93,12 @@ Section environment(const Record& record) {
   TextTable work{{"workload", "what each node does"}, {}};
   for (const auto& workload : record.workloads) work.rows.push_back({workload.name, workload.what});
   section.blocks.emplace_back(std::move(work));
+  if (record.emulated()) {
+    section.blocks.emplace_back(Paragraph{
+        "The guests were emulated (their nodes have no KVM): what they got is that of the emulation, and says nothing "
+        "of guests with KVM.",
+        true});
+  }
   for (const auto& note : record.notes) section.blocks.emplace_back(Paragraph{note, true});
   return section;
 }
@@ -102,7 +111,7 @@ std::string outliers_text(const Group& group, const Unit& unit) {
   return fmt::format("{}", fmt::join(list, ", "));
 }
 
-void tell_groups(Section& section, const std::vector<Group>& groups, const Workload& workload) {
+void tell_groups(Section& section, const Record& record, const std::vector<Group>& groups, const Workload& workload) {
   const auto unit = unit_of(workload);
   TextTable table{{"pool", "nodes", "runs", unit.name, "interval of the median", "spread", "p99 ms", "CPU"}, {}};
   std::vector<Paragraph> notes;
@@ -127,7 +136,7 @@ void tell_groups(Section& section, const std::vector<Group>& groups, const Workl
     }
     if (group.cpu_busy.value_or(0) >= kBusyClient) {
       notes.push_back(
-          {fmt::format("{}, {} nodes: the client's CPUs were the limit, not the storage.", group.pool, group.nodes),
+          {fmt::format("{}, {} nodes: {} the limit, not the storage.", group.pool, group.nodes, busy_clients(record)),
            true});
     }
     // Nodes that begin late are beside the others for less of the run than it seems.
@@ -278,7 +287,7 @@ Story tell(const Record& record) {
     if (workload.in_seconds) {
       tell_times(section, record, groups, workload);
     } else {
-      tell_groups(section, groups, workload);
+      tell_groups(section, record, groups, workload);
     }
     tell_comparisons(section, comparisons, workload.name);
     for (const auto& pool : record.pools) {

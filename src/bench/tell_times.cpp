@@ -17,8 +17,13 @@ std::string peer_name(const std::string& workload, const std::string& of) {
 struct Wave {
   std::vector<std::vector<double>> steps;  // in the order of `names`, of all nodes that came to them
   std::vector<double> total;
+  std::vector<double> http, root;  // bytes of those that were counted
   std::size_t failed = 0;
 };
+
+std::string megabytes(std::vector<double> bytes) {
+  return bytes.empty() ? "–" : figure(median_of(std::move(bytes)) / 1e6);
+}
 
 }  // namespace
 
@@ -83,12 +88,14 @@ void tell_waves(Section& section, const Record& record, const Workload& workload
         continue;
       }
       wave.total.push_back(part.seconds);
+      if (part.http_bytes) wave.http.push_back(static_cast<double>(*part.http_bytes));
+      if (part.root_bytes) wave.root.push_back(static_cast<double>(*part.root_bytes));
       each.points.push_back({static_cast<double>(run.nodes), part.seconds});
     }
   }
   TextTable table{{"at once", "boots"}, {}};
   for (const auto& name : names) table.head.push_back(name == "ready" ? "ready, s" : name);
-  for (const char* word : {"interval", "longest", "failed"}) table.head.emplace_back(word);
+  for (const char* word : {"interval", "longest", "HTTP, MB", "root, MB", "failed"}) table.head.emplace_back(word);
   std::vector<plot::Line> lines;
   for (const auto& name : names) lines.push_back({name, {}, name != "ready"});
   for (auto& [size, wave] : waves) {
@@ -106,12 +113,31 @@ void tell_waves(Section& section, const Record& record, const Workload& workload
     const auto summary = summarise(wave.total);
     row.push_back(wave.total.empty() ? "–" : interval_text(summary.interval));
     row.push_back(wave.total.empty() ? "–" : figure(summary.most));
+    row.push_back(megabytes(wave.http));
+    row.push_back(megabytes(wave.root));
     row.push_back(std::to_string(wave.failed));
     table.rows.push_back(std::move(row));
   }
   section.blocks.emplace_back(Paragraph{
       "Seconds from the request for power until a node came to each step: medians of all nodes of such waves."});
   section.blocks.emplace_back(std::move(table));
+  section.blocks.emplace_back(Paragraph{
+      "MB: what each node took from the manager's host until it was ready, medians: by HTTP from the loader's script "
+      "on, and of its root by NBD or NFS with what the protocol adds. What came by TFTP isn't in it."});
+  std::size_t booted = 0, http = 0, root = 0;
+  for (const auto& [size, wave] : waves) {
+    booted += wave.total.size();
+    http += wave.http.size();
+    root += wave.root.size();
+  }
+  if (http < booted || root < booted) {
+    section.blocks.emplace_back(Paragraph{
+        fmt::format("Of {} boots {} weren't counted by HTTP and {} not by their root: the manager was started "
+                    "meanwhile, the node has another address than is reserved for it, or its root came from another "
+                    "server.",
+                    booted, booted - http, booted - root),
+        true});
+  }
   plot::Chart chart;
   chart.title = "from power to each step";
   chart.x_label = "nodes at once";

@@ -4,13 +4,32 @@
 
 #include "bench/guest_waits.h"
 #include "bench_desk/ask_node.h"
+#include "bench_desk/guests.h"
 #include "bench_desk/leftovers.h"
 #include "bench_desk/messages.h"
 #include "load/sweep.h"
 #include "model/enum_names.h"
+#include "reconcile/commands/benchmarks.h"
 
 namespace bridgehead::bench_desk {
 namespace {
+
+constexpr std::chrono::minutes kUntilRemoved{3};
+constexpr std::chrono::minutes kUntilUp{15};  // a guest that is emulated, on a busy node
+// fio's start, and the look at the guest's clock, take so long.
+constexpr std::chrono::seconds kLeadWithKvm{4};
+constexpr std::chrono::seconds kLeadEmulated{15};
+
+// False: the end was asked for.
+bool rest(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, stop, std::chrono::milliseconds(500), [] { return false; });
+  return !stop.stop_requested();
+}
+
+bool through_guests(const model::BenchmarkSettings& settings) { return !settings.guests.image.empty(); }
 
 bool is_ours(const model::Operation& operation) { return operation.kind == model::operation_kind::bench_run; }
 
@@ -42,6 +61,18 @@ load::Plan plan_of(const model::Benchmark& benchmark, const state::Inventory& in
                            .server_disk_bytes = pool.server_disk_bytes,
                            .copies = pool.copies},
                           "/"});  // each node knows where it has it
+    if (!through_guests(settings) || !record) continue;
+    for (const auto& node : settings.nodes) {
+      const auto on = record->value.nodes.find(node.node);
+      if (on == record->value.nodes.end() || on->second.abilities.direct_io) continue;
+      plan.notes.push_back(fmt::format(
+          "{} doesn't take direct I/O on {}: what guests read may come from that node's cache.", pool.name, node.name));
+    }
+  }
+  if (through_guests(settings)) {
+    plan.guests =
+        fmt::format("a guest of {} CPU{} and {} of memory from {}", settings.guests.cpus,
+                    settings.guests.cpus == 1 ? "" : "s", settings.guests.memory.human(), settings.guests.image_name);
   }
   return plan;
 }
@@ -59,13 +90,14 @@ std::string suffering_of(const model::Node& node, const model::BenchmarkSettings
 
 }  // namespace
 
-BenchDesk::BenchDesk(state::Inventory& inventory, reconcile::AgentPort& agents, reconcile::TunnelBroker& tunnels,
-                     reconcile::ProgressBoard& progress, const Clock& clock, BenchDeskOptions options)
-    : inventory_(inventory),
+BenchDesk::BenchDesk(reconcile::Commander& commander, reconcile::AgentPort& agents, reconcile::TunnelBroker& tunnels,
+                     reconcile::ProgressBoard& progress, BenchDeskOptions options)
+    : commander_(commander),
+      inventory_(commander.inventory),
       agents_(agents),
       tunnels_(tunnels),
       progress_(progress),
-      clock_(clock),
+      clock_(commander.clock),
       options_(std::move(options)) {
   for (const auto& open : inventory_.open_operations()) {
     if (!is_ours(open->value) || open->value.state != model::OperationState::running) continue;
@@ -123,8 +155,12 @@ void BenchDesk::carry_out(const model::OperationId& id, const std::shared_ptr<Ru
       if (!result && running->why) result = fail(*running->why);
     }
     if (stopping_.stop_requested()) return;
-    progress_.note(operation->value, {.phase = "removing its files"});
+    progress_.note(operation->value, {.phase = "removing what it made"});
     clean({inventory_, agents_, tunnels_, stopping_.get_token()}, benchmark->id);
+    const auto until = clock_.monotonic() + kUntilRemoved;
+    while (!remove_guests(commander_, *benchmark).value_or(false) && clock_.monotonic() < until &&
+           rest(stopping_.get_token())) {
+    }
   } else {
     result = forward(benchmark);
   }
@@ -148,6 +184,7 @@ Result<model::Benchmark> BenchDesk::begin(const model::OperationId& id) {
     begun = benchmark->value;
     begun.leftovers.clear();
     for (const auto& pool : begun.settings.pools) {
+      if (through_guests(begun.settings)) break;  // they have disks there, and are found by their label
       for (const auto& node : begun.settings.nodes) begun.leftovers.push_back({pool.pool, node.node});
     }
     edit.update(benchmark, begun);
@@ -165,8 +202,9 @@ Result<model::Benchmark> BenchDesk::begin(const model::OperationId& id) {
 
 bool BenchDesk::has_guests(const model::NodeId& node) const {
   const auto guests = inventory_.vms_on_node(node);
-  return std::any_of(guests.begin(), guests.end(),
-                     [](const auto& vm) { return vm->value.status.phase == model::VmPhase::running; });
+  return std::any_of(guests.begin(), guests.end(), [](const auto& vm) {
+    return vm->value.status.phase == model::VmPhase::running && !vm->value.labels.contains(reconcile::kBenchLabel);
+  });
 }
 
 Status BenchDesk::measure(const model::Operation& operation, const model::Benchmark& benchmark, Running& running) {
@@ -179,13 +217,27 @@ Status BenchDesk::measure(const model::Operation& operation, const model::Benchm
     const std::lock_guard lock(mutex_);
     running.limits = settings;
   }
+  std::map<std::string, model::VmId> guests;
+  if (through_guests(settings)) {
+    progress_.note(operation, {.phase = "creating guests"});
+    auto made = make_guests(commander_, benchmark, running.stop.get_token());
+    if (!made) return forward(made);
+    guests = std::move(*made);
+  }
   const load::Ask ask = [&](const std::string& name, const load::ClientOrder& wanted,
                             const std::stop_token& stop) -> Result<load::ClientAnswer> {
     const auto pool = inventory_.find<model::Pool>(pools.at(wanted.pool));
     if (!pool) return fail(ErrorCode::not_found, "the pool is gone");
     const auto& node = nodes.at(name);
     auto order = order_for(benchmark, name, wanted);
-    if (has_guests(node)) order.pressure = settings.pressure;
+    if (const auto guest = guests.find(name); guest != guests.end()) {
+      const auto place = std::find_if(settings.pools.begin(), settings.pools.end(),
+                                      [&](const auto& one) { return one.name == wanted.pool; });
+      order.guest = guest->second.str();
+      order.disk = disk_in_pool(static_cast<std::size_t>(place - settings.pools.begin()));
+    } else if (has_guests(node)) {
+      order.pressure = settings.pressure;
+    }
     {
       const std::lock_guard lock(mutex_);
       running.measuring.insert(node.str());
@@ -195,6 +247,12 @@ Status BenchDesk::measure(const model::Operation& operation, const model::Benchm
     running.measuring.erase(node.str());
     return answer;
   };
+  auto plan = plan_of(benchmark, inventory_, options_);
+  if (!guests.empty()) {
+    const auto emulated = await_guests(operation, benchmark, ask, running.stop.get_token());
+    if (!emulated) return forward(emulated);
+    plan.least_lead = std::max<std::chrono::milliseconds>(plan.least_lead, *emulated ? kLeadEmulated : kLeadWithKvm);
+  }
   auto saved = clock_.monotonic();
   bench::Record latest;
   const auto with_links = [&](bench::Record record) {
@@ -204,7 +262,7 @@ Status BenchDesk::measure(const model::Operation& operation, const model::Benchm
     return record;
   };
   const auto record = load::carry_out(
-      plan_of(benchmark, inventory_, options_), ask, clock_,
+      plan, ask, clock_,
       [&](std::size_t, std::size_t, const bench::Record& so_far) {
         latest = with_links(so_far);
         if (clock_.monotonic() - saved < options_.save) return;
@@ -218,6 +276,40 @@ Status BenchDesk::measure(const model::Operation& operation, const model::Benchm
   if (record) latest = with_links(*record);
   if (!latest.runs.empty()) save(benchmark.id, latest);
   return record ? Status() : forward(record);
+}
+
+// Whether one at least is emulated. Errors: those of a guest that isn't up in time, or can't measure.
+Result<bool> BenchDesk::await_guests(const model::Operation& operation, const model::Benchmark& benchmark,
+                                     const load::Ask& ask, const std::stop_token& stop) {
+  bool emulated = false;
+  std::size_t up = 0;
+  const auto until = clock_.monotonic() + kUntilUp;
+  for (const auto& node : benchmark.settings.nodes) {
+    progress_.note(operation, {.phase = "guests start", .done = up, .total = benchmark.settings.nodes.size()});
+    for (;;) {
+      const auto answer = ask(
+          node.name, {.action = load::ClientOrder::Action::facts, .pool = benchmark.settings.pools.front().name}, stop);
+      if (answer) {
+        emulated = emulated || answer->facts.guest == "emulated";
+        break;
+      }
+      const auto code = answer.error().code;
+      if (code != ErrorCode::unavailable && code != ErrorCode::timeout) {
+        return fail_with_hint(code, fmt::format("{}: {}", node.name, answer.error().message), answer.error().hint);
+      }
+      if (clock_.monotonic() > until) {
+        return fail_with_hint(
+            ErrorCode::unsupported,
+            fmt::format("{}: no agent answers in the guest after {} minutes ({})", node.name, kUntilUp.count(),
+                        answer.error().message),
+            fmt::format("Image '{}' needs qemu-guest-agent and fio: docs/bench.md, \"Through guests\".",
+                        benchmark.settings.guests.image_name));
+      }
+      if (!rest(stop)) return fail(ErrorCode::cancelled, "the benchmark was cancelled");
+    }
+    ++up;
+  }
+  return emulated;
 }
 
 void BenchDesk::save(const model::BenchmarkId& id, const bench::Record& record) {
@@ -290,6 +382,8 @@ void BenchDesk::watch_guests() {
     for (const auto& node : inventory_.all<model::Node>()) {
       if (node->value.state != model::NodeState::ready || !has_guests(node->value.id)) continue;
       const bool measures = running->measuring.contains(node->value.id.str());
+      // What the benchmark's own guest waits for isn't told apart; there were no others when it began.
+      if (measures && through_guests(running->limits)) continue;
       const auto why = suffering_of(node->value, running->limits, measures);
       if (why.empty()) continue;
       running->why = Error{ErrorCode::resource_exhausted, fmt::format("{}: {}", node->value.name, why),
@@ -303,7 +397,13 @@ void BenchDesk::watch_guests() {
 void BenchDesk::clean_up() {
   for (const auto& benchmark : inventory_.all<model::Benchmark>()) {
     if (stopping_.stop_requested()) return;
-    if (benchmark->value.state == model::BenchmarkState::running || benchmark->value.leftovers.empty()) continue;
+    if (benchmark->value.state == model::BenchmarkState::running) continue;
+    if (through_guests(benchmark->value.settings)) {
+      if (const auto removed = remove_guests(commander_, benchmark->value); !removed) {
+        log::warning(bench_left_guest, "{}: {}", benchmark->value.name, removed.error().describe());
+      }
+    }
+    if (benchmark->value.leftovers.empty()) continue;
     clean({inventory_, agents_, tunnels_, stopping_.get_token()}, benchmark->value.id);
   }
 }

@@ -12,7 +12,9 @@
 #include "base/clock.h"
 #include "base/worker_pool.h"
 #include "bench/record.h"
+#include "load/sweep.h"
 #include "reconcile/agent_port.h"
+#include "reconcile/commands/commands.h"
 #include "reconcile/progress_board.h"
 #include "state/inventory.h"
 
@@ -29,8 +31,8 @@ struct BenchDeskOptions {
 class BenchDesk {
  public:
   // Everything must outlive it.
-  BenchDesk(state::Inventory& inventory, reconcile::AgentPort& agents, reconcile::TunnelBroker& tunnels,
-            reconcile::ProgressBoard& progress, const Clock& clock, BenchDeskOptions options = {});
+  BenchDesk(reconcile::Commander& commander, reconcile::AgentPort& agents, reconcile::TunnelBroker& tunnels,
+            reconcile::ProgressBoard& progress, BenchDeskOptions options = {});
   ~BenchDesk();  // stops; what runs is ended by the next manager
   BenchDesk(const BenchDesk&) = delete;
   BenchDesk& operator=(const BenchDesk&) = delete;
@@ -52,8 +54,11 @@ class BenchDesk {
   void watch(const std::stop_token& stop);
   void watch_guests();
   void clean_up();
-  bool has_guests(const model::NodeId& node) const;
+  bool has_guests(const model::NodeId& node) const;  // that aren't a benchmark's
+  Result<bool> await_guests(const model::Operation& operation, const model::Benchmark& benchmark, const load::Ask& ask,
+                            const std::stop_token& stop);
 
+  reconcile::Commander& commander_;
   state::Inventory& inventory_;
   reconcile::AgentPort& agents_;
   reconcile::TunnelBroker& tunnels_;

@@ -11,4 +11,7 @@ inline constexpr log::Message bench_left_files{
     "BENCH_LEFT_FILES",
     "Files of a benchmark couldn't be removed from a pool; it is tried again while its nodes are there."};
 
+inline constexpr log::Message bench_left_guest{
+    "BENCH_LEFT_GUEST", "A guest that a benchmark measured through couldn't be removed; it is tried again."};
+
 }  // namespace bridgehead::bench_desk

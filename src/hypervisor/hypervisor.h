@@ -140,6 +140,12 @@ struct GuestCounters {
   std::uint64_t network = 0;              // bytes received and sent
 };
 
+// The QEMU of a guest that runs here.
+struct GuestProcess {
+  int id = 0;
+  bool kvm = false;  // otherwise it is emulated
+};
+
 // Of the guest agent in a guest.
 enum class GuestAgent {
   away,    // nothing in the guest has its channel open: it has none, boots, or ended it
@@ -211,6 +217,13 @@ class Hypervisor {
   virtual Result<UniqueFd> open_vnc(const model::VmId& id) = 0;  // a connected socket speaking RFB
   // IP addresses by guest agent, otherwise from DHCP leases of our nat networks; and what the agent is at.
   virtual Result<std::vector<std::string>> addresses(const model::VmId& id, GuestAgent& agent) = 0;
+
+  // One command of the guest agent's protocol, as JSON, and its answer; hostile like all that a guest says.
+  // unavailable: no agent has its channel open, or it doesn't answer; timeout; io_error with what it said.
+  virtual Result<std::string> ask_agent(const model::VmId& id, const std::string& command,
+                                        std::chrono::seconds patience) = 0;
+  // not_found: it doesn't run here.
+  virtual Result<GuestProcess> process_of(const model::VmId& id) = 0;
 
   // A nat network with DHCP on this node; bridges are only checked to exist.
   virtual Status ensure_network(const model::Network& network) = 0;

@@ -24,8 +24,6 @@ constexpr std::array kActions{std::pair{ClientOrder::Action::facts, "facts"},
                               std::pair{ClientOrder::Action::run, "run"},
                               std::pair{ClientOrder::Action::clean, "clean"}};
 
-double unix_seconds(Timestamp time) { return static_cast<double>(time.time_since_epoch().count()) / 1000; }
-
 bool is_plain(const std::string& name) {
   return !name.empty() && name.size() <= 100 && name.front() != '.' && name.find('/') == std::string::npos;
 }
@@ -53,14 +51,6 @@ Status check_space(const std::filesystem::path& directory, Bytes needed) {
         "Take smaller files, or fewer nodes.");
   }
   return {};
-}
-
-Status check_start(Timestamp at, const Clock& clock) {
-  const auto left = at - clock.now();
-  if (left.count() >= 0) return {};
-  return fail_with_hint(ErrorCode::failed_precondition,
-                        fmt::format("the start was {} ms ago when the order came", -left.count()),
-                        "Are the nodes' clocks in step?");
 }
 
 Result<std::string> fio_version(CommandRunner& runner, const std::stop_token& stop) {
@@ -220,6 +210,16 @@ Status clean(const std::filesystem::path& directory) {
 
 }  // namespace
 
+double unix_seconds(Timestamp time) { return static_cast<double>(time.time_since_epoch().count()) / 1000; }
+
+Status check_start(Timestamp at, const Clock& clock) {
+  const auto left = at - clock.now();
+  if (left.count() >= 0) return {};
+  return fail_with_hint(ErrorCode::failed_precondition,
+                        fmt::format("the start was {} ms ago when the order came", -left.count()),
+                        "Are the nodes' clocks in step?");
+}
+
 Result<ClientAnswer> carry_out(const ClientOrder& order, CommandRunner& runner, const Clock& clock,
                                std::stop_token stop, const std::filesystem::path& root) {
   if (auto sound = check(order); !sound) return forward(sound);
@@ -246,7 +246,9 @@ std::string write_order(const ClientOrder& order) {
                  {"pressure", order.pressure},
                  {"other", order.other},
                  {"at", order.at.time_since_epoch().count()},
-                 {"space", order.space.count()}};
+                 {"space", order.space.count()},
+                 {"guest", order.guest},
+                 {"disk", order.disk}};
   for (const auto& [action, word] : kActions) {
     if (action == order.action) object["action"] = word;
   }
@@ -273,6 +275,8 @@ Result<ClientOrder> read_order(std::string_view text) {
     order.other = object.at("other").get<std::string>();
     order.at = Timestamp(std::chrono::milliseconds(object.at("at").get<std::int64_t>()));
     order.space = Bytes(object.at("space").get<std::uint64_t>());
+    order.guest = object.value("guest", std::string());
+    order.disk = object.value("disk", std::string());
     return order;
   } catch (const json::exception& error) {
     return fail(ErrorCode::invalid_argument, "this isn't an order for a client: {}", error.what());

@@ -24,11 +24,14 @@ struct ClientOrder {
   Timestamp at{};       // the common start, by this node's clock
   Bytes space;          // that must be free before; 0: isn't asked
   double pressure = 0;  // percent: where guests wait for longer, it gives up; 0: it doesn't look
+  // Both or none: the guest (a VM's id) that does the node's work, and the serial number of the disk on which.
+  std::string guest;
+  std::string disk;
 };
 
 struct ClientAnswer {
   bench::NodeFacts facts;  // of facts
-  std::string fio;         // of run: its version
+  std::string fio;         // its version
   bench::Part part;        // of run
 };
 
@@ -36,6 +39,10 @@ struct ClientAnswer {
 // isn't installed), failed_precondition (it came after the common start), timeout, cancelled, io_error.
 Result<ClientAnswer> carry_out(const ClientOrder& order, CommandRunner& runner, const Clock& clock,
                                std::stop_token stop = {}, const std::filesystem::path& root = "/");
+
+double unix_seconds(Timestamp time);
+// The order came before the common start. Errors: failed_precondition.
+Status check_start(Timestamp at, const Clock& clock);
 
 // What is passed to a client on another node, and back.
 std::string write_order(const ClientOrder& order);

@@ -28,7 +28,9 @@ struct Plan {
   // From the orders to the common start: all clients must have the order and fio ready by then. Where one begins too
   // late the next runs of that workload get more.
   std::chrono::milliseconds least_lead{1500};
-  bool cleans = true;  // orders the folders' removal in the end; otherwise whoever asked does
+  std::string guests;  // "" = the nodes themselves work; otherwise what guests do it in their place, for people
+  std::vector<std::string> notes;  // of the record
+  bool cleans = true;              // orders the folders' removal in the end; otherwise whoever asked does
 };
 
 // Clients that begin further apart than this have not begun together.

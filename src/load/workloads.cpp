@@ -89,8 +89,7 @@ std::string escaped(const std::filesystem::path& path) {
   return text;
 }
 
-std::vector<std::string> file_arguments(const Kind& kind, const bench::Workload& workload, const Size& size,
-                                        const Files& files) {
+std::vector<std::string> file_arguments(const Kind& kind, const Size& size, const Files& files) {
   std::vector<std::string> all{"--directory=" + escaped(kind.others ? files.other : files.own),
                                fmt::format("--numjobs={}", jobs_of(kind, size))};
   if (kind.on == On::many_files) {
@@ -102,11 +101,46 @@ std::vector<std::string> file_arguments(const Kind& kind, const bench::Workload&
     return all;
   }
   all.insert(all.end(), {kind.on == On::image ? "--filename_format=image" : "--filename_format=user.$jobnum",
-                         fmt::format("--size={}", workload.node_bytes / jobs_of(kind, size)),
-                         fmt::format("--bs={}", workload.block_bytes), "--invalidate=1",
                          "--allow_file_create=" + std::string(kind.others ? "0" : "1")});
-  if (size.rate > Bytes()) all.push_back(fmt::format("--rate={}", size.rate.count() / jobs_of(kind, size)));
   return all;
+}
+
+// Each user has a part of the disk.
+std::vector<std::string> device_arguments(const Kind& kind, const bench::Workload& workload, const Size& size,
+                                          const std::string& device) {
+  const auto jobs = jobs_of(kind, size);
+  return {"--filename=" + device, fmt::format("--numjobs={}", jobs),
+          fmt::format("--offset_increment={}", workload.node_bytes / jobs)};
+}
+
+// Of both ways; before what is about files or a disk.
+std::vector<std::string> general_arguments(const Kind& kind, const bench::Workload& workload) {
+  return {"--thread=1",  // a job of its own process would outlive it
+          "--output-format=json", "--name=" + workload.name,
+          // The gate, right before a job's first operation: a word of the shell's own waits until the
+          // input ends, and what it then prints tells when. Not into the pool, which others use by then.
+          "--exec_prerun=read never; echo", fmt::format("--rw={}", kind.pattern),
+          fmt::format("--runtime={:.0f}", workload.seconds), fmt::format("--ioengine={}", kind.engine),
+          "--randrepeat=0"};
+}
+
+// Of what has content.
+std::vector<std::string> content_arguments(const Kind& kind, const bench::Workload& workload, const Size& size) {
+  std::vector<std::string> all{fmt::format("--size={}", workload.node_bytes / jobs_of(kind, size)),
+                               fmt::format("--bs={}", workload.block_bytes), "--invalidate=1"};
+  if (size.rate > Bytes()) all.push_back(fmt::format("--rate={}", size.rate.count() / jobs_of(kind, size)));
+  if (kind.writes) all.emplace_back("--refill_buffers=1");  // nothing that compresses, and nothing twice
+  if (kind.writes && !kind.in_operations) all.insert(all.end(), {"--end_fsync=1", "--fallocate=none"});
+  if (kind.in_operations) {
+    all.insert(all.end(), {"--time_based=1", "--norandommap=1"});
+    if (kind.writes) all.emplace_back("--fsync=1");
+  }
+  if (kind.pattern == "randrw") all.emplace_back("--rwmixread=70");
+  return all;
+}
+
+void append(std::vector<std::string>& all, std::vector<std::string> more) {
+  all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
 }  // namespace
@@ -161,6 +195,14 @@ bool needs_small_files(const std::string& name) {
   return kind != nullptr && kind->on == On::many_files && kind->engine != "filecreate";
 }
 
+Status check_in_guest(const std::string& name) {
+  const auto* kind = kind_of(name);
+  if (kind == nullptr || kind->on != On::many_files) return {};
+  return fail_with_hint(ErrorCode::unsupported,
+                        fmt::format("{} would be about the guest's own file system, not about its disk", name),
+                        "Leave it out, or measure it on the nodes (--through hosts).");
+}
+
 std::string prepared_by(const std::string& name) {
   const auto* kind = kind_of(name);
   if (kind == nullptr || kind->on == On::many_files) return {};
@@ -178,34 +220,28 @@ Command fio_command(const bench::Workload& workload, const Size& size, const Fil
   Command command;
   // fio must not outlive the client that was killed.
   command.program = "setpriv";
-  command.arguments = {"--pdeathsig", "KILL", "env", "--chdir=" + files.gate.native(), "fio",
-                       "--thread=1",  // a job of its own process would outlive it
-                       "--output-format=json", "--name=" + workload.name,
-                       // The gate, right before a job's first operation: a word of the shell's own waits until the
-                       // input ends, and what it then prints tells when. Not into the pool, which others use by then.
-                       "--exec_prerun=read never; echo", fmt::format("--rw={}", kind->pattern),
-                       fmt::format("--runtime={:.0f}", workload.seconds), fmt::format("--ioengine={}", kind->engine),
-                       "--randrepeat=0"};
-  for (auto& argument : file_arguments(*kind, workload, size, files)) command.arguments.push_back(std::move(argument));
-  const auto add = [&](const char* argument) { command.arguments.emplace_back(argument); };
-  const bool has_content = kind->on != On::many_files;
-  if (has_content && kind->writes) {
-    add("--refill_buffers=1");  // nothing that compresses, and nothing twice
-    if (!kind->in_operations) {
-      add("--end_fsync=1");
-      add("--fallocate=none");
-    }
-  }
-  if (has_content && kind->in_operations) {
-    add("--time_based=1");
-    add("--norandommap=1");
-    if (kind->writes) add("--fsync=1");
-  }
-  if (kind->pattern == "randrw") add("--rwmixread=70");
+  command.arguments = {"--pdeathsig", "KILL", "env", "--chdir=" + files.gate.native(), "fio"};
+  append(command.arguments, general_arguments(*kind, workload));
+  append(command.arguments, file_arguments(*kind, size, files));
+  if (kind->on != On::many_files) append(command.arguments, content_arguments(*kind, workload, size));
   command.input_ends = at;
-  // A file system that hangs must not hold the client for ever; the last fsync may take as long as all before.
-  command.timeout = std::chrono::seconds(static_cast<std::int64_t>(workload.seconds * 3) + 60);
+  command.timeout = longest(workload);
   return command;
+}
+
+std::vector<std::string> fio_arguments_in_guest(const bench::Workload& workload, const Size& size,
+                                                const std::string& device) {
+  const auto* kind = kind_of(workload.name);
+  require(kind != nullptr && kind->on != On::many_files, "a workload that isn't for guests");
+  auto all = general_arguments(*kind, workload);
+  append(all, device_arguments(*kind, workload, size, device));
+  append(all, content_arguments(*kind, workload, size));
+  return all;
+}
+
+// A file system that hangs must not hold the client for ever; the last fsync may take as long as all before.
+std::chrono::seconds longest(const bench::Workload& workload) {
+  return std::chrono::seconds(static_cast<std::int64_t>(workload.seconds * 3) + 60);
 }
 
 }  // namespace bridgehead::load

@@ -23,6 +23,8 @@ std::vector<std::string> workload_names();
 Result<std::vector<std::string>> workloads_of(const std::vector<std::string>& names);
 // Errors: invalid_argument (no such workload; files, time, users or a rate that are too small or too large).
 Result<bench::Workload> workload_of(const std::string& name, const Size& size);
+// Errors: unsupported (it isn't about a guest's disk).
+Status check_in_guest(const std::string& name);
 // What must have written every client's files before this one counts; "" = nothing.
 std::string prepared_by(const std::string& name);
 
@@ -41,5 +43,11 @@ bool needs_small_files(const std::string& name);
 // written to. The workload must be one of workload_of.
 std::filesystem::path gate_file(const bench::Workload& workload, const Files& files);
 Command fio_command(const bench::Workload& workload, const Size& size, const Files& files, Timestamp at);
+
+// The same work on a guest's disk, without a file system on it: arguments of fio, and how long it may take. It runs in
+// the folder that gets gate_file's name, and waits for the end of its standard input as well.
+std::vector<std::string> fio_arguments_in_guest(const bench::Workload& workload, const Size& size,
+                                                const std::string& device);
+std::chrono::seconds longest(const bench::Workload& workload);
 
 }  // namespace bridgehead::load

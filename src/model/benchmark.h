@@ -33,6 +33,16 @@ struct BenchmarkNode {
   bool operator==(const BenchmarkNode&) const = default;
 };
 
+// Guests that measure in their node's place, one on each, with a disk in each pool. No image: the nodes measure.
+struct BenchmarkGuests {
+  ImageId image;
+  std::string image_name;  // when it was measured
+  std::uint32_t cpus = 1;
+  Bytes memory;
+
+  bool operator==(const BenchmarkGuests&) const = default;
+};
+
 struct BenchmarkSettings {
   std::vector<BenchmarkPool> pools;
   std::vector<BenchmarkNode> nodes;
@@ -48,6 +58,7 @@ struct BenchmarkSettings {
   double guest_disk_ms = 0;   // the same where a disk operation of a guest takes longer on average; 0 = it never does
   double node_link_bits = 0;  // a second, where the nodes' links don't tell
   std::uint64_t seed = 1;     // of the order
+  BenchmarkGuests guests;
 
   bool operator==(const BenchmarkSettings&) const = default;
 };

@@ -161,7 +161,8 @@ BRIDGEHEAD_FIELDS(Profile, id, name, root, method, on_failure, bridge, vlan, bon
 BRIDGEHEAD_FIELDS(Hardware, vendor, product, cpus, memory, nics, disks)
 BRIDGEHEAD_FIELDS(Netboot, mac, uuid, serial, address, approval, image, profile, files, secret_files, hardware)
 BRIDGEHEAD_FIELDS(BootEvent, step, message, time)
-BRIDGEHEAD_FIELDS(Boot, id, token_sha256, image, discovery, root, events, log, started)
+BRIDGEHEAD_FIELDS(BootBytes, http, root)
+BRIDGEHEAD_FIELDS(Boot, id, token_sha256, image, discovery, root, events, log, started, bytes)
 BRIDGEHEAD_FIELDS(PastBoots, id, boots)
 BRIDGEHEAD_FIELDS(NetbootSettings, id, mode, interface, address, range_first, range_last, http_port, nbd_port,
                   nbd_servers, auto_approve)
@@ -193,8 +194,9 @@ BRIDGEHEAD_FIELDS(Plan, id, name, state, message, created_by, created, started, 
 BRIDGEHEAD_FIELDS(PlanInput, id, created, text)
 BRIDGEHEAD_FIELDS(BenchmarkPool, pool, name, servers, server_link_bits, server_disk_bytes, copies)
 BRIDGEHEAD_FIELDS(BenchmarkNode, node, name)
+BRIDGEHEAD_FIELDS(BenchmarkGuests, image, image_name, cpus, memory)
 BRIDGEHEAD_FIELDS(BenchmarkSettings, pools, nodes, counts, workloads, file_size, seconds, repetitions, users, rate,
-                  pressure, guest_disk_ms, node_link_bits, seed)
+                  pressure, guest_disk_ms, node_link_bits, seed, guests)
 BRIDGEHEAD_FIELDS(BenchmarkLeftover, pool, node)
 BRIDGEHEAD_FIELDS(Benchmark, id, name, command, settings, state, message, operation, created_by, created, finished,
                   runs_done, runs, result, leftovers)

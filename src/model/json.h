@@ -92,6 +92,7 @@ BRIDGEHEAD_JSON(Plan);
 BRIDGEHEAD_JSON(PlanInput);
 BRIDGEHEAD_JSON(BenchmarkPool);
 BRIDGEHEAD_JSON(BenchmarkNode);
+BRIDGEHEAD_JSON(BenchmarkGuests);
 BRIDGEHEAD_JSON(BenchmarkSettings);
 BRIDGEHEAD_JSON(BenchmarkLeftover);
 BRIDGEHEAD_JSON(Benchmark);

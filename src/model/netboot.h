@@ -125,6 +125,14 @@ struct BootEvent {
   bool operator==(const BootEvent&) const = default;
 };
 
+// What a boot has taken from the manager's host until it was ready; nothing = it couldn't be counted.
+struct BootBytes {
+  std::optional<std::uint64_t> http;  // from the loader's script on: kernel, initramfs and what those ask for
+  std::optional<std::uint64_t> root;  // by NBD or NFS
+
+  bool operator==(const BootBytes&) const = default;
+};
+
 // One boot of one node, the newest; its id is the node's.
 struct Boot {
   NodeId id;
@@ -135,6 +143,7 @@ struct Boot {
   std::vector<BootEvent> events;  // in the order they came
   std::vector<std::string> log;   // the last lines that the initramfs sent
   Timestamp started{};
+  BootBytes bytes;
   bool operator==(const Boot&) const = default;
 };
 

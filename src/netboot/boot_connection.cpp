@@ -28,6 +28,7 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 BootReply prepare_reply(BootAnswer answer) {
   BootReply reply;
   reply.status = answer.status;
+  reply.begins_boot = answer.begins_boot;
   reply.content_type = std::move(answer.content_type);
   reply.body = std::move(answer.body);
   if (!answer.file) return reply;
@@ -120,6 +121,7 @@ std::optional<BootRequest> BootConnection::take_request() { return std::exchange
 
 BootConnection::Want BootConnection::reply(BootReply reply) {
   reply_ = std::move(reply);
+  if (reply_.begins_boot) traffic_->before_boot.store(traffic_->sent.load(std::memory_order_relaxed));
   AnswerHead answer{.status = reply_.status,
                     .content_type = reply_.content_type,
                     .content_length = reply_.body.size(),

@@ -25,6 +25,7 @@ struct BootReply {
   UniqueFd file;
   std::uint64_t file_size = 0;
   std::string etag;
+  bool begins_boot = false;
 };
 
 // Opens the answer's file. Blocks as disks do.

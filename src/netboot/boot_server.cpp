@@ -131,6 +131,8 @@ BootServerStatistics BootServer::statistics() const {
 }
 
 Bytes BootServer::sent_to(std::string_view address) const { return engine_->shared.traffic.sent_to(address); }
-void BootServer::reset_traffic(std::string_view address) { engine_->shared.traffic.reset(address); }
+std::optional<Bytes> BootServer::sent_in_boot(std::string_view address) const {
+  return engine_->shared.traffic.sent_in_boot(address);
+}
 
 }  // namespace bridgehead::netboot

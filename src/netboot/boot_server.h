@@ -46,6 +46,7 @@ struct BootAnswer {
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
   std::optional<ServedFile> file;  // then status and body don't count; a file that can't be opened is 404
+  bool begins_boot = false;        // what this address gets is counted anew, from this answer on
 
   static BootAnswer text(std::string body, int status = 200) {
     BootAnswer answer;
@@ -106,9 +107,10 @@ class BootServer {
   void stop();
 
   BootServerStatistics statistics() const;
-  // Bytes of bodies sent to this address since start or reset_traffic; the table keeps the newest 16,384 addresses.
+  // Bytes of bodies sent to this address since the start; the table keeps the newest 16,384 addresses.
   Bytes sent_to(std::string_view address) const;
-  void reset_traffic(std::string_view address);
+  // Since the answer that began its boot. Nothing: this server has given it none.
+  std::optional<Bytes> sent_in_boot(std::string_view address) const;
 
  private:
   class Engine;

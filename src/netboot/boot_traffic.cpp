@@ -39,10 +39,14 @@ Bytes BootTraffic::sent_to(std::string_view address) const {
   return found == by_address_.end() ? Bytes() : Bytes((*found->second)->sent.load(std::memory_order_relaxed));
 }
 
-void BootTraffic::reset(std::string_view address) {
+std::optional<Bytes> BootTraffic::sent_in_boot(std::string_view address) const {
   const std::lock_guard lock(mutex_);
   const auto found = by_address_.find(std::string(address));
-  if (found != by_address_.end()) (*found->second)->sent.store(0, std::memory_order_relaxed);
+  if (found == by_address_.end()) return std::nullopt;
+  const auto& traffic = **found->second;
+  const auto before = traffic.before_boot.load(std::memory_order_relaxed);
+  if (before == AddressTraffic::kNoBoot) return std::nullopt;
+  return Bytes(traffic.sent.load(std::memory_order_relaxed) - before);
 }
 
 }  // namespace bridgehead::netboot

@@ -6,6 +6,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -17,7 +18,9 @@ struct AddressTraffic {
   explicit AddressTraffic(std::string text) : address(std::move(text)) {}
   const std::string address;
   std::atomic<std::uint64_t> sent{0};
-  std::size_t open = 0;  // connections; guarded by BootTraffic's mutex
+  static constexpr std::uint64_t kNoBoot = ~std::uint64_t{0};
+  std::atomic<std::uint64_t> before_boot{kNoBoot};  // of `sent`, when its newest boot began
+  std::size_t open = 0;                             // connections; guarded by BootTraffic's mutex
 };
 
 class BootTraffic {
@@ -29,7 +32,7 @@ class BootTraffic {
   void leave(AddressTraffic& traffic);
 
   Bytes sent_to(std::string_view address) const;
-  void reset(std::string_view address);
+  std::optional<Bytes> sent_in_boot(std::string_view address) const;  // nothing: no boot of it began
 
  private:
   using Order = std::list<std::shared_ptr<AddressTraffic>>;

@@ -344,7 +344,8 @@ std::optional<netboot::Asker> BootBook::remember(const std::string& mac, const m
   return last;
 }
 
-Status BootBook::note(const model::NodeId& node, model::BootStep step, const std::string& message) {
+Status BootBook::note(const model::NodeId& node, model::BootStep step, const std::string& message,
+                      const model::BootBytes& bytes) {
   const model::BootEvent event{.step = step, .message = printable(message, kLongestLine), .time = clock_.now()};
   if (const auto before = inventory_.find<model::Boot>(node); before && !before->value.events.empty()) {
     const auto& last = before->value.events.back();
@@ -356,7 +357,12 @@ Status BootBook::note(const model::NodeId& node, model::BootStep step, const std
     return {};  // it never booted over the network
   }
   return change_boot(
-      node, [&](model::Boot& boot) { boot.events.push_back(event); }, &event);
+      node,
+      [&](model::Boot& boot) {
+        boot.events.push_back(event);
+        if (step == model::BootStep::ready) boot.bytes = bytes;
+      },
+      &event);
 }
 
 Status BootBook::add_log(const model::NodeId& node, std::string_view text) {

@@ -214,7 +214,10 @@ BootAnswer BootDesk::script(const Request& request) {
   const bool discovery = machine.approval == model::Approval::waiting || machine.image.empty();
   const auto render = [&](const netboot::BootChoice& choice) {
     const auto text = netboot::ipxe_script(choice);
-    return text ? Answer::text(*text) : wait(text.error());
+    if (!text) return wait(text.error());
+    auto answer = Answer::text(*text);
+    answer.begins_boot = true;
+    return answer;
   };
   if (discovery) {
     auto choice = discovery_choice(machine.mac, request.remote_address);
@@ -253,6 +256,12 @@ BootAnswer BootDesk::plan(const Request& request) {
   if (node.netboot->approval == model::Approval::refused) return refuse(refused(node));
   if (is_connected(node)) return refuse(still_runs(node));
   const bool waits = node.netboot->approval == model::Approval::waiting;
+  // Its loader read a file instead of asking for a script.
+  const auto answered = [begins = !boot](const std::string& text) {
+    auto answer = Answer::text(text);
+    answer.begins_boot = begins;
+    return answer;
+  };
   auto token = std::string(request.parameter("boot"));
   const auto begin = [&](const std::string& image, bool discovery, model::RootTransport root) -> Status {
     const auto begun = book_.begin(node.id, image, discovery, root);
@@ -268,7 +277,7 @@ BootAnswer BootDesk::plan(const Request& request) {
       if (auto begun = begin((*image)->value.name, true, model::RootTransport::nbd); !begun)
         return refuse(begun.error());
     }
-    return Answer::text(discovery_plan(token, node.name));
+    return answered(discovery_plan(token, node.name));
   }
   // A boot that was chosen at the loader keeps what was chosen; one that began as discovery takes what is assigned.
   const bool chosen = boot && !boot->value.discovery;
@@ -292,7 +301,7 @@ BootAnswer BootDesk::plan(const Request& request) {
   const auto join = book_.make_join_token(node.id, fmt::format("{}:{}", own_address(order->settings), agents_.port),
                                           agents_.ca_fingerprint);
   if (!join) return refuse(join.error());
-  return Answer::text(plan_text(*order, *join, bundle));
+  return answered(plan_text(*order, *join, bundle));
 }
 
 Result<std::pair<std::string, std::string>> BootDesk::bundle_of(const BootOrder& order) const {

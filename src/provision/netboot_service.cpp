@@ -1,6 +1,8 @@
 #include "provision/netboot_service.h"
 
 #include "boot_services/local_boot_services.h"
+#include "netboot/nfs_server.h"
+#include "netboot/taken_bytes.h"
 #include "provision/messages.h"
 #include "provision/reservations.h"
 #include "reconcile/commands/netboot.h"
@@ -111,8 +113,29 @@ void NetbootService::work_off() {
 void NetbootService::note_step(const model::NodeId& node, model::BootStep step) {
   const auto record = inventory_.find<model::Node>(node);
   if (!record || !record->value.netboot) return;
-  const auto noted = book_.note(node, step, {});
+  const auto noted =
+      book_.note(node, step, {}, step == model::BootStep::ready ? bytes_of(record->value) : model::BootBytes{});
   if (!noted) log::warning(boot_not_recorded, "{}: {}", record->value.name, noted.error().describe());
+}
+
+// A connection that has ended by now isn't counted, as the root's is where another server took over.
+model::BootBytes NetbootService::bytes_of(const model::Node& node) const {
+  const auto boot = inventory_.find<model::Boot>(node.id);
+  const auto& address = node.netboot->address;
+  model::BootBytes bytes;
+  if (!boot || address.empty()) return bytes;
+  if (const auto sent = http_ ? http_->sent_in_boot(address) : std::nullopt) bytes.http = sent->count();
+  const auto settings = reconcile::netboot_settings(inventory_);
+  switch (boot->value.root) {
+    case model::RootTransport::ram: bytes.root = 0; break;  // it came by HTTP
+    case model::RootTransport::nbd:
+      if (const auto taken = netboot::taken_bytes(address, settings.nbd_port)) bytes.root = taken->count();
+      break;
+    case model::RootTransport::nfs:
+      if (const auto taken = netboot::taken_bytes(address, netboot::NfsServerPlan().port)) bytes.root = taken->count();
+      break;
+  }
+  return bytes;
 }
 
 // A node is ready when it may get guests: its stream is open, and it has told what it is.

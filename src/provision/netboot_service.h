@@ -50,6 +50,7 @@ class NetbootService final : public reconcile::NetbootPort {
   std::function<void()> joining(const model::NodeId& node);
   void work_off();
   void note_step(const model::NodeId& node, model::BootStep step);
+  model::BootBytes bytes_of(const model::Node& node) const;
   void look_at_joined();
   void look_for_foreign_dhcp(const std::stop_token& stop);
 

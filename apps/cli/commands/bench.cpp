@@ -121,6 +121,7 @@ void add_keep(CLI::App& noun, Context& context) {
 void add_compare(CLI::App& noun, Context& context) {
   struct Options {
     std::string a, b;
+    bool across = false;
     ReportFiles files;
   };
   const auto options = std::make_shared<Options>();
@@ -128,6 +129,9 @@ void add_compare(CLI::App& noun, Context& context) {
       noun.add_subcommand("compare", "Two results beside each other; no ratio of what can't be compared, but why not");
   compare->add_option("a", options->a, "File of a result, or its name at the manager")->required();
   compare->add_option("b", options->b, "The other one")->required();
+  compare->add_flag(
+      "--across", options->across,
+      "Ratios also of guests beside nodes, and of emulated guests beside those with KVM: what that costs");
   compare->add_option("--html", options->files.html, "Write a page that needs nothing else");
   compare->callback([&context, options] {
     context.chosen = [&context, options]() -> Status {
@@ -135,7 +139,7 @@ void add_compare(CLI::App& noun, Context& context) {
       if (!a) return forward(a);
       const auto b = load_result(context, options->b);
       if (!b) return forward(b);
-      const auto comparison = bench::compare_records(*a, *b);
+      const auto comparison = bench::compare_records(*a, *b, options->across);
       if (!comparison) return forward(comparison);
       return give_report(context, bench::tell(*a, *b, *comparison), bench::json_report(*comparison), options->files);
     };

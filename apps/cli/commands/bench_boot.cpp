@@ -27,7 +27,7 @@ struct BootOptions {
   std::string name;
   std::filesystem::path out;
   GuestLimits limits;
-  bool yes = false, dry_run = false;
+  bool yes = false, dry_run = false, bring_back = false;
 };
 
 Result<std::set<std::string>> nodes_with_guests(ApiClient& api) {
@@ -38,26 +38,84 @@ Result<std::set<std::string>> nodes_with_guests(ApiClient& api) {
   return ids;
 }
 
-// Of a benchmark that was killed.
-void switch_on_forsaken_nodes(const Context& context, ApiClient& api) {
-  for (auto& note : BenchNote::forsaken()) {
-    const auto& rest = note.rest();
-    if (rest.nodes.empty() || rest.server != api.connection().server) continue;
-    Status good;
-    for (const auto& node : rest.nodes) {
-      const auto asked = api.post(fmt::format("/nodes/{}/power", path_segment(node)), {{"action", "on"}});
-      const auto ended = asked ? wait_ended(api, text(*asked, "/operation/id"), {}) : asked;
-      if (!ended) {
-        good = forward(ended);
-      } else if (text(*ended, "/state") != "succeeded") {
-        good = fail(ErrorCode::failed_precondition, "{}: {}", node, text(*ended, "/error/message"));
+// What benchmarks of this user that were killed have left off at this manager.
+class LeftOff {
+ public:
+  static Result<LeftOff> look(ApiClient& api) {
+    LeftOff left;
+    for (auto& note : BenchNote::forsaken()) {
+      if (note.rest().nodes.empty() || note.rest().server != api.connection().server) continue;
+      bool back = true;
+      for (const auto& name : note.rest().nodes) {
+        // What was asked for before bh was killed may still be under way.
+        const auto newest = api.get(fmt::format("/operations?target={}&limit=1", path_segment(name)));
+        if (!newest) return forward(newest);
+        if (!newest->at("items").empty()) {
+          const auto ended = wait_ended(api, text(newest->at("items").at(0), "/id"), {});
+          if (!ended) return forward(ended);
+        }
+        const auto power = api.get(fmt::format("/nodes/{}/power", path_segment(name)));
+        if (!power && power.error().code == ErrorCode::not_found) continue;  // removed meanwhile
+        if (power && text(*power, "/state") == "on") continue;
+        left.nodes_.insert(name);
+        back = false;
+      }
+      if (!back) {
+        left.notes_.push_back(std::move(note));
+      } else if (auto forgotten = note.forget(); !forgotten) {
+        return forward(forgotten);
       }
     }
-    if (good) good = note.forget();
-    if (!good && !context.quiet)
-      fmt::print(stderr, "nodes of a killed benchmark may be off: {}\n", good.error().message);
+    return left;
   }
-}
+
+  bool empty() const { return nodes_.empty(); }
+  std::string names() const { return fmt::format("{}", fmt::join(nodes_, ", ")); }
+
+  // Errors: failed_precondition (one can't be switched on), timeout (one wasn't ready in time).
+  Status bring_back(ApiClient& api, bool quiet, unsigned minutes) {
+    ProgressLine line("switching on what was left off", quiet);
+    std::map<std::string, std::string> operations;
+    for (const auto& node : nodes_) {
+      const auto asked = api.post(fmt::format("/nodes/{}/power", path_segment(node)), {{"action", "on"}});
+      if (!asked) return forward(asked);
+      operations[node] = text(*asked, "/operation/id");
+    }
+    for (const auto& [node, id] : operations) {
+      const auto ended = wait_ended(api, id, {}, nullptr, &line);
+      if (!ended) return forward(ended);
+      if (text(*ended, "/state") != "succeeded") {
+        return fail(ErrorCode::failed_precondition, "{} stays off: {}", node, text(*ended, "/error/message"));
+      }
+    }
+    const auto until = std::chrono::steady_clock::now() + std::chrono::minutes(minutes);
+    for (auto missing = nodes_; !missing.empty();) {
+      for (const auto& name : std::set<std::string>(missing)) {
+        const auto node = api.get("/nodes/" + path_segment(name));
+        if (!node) return forward(node);
+        if (text(*node, "/state") == "ready") missing.erase(name);
+      }
+      line.update("ready", nodes_.size() - missing.size(), nodes_.size());
+      if (missing.empty()) break;
+      if (std::chrono::steady_clock::now() > until) {
+        return fail_with_hint(
+            ErrorCode::timeout,
+            fmt::format("{} was switched on again but isn't ready after {} minutes", fmt::join(missing, ", "), minutes),
+            fmt::format("What it is at: bh node show {}", *missing.begin()));
+      }
+      std::this_thread::sleep_for(kLook);
+    }
+    line.finish("ready");
+    for (auto& note : notes_) {
+      if (auto forgotten = note.forget(); !forgotten) return forgotten;
+    }
+    return {};
+  }
+
+ private:
+  std::vector<BenchNote> notes_;
+  std::set<std::string> nodes_;
+};
 
 class BootBench {
  public:
@@ -67,6 +125,7 @@ class BootBench {
   Status run() {
     const auto limits = options_.limits.numbers();
     if (!limits) return forward(limits);
+    if (auto back = bring_back(); !back || options_.bring_back) return back;
     if (auto picked = pick(); !picked) return picked;
     const auto waves = parse_waves(options_.waves, static_cast<unsigned>(nodes_.size()));
     if (!waves) return forward(waves);
@@ -87,7 +146,6 @@ class BootBench {
     describe(*waves);
     watch_.emplace(api_, *limits, "");
     if (auto calm = watch_->look(); !calm) return calm;  // before there is a result
-    switch_on_forsaken_nodes(context_, api_);
     KeptResult kept(api_, options_.name, options_.out, waves->size() * options_.repetitions);
     if (auto begun = kept.begin(record_); !begun) return begun;
     auto note = BenchNote::make("boot-" + std::to_string(SystemRandom().next_u64() % 1'000'000),
@@ -111,6 +169,25 @@ class BootBench {
   }
 
  private:
+  // Before nodes are chosen: those that a killed benchmark left off could not be.
+  Status bring_back() {
+    auto left = LeftOff::look(api_);
+    if (!left) return forward(left);
+    if (left->empty()) {
+      if (options_.bring_back) context_.say("No benchmark of yours that was killed has left a node off.");
+      return {};
+    }
+    context_.say(fmt::format("A benchmark that was killed has left off: {}.", left->names()));
+    if (options_.dry_run) {
+      context_.say("They come back by: bh bench boot --bring-back");
+      return {};
+    }
+    if (auto sure = context_.confirm(fmt::format("Switch on {} again?", left->names()), options_.yes); !sure) {
+      return sure;
+    }
+    return left->bring_back(api_, context_.quiet, options_.minutes);
+  }
+
   Status pick() {
     const auto with_guests = nodes_with_guests(api_);
     if (!with_guests) return forward(with_guests);
@@ -155,6 +232,12 @@ class BootBench {
         for (unsigned i = 0; i < size; ++i) wave.push_back(text(nodes_[(first + i) % nodes_.size()], "/name"));
         first += size;
         if (auto looked = watch_->look(); !looked) return looked;
+        // For whoever finds them off: only this user's note could be read by bh.
+        const auto why = fmt::format(
+            "it is under way; if bh was killed, these may be off: {} (bh bench boot "
+            "--bring-back, or bh node power NODE on)",
+            fmt::join(wave, ", "));
+        if (auto saved = kept.save(record_, why); !saved) return saved;
         if (auto booted = one_wave(wave, repetition, stop); !booted) return booted;
         if (auto saved = kept.save(record_, "it is under way, or bh was killed"); !saved) return saved;
         if (!record_.runs.back().complete()) {
@@ -278,6 +361,8 @@ void add_bench_boot(CLI::App& noun, Context& context) {
   boot->add_option("--out", options->out, "Write the result into this file, too");
   add_guest_limits(*boot, options->limits);
   boot->add_flag("-y,--yes", options->yes, "Don't ask before nodes are switched off");
+  boot->add_flag("--bring-back", options->bring_back,
+                 "Only switch on again what a bench boot of yours that was killed has left off");
   boot->add_flag("--dry-run", options->dry_run, "Say which nodes in which waves; change nothing");
   on_chosen(*boot, context, [&context, options](ApiClient& api) { return BootBench(context, api, *options).run(); });
 }

@@ -49,7 +49,8 @@ struct StorageOptions {
   GuestLimits limits;
   std::vector<std::string> pools, hosts, workloads, facts;
   std::optional<std::uint64_t> most_nodes, seed;
-  std::uint64_t seconds = 60, repetitions = 3, users = 4;
+  std::uint64_t seconds = 60, repetitions = 3, users = 4, guest_cpus = 1;
+  std::string through = "hosts", guest_image, guest_memory = "1GiB";
   ChangeFlags flags;
 };
 
@@ -89,6 +90,16 @@ Result<nlohmann::json> body_of(const StorageOptions& options) {
     const auto link = bench::parse_link(options.node_nic);
     if (!link) return forward(link);
     body["node_link_bits"] = *link;
+  }
+  if ((options.through == "guests") != !options.guest_image.empty()) {
+    return fail(ErrorCode::invalid_argument, "{}",
+                options.guest_image.empty() ? "--through guests needs --guest-image, with fio and qemu-guest-agent"
+                                            : "--guest-image is for --through guests");
+  }
+  if (!options.guest_image.empty()) {
+    body["guest_image"] = options.guest_image;
+    body["guest_cpus"] = options.guest_cpus;
+    body["guest_memory"] = options.guest_memory;
   }
   const auto limits = options.limits.numbers();
   if (!limits) return forward(limits);
@@ -133,6 +144,14 @@ void add_common(CLI::App& command, StorageOptions& options) {
   command.add_option("--repetitions", options.repetitions, "Of each run (default: 3)");
   command.add_option("--users", options.users, "At once on each node, in the workloads of several (default: 4)");
   command.add_option("--rate", options.rate, "Most of each node a second, such as 50MiB (default: no limit)");
+  command
+      .add_option("--through", options.through,
+                  "Whether the nodes themselves measure, or a guest on each by its virtual disk (default: hosts)")
+      ->check(CLI::IsMember({"hosts", "guests"}));
+  command.add_option("--guest-image", options.guest_image,
+                     "Golden image of those guests; it has fio and qemu-guest-agent");
+  command.add_option("--guest-cpus", options.guest_cpus, "Of each of them (default: 1)");
+  command.add_option("--guest-memory", options.guest_memory, "Of each of them (default: 1GiB)");
   add_guest_limits(command, options.limits);
   command.add_option("--about", options.facts,
                      "What the nodes can't know of a pool: fast=servers=5,nic=200M,disk=500M,copies=1 (repeatable)");

@@ -10,6 +10,11 @@ namespace {
 
 double seconds_between(Timestamp from, Timestamp to) { return std::chrono::duration<double>(to - from).count(); }
 
+std::optional<std::uint64_t> bytes_in(const nlohmann::json& boot, const char* pointer) {
+  const auto* value = find(boot, pointer);
+  return value != nullptr && value->is_number_unsigned() ? std::optional(value->get<std::uint64_t>()) : std::nullopt;
+}
+
 bool is_named(const nlohmann::json& node, const std::string& name) {
   return text(node, "/name") == name || text(node, "/id") == name;
 }
@@ -108,6 +113,8 @@ std::optional<bench::Part> part_of_boot(const std::string& node, const nlohmann:
     if (step != "ready") continue;
     part.seconds = std::max(0.001, part.steps.back().at);
     part.p50_ms = part.p99_ms = part.seconds * 1000;
+    part.http_bytes = bytes_in(boot, "/bytes/http");
+    part.root_bytes = bytes_in(boot, "/bytes/root");
     return part;
   }
   return std::nullopt;

@@ -74,6 +74,7 @@ TEST(BenchBoot, ABootIsItsStepsSincePower) {
   happens("kernel", "19.000");
   EXPECT_FALSE(part_of_boot("n1", boot, at("11.000"), at("10.000"))) << "it is under way";
   happens("ready", "41.500");
+  boot["bytes"] = {{"http", 12}, {"root", nullptr}};
   EXPECT_FALSE(part_of_boot("n1", boot, at("16.000"), at("10.000"))) << "the boot before";
   const auto part = part_of_boot("n1", boot, at("11.000"), at("10.000"));
   ASSERT_TRUE(part);
@@ -82,6 +83,8 @@ TEST(BenchBoot, ABootIsItsStepsSincePower) {
   ASSERT_EQ(part->steps.size(), 3U);
   EXPECT_EQ(part->steps[1].name, "kernel");
   EXPECT_DOUBLE_EQ(part->steps[1].at, 7);
+  EXPECT_EQ(part->http_bytes, 12U);
+  EXPECT_EQ(part->root_bytes, std::nullopt) << "it couldn't be counted";
   EXPECT_TRUE(part->error.empty());
   boot["events"].erase(3);
   happens("failed", "42.000");

@@ -140,7 +140,9 @@ TEST(Report, WavesOfBootsAreToldByTheirSteps) {
       run.parts.push_back({.node = fmt::format("node{}", i),
                            .operations = 1,
                            .seconds = ready,
-                           .steps = {{"dhcp", 3}, {"kernel", 10.0 + size}, {"ready", ready}}});
+                           .steps = {{"dhcp", 3}, {"kernel", 10.0 + size}, {"ready", ready}},
+                           .http_bytes = 12'000'000,
+                           .root_bytes = i == 0 ? std::optional<std::uint64_t>(20'000'000) : std::nullopt});
     }
     record.runs.push_back(run);
   }
@@ -149,9 +151,11 @@ TEST(Report, WavesOfBootsAreToldByTheirSteps) {
   EXPECT_EQ(write_record(again), write_record(record));
   const auto story = tell(again);
   const auto text = text_of(story, 200);
-  EXPECT_THAT(text, testing::ContainsRegex("at once +boots +dhcp +kernel +ready, s +interval +longest +failed"));
-  EXPECT_THAT(text, testing::ContainsRegex("2 +2 +3 +12 +60.5 .* 61 +0"));
-  EXPECT_THAT(text, testing::ContainsRegex("4 +3 +3 +14 +81 .* 82 +1"));
+  EXPECT_THAT(text, testing::ContainsRegex(
+                        "at once +boots +dhcp +kernel +ready, s +interval +longest +HTTP, MB +root, MB +failed"));
+  EXPECT_THAT(text, testing::ContainsRegex("2 +2 +3 +12 +60.5 .* 61 +12 +20 +0"));
+  EXPECT_THAT(text, testing::ContainsRegex("4 +3 +3 +14 +81 .* 82 +12 +20 +1"));
+  EXPECT_THAT(text, HasSubstr("Of 6 boots 0 weren't counted by HTTP and 3 not by their root"));
   EXPECT_THAT(html_of(story), HasSubstr("<svg"));
   EXPECT_TRUE(json_report(again)["refused"].empty()) << "it is no curve of rates";
 }

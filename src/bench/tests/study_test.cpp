@@ -124,6 +124,31 @@ TEST(CompareRecords, OtherSettingsAndOtherHostsAreRefusedOthersWarned) {
   EXPECT_EQ(none.error().code, ErrorCode::failed_precondition);
 }
 
+TEST(CompareRecords, GuestsBesideNodesAreOnlyComparedWhereThatIsAskedFor) {
+  const auto nodes = shaped_sweep(3);
+  auto guests = nodes;
+  guests.name = "through-guests";
+  for (auto& node : guests.nodes) node.guest = "kvm";
+  guests.workloads[0].what += "; in a guest";
+  auto emulated = guests;
+  for (auto& node : emulated.nodes) node.guest = "emulated";
+
+  const auto refused = compare_records(nodes, guests);
+  EXPECT_THAT(refused->rows[0].refusal, HasSubstr("through guests' disks, the other on the nodes"));
+  EXPECT_FALSE(refused->rows[0].ratio);
+  EXPECT_THAT(compare_records(guests, emulated)->rows[0].refusal, HasSubstr("emulated guests against"));
+  const auto asked = compare_records(nodes, guests, true);
+  EXPECT_EQ(asked->rows[0].refusal, "");
+  EXPECT_TRUE(asked->rows[0].ratio);
+  EXPECT_THAT(asked->warnings, Contains(HasSubstr("about that way, not about the storage")));
+
+  for (auto& run : emulated.runs) {
+    for (auto& part : run.parts) part.cpu_busy = 0.97;
+  }
+  EXPECT_THAT(compare_records(emulated, emulated)->rows[0].refusal, HasSubstr("the CPU of the emulated guests"));
+  EXPECT_EQ(read_record(write_record(emulated))->nodes[0].guest, "emulated");
+}
+
 TEST(Study, TheServersLinksAreNamedAsTheBottleneck) {
   const auto scaling = study_scaling(shaped_sweep(), "image-write", "fast");
   ASSERT_TRUE(scaling) << scaling.error().message;

@@ -127,7 +127,7 @@ class BenchDeskTest : public ::testing::Test {
                 .save = std::chrono::milliseconds(0),
                 .lead = std::chrono::milliseconds(1)};
   }
-  void start_desk() { desk_ = std::make_unique<BenchDesk>(*inventory_, agents_, agents_, progress_, clock_, options_); }
+  void start_desk() { desk_ = std::make_unique<BenchDesk>(commander_, agents_, agents_, progress_, options_); }
   model::Benchmark ask() {
     const auto asked = reconcile::start_benchmark(commander_, caller_, request_);
     EXPECT_TRUE(asked) << asked.error().describe();
@@ -195,6 +195,89 @@ TEST_F(BenchDeskTest, MeasuresKeepsTheResultAndCleansUp) {
   const auto removed = reconcile::remove_benchmark(commander_, caller_, "bench-1");
   ASSERT_TRUE(removed) << removed.error().message;
   EXPECT_TRUE(inventory_->all<model::Benchmark>().empty());
+}
+
+// The reconciler's part, as far as guests of a benchmark need it.
+void bring_about_guests(state::Inventory& inventory) {
+  auto edit = inventory.edit();
+  for (const auto& record : inventory.all<model::Vm>()) {
+    if (record->value.deleting) {
+      edit.remove(record);
+      continue;
+    }
+    auto status = record->value.status;
+    if (std::exchange(status.phase, model::VmPhase::running) != model::VmPhase::running) {
+      edit.set_status(record->value.id, status);
+    }
+  }
+  (void)inventory.commit(std::move(edit));
+}
+
+TEST_F(BenchDeskTest, GuestsMeasureOnDisksOfTheirOwnAndAreRemoved) {
+  {
+    auto edit = inventory_->edit();
+    model::Image image{.id = make_id<model::ImageId>(random_), .name = "bench"};
+    image.role = model::ImageRole::golden;
+    image.state = model::ImageState::ready;
+    image.pool = fast_.id;
+    image.virtual_size = 20_MiB;
+    edit.create(image);
+    for (const auto& id : nodes_) {
+      const auto record = inventory_->find<model::Node>(id);
+      auto node = record->value;
+      node.facts.cpus = 8;
+      node.facts.memory = 16_GiB;
+      edit.update(record, node);
+    }
+    const auto pool = inventory_->find<model::Pool>(fast_.id);
+    auto room = pool->value;
+    for (auto& [id, on] : room.nodes) on.available = on.total = 1_TiB;
+    edit.update(pool, room);
+    ASSERT_TRUE(inventory_->commit(std::move(edit)));
+  }
+  request_.guest_image = "bench";
+  request_.guest_memory = 256_MiB;
+  request_.file_size = 4_MiB + Bytes(512);
+  const auto with = [&](auto change) {
+    auto request = request_;
+    change(request);
+    return refused(request).message;
+  };
+  EXPECT_THAT(with([](auto& r) { r.workloads = {"metadata"}; }), HasSubstr("the guest's own file system"));
+  EXPECT_THAT(with([](auto& r) { r.guest_image = "none"; }), HasSubstr("guest_image"));
+  EXPECT_THAT(with([](auto& r) { r.guest_memory = 1_MiB; }), HasSubstr("guest_memory"));
+  EXPECT_THAT(with([](auto& r) { r.file_size = 1_TiB; }), HasSubstr("the guests' disks take 3"));
+
+  start_desk();
+  std::jthread reconciler([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      bring_about_guests(*inventory_);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  });
+  const auto asked = ask();
+  await_end(asked);
+  EXPECT_EQ(operation(asked).state, OperationState::succeeded) << kept(asked).message;
+  EXPECT_TRUE(inventory_->all<model::Vm>().empty());
+  std::set<std::string> guests;
+  for (const auto& order : agents_.asked(ClientOrder::Action::run)) {
+    guests.insert(order.guest);
+    EXPECT_EQ(order.disk, "disk1");
+  }
+  EXPECT_EQ(guests.size(), 3U) << "one on each node";
+  EXPECT_TRUE(agents_.asked(ClientOrder::Action::clean).empty()) << "nothing is in a folder";
+  const auto record = bench::read_record(kept(asked).result);
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_THAT(record->workloads[0].what, HasSubstr("in a guest of 1 CPU and 256 MiB of memory from bench"));
+  EXPECT_THAT(record->command, HasSubstr("--through guests --guest-image bench"));
+
+  // Of one that can't measure nothing is left either.
+  agents_.facts_fail = Error{ErrorCode::unsupported, "the guest can't measure: no fio", "The image needs fio."};
+  const auto without = ask();
+  await_end(without);
+  EXPECT_EQ(operation(without).state, OperationState::failed);
+  EXPECT_THAT(kept(without).message, HasSubstr("no fio"));
+  EXPECT_TRUE(inventory_->all<model::Vm>().empty());
 }
 
 TEST_F(BenchDeskTest, WhatCantBeIsRefusedBeforeAnythingIsMade) {

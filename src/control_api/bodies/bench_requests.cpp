@@ -31,6 +31,9 @@ Result<reconcile::StartBenchmark> read_start_benchmark(std::string_view body) {
     reader.real("guest_disk_ms", request.guest_disk_ms);
     reader.real("node_link_bits", request.node_link_bits);
     reader.number("seed", request.seed);
+    reader.text("guest_image", request.guest_image);
+    reader.number("guest_cpus", request.guest_cpus);
+    reader.size("guest_memory", request.guest_memory);
   });
 }
 

@@ -16,6 +16,7 @@ using reconcile::UpdateVm;
 void read_disk(ObjectReader& reader, DiskRequest& disk) {
   reader.size("size", disk.size);
   reader.text("image", disk.image);
+  reader.text("pool", disk.pool);
   reader.choice("layout", disk.layout);
 }
 

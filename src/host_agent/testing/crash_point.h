@@ -278,6 +278,11 @@ class CrashingHypervisor final : public hypervisor::Hypervisor {
   Result<std::vector<std::string>> addresses(const model::VmId& id, hypervisor::GuestAgent& agent) override {
     return inner_.addresses(id, agent);
   }
+  Result<std::string> ask_agent(const model::VmId& id, const std::string& command,
+                                std::chrono::seconds patience) override {
+    return inner_.ask_agent(id, command, patience);
+  }
+  Result<hypervisor::GuestProcess> process_of(const model::VmId& id) override { return inner_.process_of(id); }
   Status ensure_network(const model::Network& network) override {
     return point_.around("ensure_network", [&] { return inner_.ensure_network(network); });
   }

@@ -254,6 +254,32 @@ class LibvirtHypervisor final : public Hypervisor {
     });
   }
 
+  Result<std::string> ask_agent(const model::VmId& id, const std::string& command,
+                                std::chrono::seconds patience) override {
+    return connection_.call([&](virConnectPtr connection) -> Result<std::string> {
+      const auto found = require_domain(connection, id);
+      if (!found) return forward(found);
+      if (auto running = require_running(*found); !running) return forward(running);
+      const CString answer(
+          ::virDomainQemuAgentCommand(found->domain.get(), command.c_str(), static_cast<int>(patience.count()), 0));
+      if (!answer) return fail_libvirt("ask the guest's agent");
+      return std::string(answer.get());
+    });
+  }
+
+  Result<GuestProcess> process_of(const model::VmId& id) override {
+    return connection_.call([&](virConnectPtr connection) -> Result<GuestProcess> {
+      const auto found = require_domain(connection, id);
+      if (!found) return forward(found);
+      const auto live = read_domain(found->domain.get(), 0);
+      if (!live) return forward(live);
+      const auto text = read_file("/run/libvirt/qemu/" + domain_name(id) + ".pid", 1_KiB);
+      const int process = text ? std::atoi(text->c_str()) : 0;
+      if (process <= 0) return fail(ErrorCode::not_found, "guest {} doesn't run here", id);
+      return GuestProcess{.id = process, .kvm = live->config.kvm};
+    });
+  }
+
   Status ensure_network(const model::Network& network) override {
     if (network.kind == model::NetworkKind::bridge) {
       if (auto present = check_bridge(network.bridge); !present || !network.vlan) return present;

@@ -72,6 +72,11 @@ class FakeHypervisor final : public Hypervisor {
     const std::lock_guard lock(mutex_);
     addresses_[id] = {std::move(addresses), agent};
   }
+  // What the agent of each guest answers.
+  void set_agent(std::function<Result<std::string>(const std::string&)> agent) {
+    const std::lock_guard lock(mutex_);
+    agent_ = std::move(agent);
+  }
   // What happens inside a guest: it shuts itself down, crashes, ...
   void set_state(const model::VmId& id, GuestState state) { set_state(id, state, false); }
   // Its host was reset: the guest is off, and nothing tells why.
@@ -432,6 +437,20 @@ class FakeHypervisor final : public Hypervisor {
     return found->second.first;
   }
 
+  Result<std::string> ask_agent(const model::VmId& id, const std::string& command, std::chrono::seconds) override {
+    std::function<Result<std::string>(const std::string&)> agent;
+    {
+      const std::lock_guard lock(mutex_);
+      if (auto entered = enter("ask_agent", id.str()); !entered) return forward(entered);
+      agent = agent_;
+    }
+    if (!agent) return fail(ErrorCode::unavailable, "no agent has its channel open");
+    return agent(command);
+  }
+  Result<GuestProcess> process_of(const model::VmId& id) override {
+    return fail(ErrorCode::not_found, "guest {} doesn't run here", id);
+  }
+
   Status ensure_network(const model::Network& network) override {
     const std::lock_guard lock(mutex_);
     if (auto entered = enter("ensure_network", network.id.str()); !entered) return entered;
@@ -540,6 +559,7 @@ class FakeHypervisor final : public Hypervisor {
   std::map<model::VmId, Guest> guests_;
   std::map<model::NetworkId, model::Network> networks_;
   std::map<model::VmId, std::pair<std::vector<std::string>, GuestAgent>> addresses_;
+  std::function<Result<std::string>(const std::string&)> agent_;
   std::set<model::VmId> ignores_acpi_;
   std::map<std::string, std::deque<Error>> failures_;
   std::optional<Error> unavailable_;

@@ -1,4 +1,5 @@
 #include "netboot/boot_server.h"
+#include "netboot/taken_bytes.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -28,6 +29,11 @@ class TestSite final : public BootSite {
     if (request.path == "/throw") throw std::runtime_error("broken");
     if (request.path == "/slow") std::this_thread::sleep_for(200ms);
     if (request.path == "/none") return BootAnswer::none();
+    if (request.path == "/begin") {
+      auto answer = BootAnswer::text("boot\n");
+      answer.begins_boot = true;
+      return answer;
+    }
     if (request.path == "/refused") return BootAnswer::text("waiting for approval\n", 403);
     if (request.path.starts_with("/files/")) {
       return BootAnswer::send({.path = directory / request.path.substr(7), .etag = "v1"});
@@ -194,8 +200,25 @@ TEST_F(BootServerTest, SendsFilesAndTheirParts) {
   EXPECT_EQ(client.ask("GET /files/empty").status, 200);
   EXPECT_EQ(client.ask("GET /files/missing").status, 404);
   EXPECT_EQ(client.ask("GET /files/").status, 404) << "a directory";
-  server->reset_traffic("127.0.0.1");
-  EXPECT_EQ(server->sent_to("127.0.0.1"), Bytes());
+}
+
+TEST_F(BootServerTest, WhatABootTakesIsCounted) {
+  const auto content = make_file("kernel", 9'000'001);
+  start();
+  Client client(server->port());
+  client.ask("GET /files/kernel");
+  EXPECT_EQ(server->sent_in_boot("127.0.0.1"), std::nullopt) << "none of its boots began here";
+  client.ask("GET /begin");
+  client.ask("GET /files/kernel");
+  EXPECT_EQ(server->sent_in_boot("127.0.0.1"), Bytes(content.size() + 5));
+  client.ask("GET /begin");
+  EXPECT_EQ(server->sent_in_boot("127.0.0.1"), Bytes(5)) << "the next one";
+  // By the kernel, with what TCP carries beside bodies.
+  const auto taken = taken_bytes("127.0.0.1", server->port());
+  ASSERT_TRUE(taken);
+  EXPECT_GT(*taken, Bytes(2 * content.size()));
+  EXPECT_LT(*taken, Bytes(2 * content.size() + 4096));
+  EXPECT_EQ(taken_bytes("127.0.0.2", server->port()), std::nullopt) << "nobody is connected from there";
 }
 
 TEST_F(BootServerTest, WhatItRefusesItSaysAndCloses) {

@@ -8,6 +8,7 @@
 #include "load/sweep.h"
 #include "model/enum_names.h"
 #include "reconcile/commands/draft.h"
+#include "reconcile/commands/parts.h"
 #include "reconcile/commands/validate.h"
 
 namespace bridgehead::reconcile {
@@ -47,11 +48,22 @@ Status check_form(const StartBenchmark& request) {
                         static_cast<unsigned>(std::min<std::uint64_t>(request.users, 1'000'000)), request.rate};
   for (const auto& workload : *workloads) {
     if (auto fits = load::workload_of(workload, size); !fits) return forward(fits);
+    if (request.guest_image.empty()) continue;
+    if (auto fits = load::check_in_guest(workload); !fits) return in_field("workloads", fits.error());
+  }
+  if (request.guest_image.empty()) return {};
+  if (!validate::cpus(request.guest_cpus)) return wrong("guest_cpus", "must be between 1 and 512");
+  if (!validate::memory(request.guest_memory)) {
+    return wrong("guest_memory", "must be between 64 MiB and 16 TiB, in whole MiB");
+  }
+  if (request.pools.size() + 1 > parts::kMostDisks) {
+    return wrong("pools", "are more than {}, the disks that a guest can have", parts::kMostDisks - 1);
   }
   return {};
 }
 
 struct Found {
+  std::optional<model::Image> guest_image;
   std::vector<state::Record<model::Pool>> pools;
   std::vector<state::Record<model::Node>> nodes;
   std::vector<std::uint32_t> counts;
@@ -112,6 +124,38 @@ Result<std::vector<state::Record<model::Node>>> find_nodes(const Draft& draft, c
               first_obstacle.empty() ? "" : "; " + first_obstacle);
 }
 
+// A node's agent says how long its guests wait, but not which of them.
+Status check_guests(const Draft& draft, const StartBenchmark& request, const Found& found) {
+  if (request.pressure <= 0 && request.guest_disk_ms <= 0) return {};
+  for (const auto& node : found.nodes) {
+    for (const auto& vm : draft.inventory.vms_on_node(node->value.id)) {
+      if (vm->value.status.phase != model::VmPhase::running) continue;
+      return fail_with_hint(
+          ErrorCode::failed_precondition,
+          fmt::format("guest '{}' runs on node '{}', and whether it suffers couldn't be told from what the "
+                      "benchmark's guest there waits for",
+                      vm->value.name, node->value.name),
+          "Name other nodes, or move its guests first (bh node drain); or measure even if guests suffer.");
+    }
+  }
+  return {};
+}
+
+// The disks of all guests are made before the first run; those of a pool that tells its room must fit.
+Status check_room(const StartBenchmark& request, const Found& found) {
+  for (const auto& pool : found.pools) {
+    const auto on = pool->value.nodes.find(found.nodes.front()->value.id);
+    if (on == pool->value.nodes.end()) continue;
+    const auto needed = request.file_size * (model::is_shared(pool->value.driver) ? found.nodes.size() : 1);
+    if (on->second.available >= needed) continue;
+    return fail_with_hint(ErrorCode::resource_exhausted,
+                          fmt::format("pool '{}' has {} left, and the guests' disks take {}", pool->value.name,
+                                      on->second.available.human(), needed.human()),
+                          "Take smaller files, or fewer nodes.");
+  }
+  return {};
+}
+
 Result<Found> find(const Draft& draft, const StartBenchmark& request) {
   Found found;
   auto pools = find_pools(draft, request);
@@ -132,6 +176,14 @@ Result<Found> find(const Draft& draft, const StartBenchmark& request) {
   if (!counts) return in_field("counts", counts.error());
   found.counts.assign(counts->begin(), counts->end());
   found.nodes.resize(found.counts.back());
+  if (!request.guest_image.empty()) {
+    auto image = parts::golden_image(draft.inventory, "guest_image", request.guest_image);
+    if (!image) return forward(image);
+    found.guest_image = std::move(*image);
+    if (auto told = check_guests(draft, request, found); !told) return forward(told);
+    if (auto room = check_room(request, found); !room) return forward(room);
+    return found;
+  }
   for (const auto& pool : found.pools) {
     if (model::is_shared(pool->value.driver) || found.nodes.size() == 1) continue;
     return wrong("pools", "'{}' isn't shared, so that no node can read what another one wrote; take one node",
@@ -174,6 +226,12 @@ model::BenchmarkSettings settings_of(const StartBenchmark& request, const Found&
                               .copies = static_cast<std::uint32_t>(told.copies)});
   }
   for (const auto& node : found.nodes) settings.nodes.push_back({node->value.id, node->value.name});
+  if (found.guest_image) {
+    settings.guests = {.image = found.guest_image->id,
+                       .image_name = found.guest_image->name,
+                       .cpus = static_cast<std::uint32_t>(request.guest_cpus),
+                       .memory = request.guest_memory};
+  }
   return settings;
 }
 
@@ -201,6 +259,10 @@ std::string command_of(const model::BenchmarkSettings& settings) {
     if (settings.pressure != StartBenchmark().pressure) command += fmt::format(" --pressure {}", settings.pressure);
     if (settings.guest_disk_ms != StartBenchmark().guest_disk_ms)
       command += fmt::format(" --guest-disk-ms {}", settings.guest_disk_ms);
+  }
+  if (!settings.guests.image.empty()) {
+    command += fmt::format(" --through guests --guest-image {} --guest-cpus {} --guest-memory {}",
+                           settings.guests.image_name, settings.guests.cpus, settings.guests.memory.count());
   }
   if (settings.node_link_bits > 0) command += fmt::format(" --node-nic {:.0f}", settings.node_link_bits);
   return command + about + fmt::format(" --seed {}", settings.seed);
@@ -233,6 +295,11 @@ model::BenchmarkSettings settings_of(const bench::Record& record, const state::I
 }
 
 }  // namespace
+
+bool is_guest_of(const model::Vm& vm, const model::BenchmarkId& benchmark) {
+  const auto label = vm.labels.find(kBenchLabel);
+  return label != vm.labels.end() && label->second == benchmark.str();
+}
 
 Result<Accepted<model::Benchmark>> start_benchmark(Commander& commander, const Caller& caller,
                                                    const StartBenchmark& request) {
@@ -329,6 +396,12 @@ Result<model::Benchmark> remove_benchmark(Commander& commander, const Caller& ca
       return fail_with_hint(ErrorCode::failed_precondition,
                             fmt::format("files of benchmark '{}' are left in a pool", benchmark.name),
                             "They are removed as soon as one of its nodes is back; or remove the node: bh node delete");
+    }
+    for (const auto& vm : draft.inventory.all<model::Vm>()) {
+      if (!is_guest_of(vm->value, benchmark.id)) continue;
+      return fail_with_hint(ErrorCode::failed_precondition,
+                            fmt::format("guest '{}' of benchmark '{}' is left", vm->value.name, benchmark.name),
+                            "It is removed as soon as its node is back; or remove the node: bh node delete");
     }
     draft.edit.remove(*record);
     draft.event("benchmark.removed", "benchmark", benchmark.id.str(), benchmark.name,

@@ -30,9 +30,12 @@ struct StartBenchmark {
   double guest_disk_ms = 200;
   double node_link_bits = 0;
   std::optional<std::uint64_t> seed;  // omitted = another one each time
+  std::string guest_image;            // golden; "" = the nodes themselves measure
+  std::uint64_t guest_cpus = 1;
+  Bytes guest_memory = 1_GiB;
 };
 
-// The pools must be shared where several nodes take part.
+// The pools must be shared where several nodes take part; through guests they needn't be, since each has its own disk.
 Result<Accepted<model::Benchmark>> start_benchmark(Commander& commander, const Caller& caller,
                                                    const StartBenchmark& request);
 // What bh has measured by itself (guests, boots, mounted storage): kept among the others.
@@ -46,6 +49,9 @@ struct KeepBenchmark {
 // failed_precondition (the manager itself measures or has measured that one).
 Result<model::Benchmark> keep_benchmark(Commander& commander, const Caller& caller, const KeepBenchmark& request,
                                         const std::optional<std::string>& kept = std::nullopt);
+// Guests of benchmarks have this label; the value is the benchmark's id, or what `bh` gave its own.
+inline constexpr char kBenchLabel[] = "bridgehead-bench";
+bool is_guest_of(const model::Vm& vm, const model::BenchmarkId& benchmark);
 // With its result. failed_precondition while it runs, or while something of it is left in a pool.
 Result<model::Benchmark> remove_benchmark(Commander& commander, const Caller& caller, const std::string& benchmark);
 

@@ -65,6 +65,7 @@ struct Accepted {
 struct DiskRequest {
   std::optional<Bytes> size;  // omitted: the image's; a blank disk needs it
   std::string image;          // golden image to clone, or (add_disk) a detached disk; "" = blank
+  std::string pool;           // of a blank disk; "" = CreateVms::pool, or add_disk: where the guest's first disk is
   model::LayoutWish layout = model::LayoutWish::automatic;
 };
 

@@ -41,7 +41,7 @@ Status check_plain(const CreateVms& request) {
 // What all VMs of one request share, resolved once.
 struct Plan {
   std::vector<std::optional<model::Image>> golden;  // per disk
-  model::PoolId blank_pool;
+  std::vector<model::PoolId> blank_pools;           // per disk: where it is if it has no golden image
   std::vector<NicRequest> nics;
   model::NodeId node;
 };
@@ -62,7 +62,7 @@ Status plan_disks(const state::Inventory& inventory, const CreateVms& request, P
   bool blank = false;
   for (std::size_t i = 0; i < images.size(); ++i) {
     if (images[i].empty()) {
-      blank = true;
+      blank = blank || i >= request.disks.size() || request.disks[i].pool.empty();
       plan.golden.emplace_back();
       continue;
     }
@@ -88,7 +88,16 @@ Status plan_disks(const state::Inventory& inventory, const CreateVms& request, P
     if (!found) return forward(found);
     pool = *found;
   }
-  plan.blank_pool = pool;
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    plan.blank_pools.push_back(pool);
+    if (i >= request.disks.size() || request.disks[i].pool.empty()) continue;
+    if (!images[i].empty()) {
+      return wrong(fmt::format("disks[{}].pool", i), "is for blank disks; a clone is made beside its image");
+    }
+    auto own = parts::pool_for(inventory, request.disks[i].pool);
+    if (!own) return fail(own.error().code, "disks[{}].{}", i, own.error().message);
+    plan.blank_pools.back() = *own;
+  }
   return {};
 }
 
@@ -142,8 +151,8 @@ Result<NewVm> make_vm(Draft& draft, const CreateVms& request, const Plan& plan, 
   for (std::size_t i = 0; i < plan.golden.size(); ++i) {
     const auto* golden = plan.golden[i] ? &*plan.golden[i] : nullptr;
     const auto wanted = i < request.disks.size() ? request.disks[i] : DiskRequest{};
-    auto disk =
-        parts::disk(draft, fmt::format("disks[{}]", i), vm, fmt::format("disk{}", i), wanted, golden, plan.blank_pool);
+    auto disk = parts::disk(draft, fmt::format("disks[{}]", i), vm, fmt::format("disk{}", i), wanted, golden,
+                            plan.blank_pools[i]);
     if (!disk) return forward(disk);
     spec.disks.push_back(disk->spec);
     made.images.push_back(std::move(disk->image));

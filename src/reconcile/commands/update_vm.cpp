@@ -116,6 +116,7 @@ Result<Accepted<model::Vm>> fill_add_disk(Draft& draft, const std::string& refer
 
   std::optional<model::Image> golden;
   if (!request.image.empty()) {
+    if (!request.pool.empty()) return wrong("pool", "is for blank disks");
     const auto image = parts::in_field<model::Image>(draft.inventory, "image", request.image);
     if (!image) return forward(image);
     if ((*image)->value.role == model::ImageRole::disk) {
@@ -140,7 +141,8 @@ Result<Accepted<model::Vm>> fill_add_disk(Draft& draft, const std::string& refer
     // Beside the guest's other disks, if it has any.
     const auto first =
         vm.spec.disks.empty() ? nullptr : draft.inventory.find<model::Image>(vm.spec.disks.front().image);
-    const auto found = first ? Result<model::PoolId>(first->value.pool) : parts::pool_for(draft.inventory, {});
+    const auto found = first && request.pool.empty() ? Result<model::PoolId>(first->value.pool)
+                                                     : parts::pool_for(draft.inventory, request.pool);
     if (!found) return forward(found);
     pool = *found;
   }
