@@ -85,12 +85,13 @@ Status take(const std::string& name, std::string_view key, const toml::node& nod
   if (key == "workers") return take_number(name, node, key, 0, config.workers);
   if (key == "import_workers") return take_number(name, node, key, 1, config.import_workers);
   if (key == "libvirt_uri") return take_text(name, node, key, config.libvirt_uri);
+  if (key == "watchdog") return take_path(name, node, key, config.watchdog);
   if (key == "log_level") return take_level(name, node, key, config.log_level);
   if (key == "log_format") return take_format(name, node, key, config.log_format);
   return fail_with_hint(
       ErrorCode::invalid_argument,
       fmt::format("{}, line {}: there is no setting '{}'", name, node.source().begin.line, key),
-      "Known: manager, state_dir, import_directories, workers, import_workers, libvirt_uri, log_level, "
+      "Known: manager, state_dir, import_directories, workers, import_workers, libvirt_uri, watchdog, log_level, "
       "log_format.");
 }
 

@@ -22,6 +22,7 @@ struct Config {
   std::size_t workers = 0;                                // assignments at once; 0 = by the number of CPUs
   std::size_t import_workers = 2;                         // imports at once
   std::string libvirt_uri = "qemu:///system";
+  std::filesystem::path watchdog = "/dev/watchdog0";  // armed while guests run that stop when the node is alone
   log::Level log_level = log::Level::info;
   log::Format log_format = log::Format::text;
 

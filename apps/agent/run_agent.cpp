@@ -67,8 +67,10 @@ void leave_if_stop_hangs() {
 }
 
 NodeAgentConfig agent_config(const Config& config) {
-  NodeAgentConfig agent{
-      .state_dir = config.state_dir, .import_directories = config.import_directories, .version = BRIDGEHEAD_VERSION};
+  NodeAgentConfig agent{.state_dir = config.state_dir,
+                        .import_directories = config.import_directories,
+                        .watchdog = config.watchdog,
+                        .version = BRIDGEHEAD_VERSION};
   agent.executor.workers = config.workers > 0 ? config.workers : default_workers();
   agent.executor.import_workers = config.import_workers;
   return agent;

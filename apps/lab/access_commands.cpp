@@ -6,6 +6,7 @@
 
 #include "lab/commands.h"
 #include "lab/host.h"
+#include "lab/host_watchdog.h"
 #include "lab/lab_host.h"
 #include "lab/lab_manager.h"
 #include "lab/lab_state.h"
@@ -110,6 +111,11 @@ void add_access_commands(CLI::App& app, CommandContext& context) {
   auto* init = app.add_subcommand(kHostInit, "Become a lab's host (done by up and power)")->group("");
   init->add_option("host", *name)->required();
   init->callback([&context, name] { context.chosen = [&context, name] { return be_host(context.places(), *name); }; });
+
+  auto* watchdog = app.add_subcommand(kHostWatchdog, "Become the watchdog of a lab's host")->group("");
+  watchdog->add_option("host", *name)->required();
+  watchdog->callback(
+      [&context, name] { context.chosen = [&context, name] { return be_watchdog(context.places(), *name); }; });
 
   app.add_subcommand("env", "Shell lines that let bh use the lab's manager: eval \"$(bridgehead-lab env)\"")
       ->callback([&context] { context.chosen = [&context] { return run_env(context); }; });

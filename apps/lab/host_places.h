@@ -10,6 +10,7 @@ inline constexpr char kHostNames[] = "/etc/hosts";
 inline constexpr char kHostCeph[] = "/etc/ceph";  // only where the lab has CephFS
 inline constexpr char kHostAgentState[] = "/var/lib/bridgehead/agent";
 inline constexpr char kHostAgentConfig[] = "/var/lib/bridgehead/agent.toml";
+inline constexpr char kHostWatchdogDevice[] = "/run/watchdog";
 inline constexpr char kHostJoinToken[] = "/var/lib/bridgehead/join-token";
 inline constexpr char kHostDaemonLogs[] = "/var/lib/bridgehead/log";
 

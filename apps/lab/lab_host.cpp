@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "lab/host.h"
 #include "lab/host_places.h"
+#include "lab/host_watchdog.h"
 #include "lab/lab_manager.h"
 #include "lab/network_namespace.h"
 
@@ -78,7 +79,8 @@ Status prepare_host(CommandRunner& runner, const Places& places, const LabState&
     }
   }
   if (auto made = make_directories(place.native() + kHostAgentState, 0711); !made) return made;
-  const auto configuration = fmt::format("# Made by bridgehead-lab.\nstate_dir = \"{}\"\n", kHostAgentState);
+  const auto configuration = fmt::format("# Made by bridgehead-lab.\nstate_dir = \"{}\"\nwatchdog = \"{}\"\n",
+                                         kHostAgentState, kHostWatchdogDevice);
   if (auto written = write_file_atomic(place.native() + kHostAgentConfig, configuration); !written) return written;
   const auto token = run_bh(
       runner, places, state,
@@ -96,6 +98,7 @@ Status switch_host_on(const Places& places, Member& host, const std::function<St
   std::error_code error;
   std::filesystem::remove_all(run, error);
   if (auto made = make_directories(run / "lock"); !made) return made;  // where libvirt locks guests' consoles
+  if (auto watched = start_watchdog(places, host, save); !watched) return watched;
   const auto self = find_own_program("bridgehead-lab");
   if (!self) return forward(self);
   const Daemon daemon{
@@ -115,6 +118,10 @@ Status switch_host_on(const Places& places, Member& host, const std::function<St
 Status switch_host_off(const Places& places, Member& host, const std::function<Status()>& save) {
   if (auto ended = end_member(places, host); !ended) return ended;
   host.process = {};
+  if (host.watchdog.pid != ::getpid()) {  // it is this process, if that had to act
+    if (auto ended = end_watchdog(host); !ended) return ended;
+  }
+  host.watchdog = {};
   if (auto saved = save(); !saved) return saved;
   // Its kernel is this machine's and would go on answering for its address.
   SystemCommandRunner runner;

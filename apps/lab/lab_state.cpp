@@ -75,14 +75,16 @@ json to_json(const Member& member) {
   return {{"name", member.name},
           {"address", member.address},
           {"namespace_inode", member.namespace_inode},
-          {"process", to_json(member.process)}};
+          {"process", to_json(member.process)},
+          {"watchdog", to_json(member.watchdog)}};
 }
 
 Member member_from(const json& value) {
   Member member{.name = value.at("name").get<std::string>(),
                 .address = value.at("address").get<std::string>(),
                 .namespace_inode = value.at("namespace_inode").get<std::uint64_t>(),
-                .process = process_from(value.at("process"))};
+                .process = process_from(value.at("process")),
+                .watchdog = value.contains("watchdog") ? process_from(value.at("watchdog")) : ProcessId()};
   // It names a namespace to be removed.
   if (!check_name("host", member.name)) throw std::invalid_argument("a host's or server's name");
   return member;

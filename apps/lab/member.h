@@ -20,6 +20,7 @@ struct Member {
   std::string address;
   std::uint64_t namespace_inode = 0;  // 0 = not made yet
   ProcessId process;                  // what makes it one: a host's first process, a server's main one
+  ProcessId watchdog;                 // a host's
   bool operator==(const Member&) const = default;
 };
 

@@ -74,6 +74,7 @@ Result<AgentMessage> decode_agent_message(std::string_view bytes) {
     }
     case Case::kPong: return AgentMessage(Pong{message.pong()});
     case Case::kUse: return check_ids(decode_record<model::NodeUse>("use", message.use()));
+    case Case::kRenewal: return AgentMessage(Renewal{message.renewal()});
     case Case::MESSAGE_NOT_SET: break;
   }
   return fail(ErrorCode::invalid_argument, "an AgentMessage of a kind that this version doesn't know");
@@ -91,6 +92,7 @@ struct Deliver {
   void operator()(model::AssignmentReport& report) const { events.on_assignment_report(node, report); }
   void operator()(TunnelFailure&) const {}
   void operator()(Pong&) const {}
+  void operator()(Renewal&) const {}
   void operator()(model::NodeUse& use) const { events.on_use(node, use); }
 };
 

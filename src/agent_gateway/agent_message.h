@@ -24,13 +24,18 @@ struct Pong {
   std::uint64_t number = 0;
 };
 
+// As availability/lease_text.h writes it; its reader is the one who knows leases.
+struct Renewal {
+  std::string text;
+};
+
 using AgentMessage = std::variant<model::NodeReport, model::NodeLoad, model::ObservedVm, VmGone,
-                                  model::AssignmentReport, TunnelFailure, Pong, model::NodeUse>;
+                                  model::AssignmentReport, TunnelFailure, Pong, model::NodeUse, Renewal>;
 
 // `bytes`: one serialised bridgehead.agent.v1.AgentMessage (api/agent.proto).
 Result<AgentMessage> decode_agent_message(std::string_view bytes);
 
-// Hands a message to its receiver; TunnelFailure and Pong go nowhere, they are the gateway's own.
+// Hands a message to its receiver; TunnelFailure, Pong and Renewal go nowhere, they are the gateway's own.
 void deliver(const model::NodeId& node, AgentMessage message, reconcile::AgentEvents& events);
 
 }  // namespace bridgehead::agent_gateway

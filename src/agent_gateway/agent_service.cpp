@@ -114,6 +114,7 @@ agent::v1::Welcome AgentService::welcome(const model::NodeId& node) const {
   welcome.set_node_id(node.str());
   if (const auto record = inventory_.find<model::Node>(node)) welcome.set_node_name(record->value.name);
   welcome.set_takes_use(true);
+  welcome.set_takes_renewals(true);
   welcome.set_heartbeat_seconds(static_cast<std::uint32_t>(settings_.heartbeat.count()));
   for (const auto& pool : reconcile::pools_for_node(inventory_, node)) welcome.add_pools(model::encode(pool));
   for (const auto& network : reconcile::networks_for_node(inventory_, node)) {

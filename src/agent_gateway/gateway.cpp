@@ -98,6 +98,7 @@ class Gateway::Impl {
     const auto session = sessions_.find(node);
     return session && session->send(message);
   }
+  std::map<model::NodeId, std::string> take_renewals() { return sessions_.take_renewals(); }
   void probe(const model::NodeId& node) {
     if (const auto session = sessions_.find(node)) session->probe(config_.probe_patience);
   }
@@ -252,6 +253,13 @@ Result<std::shared_ptr<reconcile::Tunnel>> Gateway::Impl::open(const model::Node
       for (const auto& address : request.addresses) ask.add_addresses(address);
       ask.set_pool(model::encode(request.pool));
       break;
+    case reconcile::TunnelKind::claim:
+      ask.set_kind(Open::KIND_CLAIM);
+      ask.set_node_id(request.look_for.str());
+      ask.set_claim(request.claim);
+      ask.set_remove_claim(request.remove_claim);
+      ask.set_pool(model::encode(request.pool));
+      break;
     case reconcile::TunnelKind::node_look:
       ask.set_kind(Open::KIND_NODE_LOOK);
       ask.set_node_id(request.look_for.str());
@@ -292,6 +300,14 @@ bool Gateway::cancel(const model::NodeId& node, const model::OperationId& operat
 bool Gateway::acknowledge(const model::NodeId& node, const model::OperationId& operation) {
   agent::v1::ManagerMessage message;
   message.set_acknowledge(operation.str());
+  return impl_->send(node, message);
+}
+
+std::map<model::NodeId, std::string> Gateway::take_renewals() { return impl_->take_renewals(); }
+
+bool Gateway::answer_renewal(const model::NodeId& node, const std::string& answer) {
+  agent::v1::ManagerMessage message;
+  message.set_lease_answer(answer);
   return impl_->send(node, message);
 }
 

@@ -74,6 +74,8 @@ class Gateway final : public reconcile::AgentPort, public reconcile::TunnelBroke
   bool assign(const model::NodeId& node, const model::Assignment& assignment) override;
   bool cancel(const model::NodeId& node, const model::OperationId& operation) override;
   bool acknowledge(const model::NodeId& node, const model::OperationId& operation) override;
+  std::map<model::NodeId, std::string> take_renewals() override;
+  bool answer_renewal(const model::NodeId& node, const std::string& answer) override;
   Result<std::shared_ptr<reconcile::Tunnel>> open(const model::NodeId& node, const reconcile::TunnelRequest& request,
                                                   reconcile::TunnelHandlers handlers) override;
 

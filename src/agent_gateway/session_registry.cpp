@@ -35,6 +35,11 @@ std::vector<model::NodeId> SessionRegistry::connected_nodes() const {
   return nodes;
 }
 
+std::map<model::NodeId, std::string> SessionRegistry::take_renewals() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(renewals_, {});
+}
+
 std::size_t SessionRegistry::size() const {
   const std::lock_guard lock(mutex_);
   return connected_;
@@ -64,6 +69,7 @@ void SessionRegistry::session_opened(const std::shared_ptr<Session>& session, mo
     {
       const std::lock_guard lock(mutex_);
       replaced = std::exchange(slot_of_node->current, session);
+      renewals_.erase(session->node());
       if (!replaced) ++connected_;
     }
     if (replaced) replaced->end({grpc::StatusCode::ABORTED, "another stream of this node came"}, true);
@@ -84,6 +90,11 @@ void SessionRegistry::session_message(Session& session, AgentMessage message) {
   const auto slot_of_node = slot(session.node());
   const std::lock_guard deliver_lock(slot_of_node->events);
   if (!is_current(*slot_of_node, session)) return;
+  if (auto* renewal = std::get_if<Renewal>(&message)) {
+    const std::lock_guard lock(mutex_);
+    renewals_[session.node()] = std::move(renewal->text);
+    return;
+  }
   if (const auto* report = std::get_if<model::NodeReport>(&message)) {
     callbacks_.secrets_reported(session, report->secrets);
   }
@@ -101,6 +112,7 @@ void SessionRegistry::session_ended(Session& session) {
       if (slot_of_node->current.get() != &session) return;
       current = std::move(slot_of_node->current);
       slot_of_node->current = nullptr;
+      renewals_.erase(session.node());
       --connected_;
     }
     events_->on_disconnected(session.node());

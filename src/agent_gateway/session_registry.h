@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -29,6 +30,8 @@ class SessionRegistry final : public SessionHost {
   std::shared_ptr<Session> find(const model::NodeId& node) const;
   std::vector<model::NodeId> connected_nodes() const;
   std::size_t size() const;
+  // The newest of each node since the last call, of streams that are there.
+  std::map<model::NodeId, std::string> take_renewals();
   // Every stream, also those that have not reported yet.
   void end_all(const grpc::Status& status);
   void add(const std::shared_ptr<Session>& session);
@@ -50,6 +53,7 @@ class SessionRegistry final : public SessionHost {
   mutable std::mutex mutex_;
   std::unordered_map<model::NodeId, std::shared_ptr<Slot>> slots_;  // never removed: as many as there are nodes
   std::unordered_map<std::uint64_t, std::weak_ptr<Session>> all_;   // by number
+  std::map<model::NodeId, std::string> renewals_;
   std::size_t connected_ = 0;
 };
 

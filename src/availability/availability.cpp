@@ -201,7 +201,8 @@ NodeWatch::Surroundings Availability::surroundings(const Node& node, bool storm)
                                  .others_have_storage = false,
                                  .power_control = node.facts.power_control,
                                  .locks = node.facts.locks,
-                                 .lapses = {}};
+                                 .lapses = {},
+                                 .locks_when_lapsed = {}};
   for (const auto& [id, other] : nodes_) {
     around.others_have_storage |=
         id != node.facts.node && other.watch.stage() == Stage::well && book_.heard(id) && other.watch.storage_well();
@@ -214,6 +215,13 @@ NodeWatch::Surroundings Availability::surroundings(const Node& node, bool storm)
     if (terms == Terms::own || !waited_for) continue;
     around.worth_fencing = true;
     (terms == Terms::stop ? around.ends_by_time : around.needs_proof) = true;
+  }
+  around.locks_when_lapsed = node.facts.locks;
+  for (const auto& [vm, terms] : book_.held_by(node.facts.node)) {
+    const auto guest = guests_.find(vm);
+    if (terms == Terms::stop || guest == guests_.end() || !guest->second.facts.wanted) continue;
+    std::erase_if(around.locks_when_lapsed,
+                  [&](const model::PoolId& pool) { return guest->second.facts.pools.contains(pool); });
   }
   if (node.watch.claimed()) around.lapses = book_.lapses(*node.watch.claimed());
   return around;

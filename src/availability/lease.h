@@ -89,6 +89,7 @@ struct Held {
 struct Renewal {
   std::uint64_t instance = 0;  // of the agent's process
   std::uint64_t sequence = 0;
+  std::uint64_t heard = 0;            // the newest answer to this process that was taken in; 0 = none
   bool watchdog = false;              // the host has one that was seen to work
   bool storage_well = true;           // the shared pool answers
   std::vector<std::uint64_t> claims;  // against its node, in the pool

@@ -152,7 +152,43 @@ void LeaseBook::learn_holder(const VmId& vm, const LeaseEntry& entry) {
 }
 
 void LeaseBook::adopt(const VmId& vm, const Holder& holder, Terms terms) {
-  learn_holder(vm, {.node = holder.node, .token = holder.token, .terms = terms, .stamped = true});
+  wanted_[vm] = terms;
+  learn_holder(vm,
+               {.node = holder.node, .token = holder.token, .terms = std::min(terms, Terms::keep), .stamped = true});
+  auto* known = entry_of(record_.guests[vm], holder.node, holder.token);
+  // Before the agent may hear of it.
+  if (known && known->terms == Terms::stop && terms != Terms::stop) known->terms = Terms::keep;
+}
+
+// The agent acts by what it was told. Terms of adopted leases change, so an agent that says `stop` may not have heard
+// yet that it shouldn't: it must have heard an answer of this process (and so all of those before), and the newest one
+// by which it should not.
+void LeaseBook::learn_terms(const Held& held, const Renewal& renewal, LeaseEntry& entry, const Seen& seen) {
+  const auto wanted = wanted_.find(held.vm);
+  if (wanted == wanted_.end() || held.terms != Terms::stop) {
+    entry.terms = held.terms;
+    return;
+  }
+  if (wanted->second != Terms::stop || !renewal.watchdog || !held.running) return;
+  if (seen.first_answer == 0 || renewal.heard < seen.first_answer) return;
+  const auto lowered = lowered_.find({held.vm, held.token});
+  if (lowered != lowered_.end() && lowered->second.instance == renewal.instance &&
+      renewal.heard < lowered->second.answer) {
+    return;
+  }
+  entry.terms = Terms::stop;
+}
+
+Terms LeaseBook::tell_terms(const VmId& vm, LeaseEntry& entry, const Seen& seen) {
+  const auto wanted = wanted_.find(vm);
+  if (wanted == wanted_.end()) return entry.terms;
+  if (wanted->second == Terms::stop && seen.watchdog) return Terms::stop;
+  entry.terms = std::min(entry.terms, Terms::keep);
+  const auto held = seen.held.find(vm);
+  if (held != seen.held.end() && held->second.token == entry.token && held->second.terms == Terms::stop) {
+    lowered_[{vm, entry.token}] = {.instance = seen.instance, .answer = seen.sequence};
+  }
+  return entry.terms;
 }
 
 // The stamp found belongs to a lease that is over, is known, or was granted by a manager whose records were lost.
@@ -181,8 +217,9 @@ void LeaseBook::learn(const NodeId& node, const Renewal& renewal) {
                            .kind = held.kind,
                            .source = held.source,
                            .stamped = held.stamped});
-    // The agent acts by what it was told.
-    if (auto* known = entry_of(record_.guests[held.vm], node, held.token)) known->terms = held.terms;
+    if (auto* known = entry_of(record_.guests[held.vm], node, held.token)) {
+      learn_terms(held, renewal, *known, seen_[node]);
+    }
   }
   for (const auto& release : renewal.released) {
     const auto known = record_.guests.find(release.name.vm);
@@ -219,6 +256,7 @@ bool LeaseBook::may_start(const VmId& vm, const GuestLeases& leases, const Lease
 std::optional<Answer> LeaseBook::renew(const NodeId& node, const Renewal& renewal, bool withhold, BootTime now) {
   auto& seen = seen_[node];
   if (seen.instance == renewal.instance && renewal.sequence <= seen.sequence) return std::nullopt;  // overtaken
+  if (seen.instance != renewal.instance) seen.first_answer = 0;
   seen.instance = renewal.instance;
   seen.sequence = renewal.sequence;
   seen.watchdog = renewal.watchdog;
@@ -241,7 +279,7 @@ std::optional<Answer> LeaseBook::renew(const NodeId& node, const Renewal& renewa
       continue;
     }
     resolve(vm, leases);
-    for (const auto& entry : leases.outstanding) {
+    for (auto& entry : leases.outstanding) {
       if (entry.node != node) continue;
       const auto held = seen.held.find(vm);
       const bool holds = held != seen.held.end() && held->second.token == entry.token;
@@ -251,11 +289,13 @@ std::optional<Answer> LeaseBook::renew(const NodeId& node, const Renewal& renewa
         answer.recalled.push_back({vm, entry.token});
       } else {
         answer.grants.push_back(as_grant(vm, entry));
+        answer.grants.back().terms = tell_terms(vm, entry, seen);
         answer.grants.back().may_start = may_start(vm, leases, entry, now);
       }
     }
   }
   seen.answered = now;
+  if (seen.first_answer == 0) seen.first_answer = answer.sequence;
   return answer;
 }
 
@@ -277,6 +317,10 @@ void LeaseBook::node_lapsed(const NodeId& node, BootTime claimed, BootTime now) 
   }
 }
 
-void LeaseBook::forget(const VmId& vm) { record_.guests.erase(vm); }
+void LeaseBook::forget(const VmId& vm) {
+  record_.guests.erase(vm);
+  wanted_.erase(vm);
+  std::erase_if(lowered_, [&](const auto& lowered) { return lowered.first.vm == vm; });
+}
 
 }  // namespace bridgehead::availability

@@ -53,8 +53,9 @@ class LeaseBook {
   Result<Grant> grant_incoming(const model::VmId& vm, const model::NodeId& to, Terms terms, BootTime now);
   // The node is to stop the guest and give its lease back.
   void recall(const model::VmId& vm, const model::NodeId& node);
-  // As another keeper of leases (the store's own counter) has it: this node holds this lease, which may be stamped.
-  // Ends no other. A lease that is known to be over stays so.
+  // As another keeper of leases (the store's own counter) has it: this node holds this lease, which may be stamped, by
+  // these terms from now on. `stop` counts from when its agent, having heard that, says that it holds it so; `keep` at
+  // once. Ends no other. A lease that is known to be over stays so.
   void adopt(const model::VmId& vm, const Holder& holder, Terms terms);
   // Tokens that are given from now on are at least this.
   void number_from(Token first) { record_.next = std::max(record_.next, first); }
@@ -88,13 +89,20 @@ class LeaseBook {
     std::uint64_t sequence = 0;
     bool watchdog = false;
     std::optional<BootTime> answered;
+    std::uint64_t first_answer = 0;  // to this instance by this process; 0 = none yet
     std::map<model::VmId, Held> held;
+  };
+  struct Lowered {
+    std::uint64_t instance = 0;
+    std::uint64_t answer = 0;
   };
   Token next_token(const GuestLeases& leases);
   Grant add(GuestLeases& leases, const model::VmId& vm, LeaseEntry entry);
   void learn(const model::NodeId& node, const Renewal& renewal);
   void learn_refusal(const Refusal& refusal);
   void learn_holder(const model::VmId& vm, const LeaseEntry& entry);
+  void learn_terms(const Held& held, const Renewal& renewal, LeaseEntry& entry, const Seen& seen);
+  Terms tell_terms(const model::VmId& vm, LeaseEntry& entry, const Seen& seen);
   void resolve(const model::VmId& vm, GuestLeases& leases);
   bool may_start(const model::VmId& vm, const GuestLeases& leases, const LeaseEntry& entry, BootTime now) const;
 
@@ -102,8 +110,11 @@ class LeaseBook {
   BookRecord record_;
   BootTime started_;
   std::map<model::NodeId, Seen> seen_;
-  std::set<GrantName> mine_;         // granted by this process
-  std::set<model::VmId> newcomers_;  // had no lease before this process gave them one
+  std::set<GrantName> mine_;             // granted by this process
+  std::set<model::VmId> newcomers_;      // had no lease before this process gave them one
+  std::map<model::VmId, Terms> wanted_;  // of leases that were adopted
+  std::map<GrantName, Lowered>
+      lowered_;  // the newest answer by which an agent that held it by `stop` shouldn't any more
 };
 
 }  // namespace bridgehead::availability

@@ -35,6 +35,7 @@ bool LeaseKeeper::in_time(const Entry& entry, BootTime now) const {
 Renewal LeaseKeeper::renewal(bool storage_well) {
   Renewal renewal{.instance = host_.instance,
                   .sequence = ++sequence_,
+                  .heard = heard_,
                   .watchdog = host_.watchdog,
                   .storage_well = storage_well,
                   .claims = claims_,
@@ -97,7 +98,12 @@ void LeaseKeeper::answered(const Answer& answer, BootTime now) {
   }
   startable_.clear();
   take_recalls(answer);
-  take_grants(answer, until);
+  take_grants(answer, until, now);
+  heard_ = answer.sequence;
+}
+
+void LeaseKeeper::set_watchdog(bool works) {
+  if (std::exchange(host_.watchdog, works) != works) next_renewal_ = BootTime::min();
 }
 
 void LeaseKeeper::take_recalls(const Answer& answer) {
@@ -113,7 +119,7 @@ void LeaseKeeper::take_recalls(const Answer& answer) {
   }
 }
 
-void LeaseKeeper::take_grants(const Answer& answer, BootTime until) {
+void LeaseKeeper::take_grants(const Answer& answer, BootTime until, BootTime now) {
   for (const auto& grant : answer.grants) {
     const GrantName own{grant.vm, grant.token};
     if (record_.released.contains(own)) continue;  // the answer was on its way before that was told
@@ -131,8 +137,19 @@ void LeaseKeeper::take_grants(const Answer& answer, BootTime until) {
     auto& ends = boot_.ends[own];
     ends = std::max(ends, until);
     dirty_.boot = true;
+    take_terms(grant, ends, now, found->second);
     if (grant.may_start) startable_.insert(grant.vm);
   }
+}
+
+// A guest that ran on without a lease that counts isn't stopped by an answer that comes late: then the next one is
+// taken.
+void LeaseKeeper::take_terms(const Grant& grant, BootTime ends, BootTime now, Entry& held) {
+  if (held.grant.terms == grant.terms) return;
+  const bool late = now + timing_.stop_before + timing_.renew_every >= ends;
+  if (grant.terms == Terms::stop && active(grant.vm) && late) return;
+  held.grant.terms = grant.terms;
+  dirty_.record = true;
 }
 
 void LeaseKeeper::pool_read(std::vector<std::uint64_t> claims, BootTime began, BootTime now) {

@@ -48,6 +48,8 @@ class LeaseKeeper {
   Duties tick(BootTime now, bool storage_well);
 
   void answered(const Answer& answer, BootTime now);
+  // Whether the host has a watchdog that works, from now on.
+  void set_watchdog(bool works);
   // The shared pool was read, not from a cache, and held these claims against this node. If none: the manager may be
   // away, but it hasn't begun to take guests from this node. `began`: before the reading.
   void pool_read(std::vector<std::uint64_t> claims, BootTime began, BootTime now);
@@ -94,7 +96,8 @@ class LeaseKeeper {
   void release(const model::VmId& vm);
   void release_if_recalled(const model::VmId& vm);
   void take_recalls(const Answer& answer);
-  void take_grants(const Answer& answer, BootTime until);
+  void take_grants(const Answer& answer, BootTime until, BootTime now);
+  void take_terms(const Grant& grant, BootTime ends, BootTime now, Entry& held);
   Renewal renewal(bool storage_well);
 
   Host host_;
@@ -107,6 +110,7 @@ class LeaseKeeper {
   std::set<model::VmId> startable_;         // by the newest answer
   std::map<std::uint64_t, BootTime> sent_;  // renewals that an answer may still come to
   std::uint64_t sequence_ = 0;
+  std::uint64_t heard_ = 0;  // the newest answer
   std::vector<std::uint64_t> claims_;
   BootTime next_renewal_ = BootTime::min();
   Dirty dirty_;

@@ -271,7 +271,7 @@ NodeWatch::Verdict NodeWatch::tick_off_read(const Surroundings& around, BootTime
   }
   if (looks_.first && *looks_.last >= *looks_.first + timing_.quiet) {
     say(actions, "it is off: its power control says so, it is silent, and others see nothing of it");
-    begin_freeing(around, now, actions);
+    begin_freeing(around.locks, now, actions);
     return Verdict::off;
   }
   if (now >= *off_read_ + timing_.power_deadline + timing_.quiet) {
@@ -303,7 +303,7 @@ void NodeWatch::without_power(const Surroundings& around, std::string why, BootT
 
 NodeWatch::Verdict NodeWatch::tick_lapsing(const Surroundings& around, BootTime now, Actions& actions) {
   if (said_off_) {
-    begin_freeing(around, now, actions);
+    begin_freeing(around.locks, now, actions);
     return Verdict::off;
   }
   if (!claimed_ && (!claim_asked_ || now >= *claim_asked_ + timing_.power_deadline)) {
@@ -311,24 +311,28 @@ NodeWatch::Verdict NodeWatch::tick_lapsing(const Surroundings& around, BootTime 
     claim_asked_ = now;
     actions.push_back(WriteClaim{node_, record_.claim});
   }
+  if (!claimed_ && question_ == 0 && now >= since_ + timing_.patience) {
+    ask(fmt::format("{}; no other node could write into the shared pool that its guests are taken from it. Is it off?",
+                    record_.finding),
+        now, actions);
+  }
   if (!claimed_ || now < around.lapses) return Verdict::none;
+  say(actions, "the leases of its guests that end by time have ended");
   if (around.needs_proof) {
     // The question stays; the claim, too, until it is heard.
     if (question_ == 0)
       ask("Some of its guests can be started elsewhere only when it is off. Is it off?", now, actions);
     enter(Stage::asking, now);
   } else {
-    record_.down = true;
-    enter(Stage::down, now);
+    begin_freeing(around.locks_when_lapsed, now, actions);
   }
-  say(actions, "the leases of its guests that end by time have ended");
   return Verdict::lapsed;
 }
 
 NodeWatch::Verdict NodeWatch::tick_asking(const Surroundings& around, BootTime now, Actions& actions) {
   if (said_off_) {
     say(actions, "a person says that it is off");
-    begin_freeing(around, now, actions);
+    begin_freeing(around.locks, now, actions);
     return Verdict::off;
   }
   if (now < since_ + timing_.ask_every || around.left_alone) return Verdict::none;
@@ -352,12 +356,12 @@ void NodeWatch::claim_written(RequestNumber request, BootTime now) {
 
 // --- locks ---
 
-void NodeWatch::begin_freeing(const Surroundings& around, BootTime now, Actions& actions) {
+void NodeWatch::begin_freeing(const std::vector<model::PoolId>& locks, BootTime now, Actions& actions) {
   if (question_ != 0) actions.push_back(Withdraw{std::exchange(question_, 0)});
   said_off_ = false;
   enter(Stage::freeing, now);
   locks_.clear();
-  for (const auto& pool : around.locks) locks_.emplace(next_request_++, pool);
+  for (const auto& pool : locks) locks_.emplace(next_request_++, pool);
   locks_asked_ = now - timing_.power_deadline;
 }
 

@@ -38,11 +38,12 @@ class NodeWatch {
     bool left_alone = false;  // maintenance, or a storm: nothing begins
     bool others_have_storage = false;
     bool power_control = false;
-    std::vector<model::PoolId> locks;  // where it may hold some that others can free
-    bool worth_fencing = false;        // guests wait for it that should run elsewhere
-    bool ends_by_time = false;         // some of its leases do
-    bool needs_proof = false;          // some of its leases end only when it is off
-    BootTime lapses;                   // given the claim
+    std::vector<model::PoolId> locks;              // where it may hold some that others can free
+    bool worth_fencing = false;                    // guests wait for it that should run elsewhere
+    bool ends_by_time = false;                     // some of its leases do
+    bool needs_proof = false;                      // some of its leases end only when it is off
+    BootTime lapses;                               // given the claim
+    std::vector<model::PoolId> locks_when_lapsed;  // those of `locks` that no guest of it which may run on still uses
   };
   // What has become certain in a tick; the caller ends leases accordingly.
   enum class Verdict { none, off, lapsed };
@@ -95,7 +96,7 @@ class NodeWatch {
   void power_failed(const Surroundings& around, std::string what, BootTime now, Actions& actions);
   void without_power(const Surroundings& around, std::string why, BootTime now, Actions& actions);
   void ask(std::string text, BootTime now, Actions& actions);
-  void begin_freeing(const Surroundings& around, BootTime now, Actions& actions);
+  void begin_freeing(const std::vector<model::PoolId>& locks, BootTime now, Actions& actions);
   void tick_freeing(BootTime now, Actions& actions);
   Verdict tick_lapsing(const Surroundings& around, BootTime now, Actions& actions);
   Verdict tick_asking(const Surroundings& around, BootTime now, Actions& actions);

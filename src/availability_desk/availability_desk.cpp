@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "availability/lease_text.h"
 #include "availability_desk/facts.h"
 #include "availability_desk/guest_moves.h"
 #include "availability_desk/messages.h"
@@ -25,6 +26,8 @@ using availability::Stage;
 namespace {
 
 const model::AvailabilityId kRecord{model::kAvailabilityId};
+// What stands for an agent's process where its heartbeats are its renewals: nobody waits for answers to them.
+constexpr std::uint64_t kHeartbeats = 1;
 
 template <typename T>
 std::vector<T> all_of(const Actions& actions) {
@@ -158,7 +161,7 @@ void AvailabilityDesk::tell_facts(BootTime now) {
     const auto& vm = record->value;
     if (vm.node.empty()) continue;
     guests.insert(vm.id);
-    if (const auto holder = holder_of(vm)) rules_->adopt(vm.id, *holder, terms_of(parts_.inventory, vm));
+    if (const auto holder = holder_of(vm)) rules_->adopt(vm.id, *holder, wanted_terms_of(parts_.inventory, vm));
     auto facts = facts_of(parts_.inventory, vm);
     const auto* leases = rules_->book().leases(vm.id);
     const bool free = !leases || leases->outstanding.empty();
@@ -184,17 +187,37 @@ void AvailabilityDesk::tell_facts(BootTime now) {
   guests_ = std::move(guests);
 }
 
-// A node that was heard has renewed what it holds.
+// What agents say themselves.
 void AvailabilityDesk::tell_renewals(BootTime now, Actions& actions) {
+  for (const auto& [node, text] : parts_.agents.take_renewals()) {
+    if (!nodes_.contains(node)) continue;
+    auto spoken = availability::renewal_from(text);
+    if (!spoken) {
+      log::warning(renewal_unreadable, "node {}: {}", node, spoken.error().describe());
+      continue;
+    }
+    auto& heard = heard_[node];
+    heard.spoken = std::move(*spoken);
+    heard.spoken_at = heard.at = now;
+    const auto answers = rules_->renewed(node, renewal_of(parts_.inventory, node, rules_->book(), heard.spoken), now);
+    actions.insert(actions.end(), answers.begin(), answers.end());
+  }
+  tell_heartbeats(now, actions);
+}
+
+// A node that was heard has renewed what it holds, where its agent doesn't say so itself.
+void AvailabilityDesk::tell_heartbeats(BootTime now, Actions& actions) {
   for (const auto& record : parts_.inventory.all<model::Node>()) {
     const auto& node = record->value;
     if (!nodes_.contains(node.id) || node.last_seen == Timestamp{}) continue;
     auto& heard = heard_[node.id];
     if (node.last_seen == heard.seen) continue;
     heard.seen = node.last_seen;
+    if (heard.spoken_at && now < *heard.spoken_at + options_.timing.lease) continue;
     heard.at = now;
+    heard.spoken_at.reset();
     auto renewal = renewal_of(parts_.inventory, node.id, rules_->book());
-    renewal.instance = 1;
+    renewal.instance = kHeartbeats;
     renewal.sequence = ++heard.sequence;
     const auto answers = rules_->renewed(node.id, renewal, now);
     actions.insert(actions.end(), answers.begin(), answers.end());
@@ -291,6 +314,15 @@ void AvailabilityDesk::carry_out(const Actions& actions) {
       ask_others(ask->node, ask->request, false);
     } else if (const auto* read = std::get_if<availability::ReadHeartbeat>(&action)) {
       ask_others(read->node, read->request, true);
+    } else if (const auto* answer = std::get_if<availability::SendAnswer>(&action)) {
+      if (answer->answer.instance == kHeartbeats) continue;
+      // One that is lost is that of a message that was lost.
+      parts_.agents.answer_renewal(answer->node,
+                                   availability::text_of(answer_for(answer->answer, heard_[answer->node].spoken)));
+    } else if (const auto* claim = std::get_if<availability::WriteClaim>(&action)) {
+      write_claim(*claim);
+    } else if (const auto* no_claim = std::get_if<availability::RemoveClaim>(&action)) {
+      remove_claim(*no_claim);
     } else if (const auto* locks = std::get_if<availability::FreeLocks>(&action)) {
       free_locks(*locks);
     } else if (const auto* off = std::get_if<availability::PowerOff>(&action)) {
@@ -340,6 +372,41 @@ void AvailabilityDesk::free_locks(const availability::FreeLocks& locks) {
         const std::lock_guard lock(inbox->mutex);
         inbox->told.push_back([locks](Availability& rules, BootTime) { rules.locks_freed(locks.node, locks.request); });
       });
+}
+
+// Into each pool that the node may read: it counts from when it is in all of them.
+void AvailabilityDesk::write_claim(const availability::WriteClaim& claim) {
+  const auto pools = shared_pools_of(parts_.inventory, claim.node);
+  const auto left = std::make_shared<std::set<model::PoolId>>();
+  for (const auto& pool : pools) left->insert(pool.id);
+  for (const auto& pool : pools) {
+    const auto others = who_can_look(claim.node, &pool);
+    if (others.empty()) continue;
+    const reconcile::TunnelRequest order{
+        .kind = reconcile::TunnelKind::claim, .pool = pool, .look_for = claim.node, .claim = claim.request};
+    availability_desk::look(parts_.tunnels, others[looks_ % others.size()], order,
+                            [inbox = inbox_, claim, left, id = pool.id](const std::string&) {
+                              const std::lock_guard lock(inbox->mutex);
+                              inbox->told.push_back([claim, left, id](Availability& rules, BootTime now) {
+                                left->erase(id);
+                                if (left->empty()) rules.claim_written(claim.node, claim.request, now);
+                              });
+                            });
+  }
+}
+
+// One that stays is told by the node, and removed then.
+void AvailabilityDesk::remove_claim(const availability::RemoveClaim& claim) {
+  for (const auto& pool : shared_pools_of(parts_.inventory, claim.node)) {
+    const auto others = who_can_look(claim.node, &pool);
+    if (others.empty()) continue;
+    const reconcile::TunnelRequest order{.kind = reconcile::TunnelKind::claim,
+                                         .pool = pool,
+                                         .look_for = claim.node,
+                                         .claim = claim.request,
+                                         .remove_claim = true};
+    availability_desk::look(parts_.tunnels, others[looks_ % others.size()], order, [](const std::string&) {});
+  }
 }
 
 // By another agent that is well; another one each time, since it may be the one that sees nothing.
@@ -395,6 +462,7 @@ reconcile::AvailabilityStatus AvailabilityDesk::status() const {
                                      .stage = std::string(availability::to_string(rules_->stage(id))),
                                      .text = rules_->state_text(id),
                                      .silent_for = {},
+                                     .no_watchdog = {},
                                      .distrusted = rules_->distrusted(id),
                                      .question = {}};
     const auto record = parts_.inventory.find<model::Node>(id);
@@ -405,6 +473,7 @@ reconcile::AvailabilityStatus AvailabilityDesk::status() const {
     if (record) {
       const auto facts = facts_of(parts_.inventory, record->value, options_.limits, parts_.clock.now());
       node.power_control = facts.power_control;
+      node.no_watchdog = why_no_watchdog(record->value);
       if (facts.maintenance && silent && rules_->stage(id) == Stage::well) node.stage = "left alone";
     }
     for (const auto& [number, question] : questions_) {
@@ -419,9 +488,10 @@ reconcile::AvailabilityStatus AvailabilityDesk::status() const {
                                        .restart = record->value.spec.ha == model::HaMode::restart,
                                        .terms = {},
                                        .waits_for = rules_->waits_for(id),
-                                       .not_protected = {}};
+                                       .not_protected = {},
+                                       .not_stopped = {}};
     const auto* leases = rules_->book().leases(id);
-    if (leases && !leases->outstanding.empty()) guest.terms = to_string(leases->outstanding.back().terms);
+    if (leases && !leases->outstanding.empty()) guest.terms = availability::to_string(leases->outstanding.back().terms);
     if (const auto* known = rules_->guest(id)) {
       guest.deaths = known->deaths;
       guest.given_up = known->given_up;
@@ -430,6 +500,12 @@ reconcile::AvailabilityStatus AvailabilityDesk::status() const {
     if (guest.terms.empty() && open)
       guest.waits_for = fmt::format("{} ({}) has to end first", open->value.kind, open->value.id);
     if (guest.restart) guest.not_protected = why_not_protected(parts_.inventory, record->value);
+    if (guest.restart && record->value.spec.when_alone == model::WhenAlone::stop && guest.terms != "stop") {
+      const auto node = parts_.inventory.find<model::Node>(record->value.node);
+      guest.not_stopped = node ? why_no_watchdog(node->value) : "it has no node";
+      if (!guest.not_protected.empty()) guest.not_stopped = guest.not_protected;
+      if (guest.not_stopped.empty()) guest.not_stopped = "its node's agent hasn't confirmed yet that it stops it";
+    }
     if (guest.restart || !guest.waits_for.empty() || guest.given_up) status.guests.push_back(std::move(guest));
   }
   return status;

@@ -64,12 +64,16 @@ class AvailabilityDesk final : public reconcile::AvailabilityPort {
     Timestamp seen{};  // the node's record says so
     std::uint64_t sequence = 0;
     std::optional<availability::BootTime> at;
+    // The newest renewal of its agent, and when; its heartbeats say nothing then.
+    availability::Renewal spoken;
+    std::optional<availability::BootTime> spoken_at;
   };
 
   void open();
   Status look_locked(std::vector<model::Event> said);
   void tell_facts(availability::BootTime now);
   void tell_renewals(availability::BootTime now, availability::Actions& actions);
+  void tell_heartbeats(availability::BootTime now, availability::Actions& actions);
   Status number_tokens();
   Status keep(const availability::Actions& actions, std::vector<model::Event> events);
   void note_questions(const availability::Actions& actions);
@@ -77,6 +81,8 @@ class AvailabilityDesk final : public reconcile::AvailabilityPort {
   void carry_out(const availability::Actions& actions);
   std::vector<model::NodeId> who_can_look(const model::NodeId& node, const model::Pool* pool) const;
   void free_locks(const availability::FreeLocks& locks);
+  void write_claim(const availability::WriteClaim& claim);
+  void remove_claim(const availability::RemoveClaim& claim);
   void ask_others(const model::NodeId& node, availability::RequestNumber request, bool by_pool);
   void tell_later(Told told);
   std::string name_of(const model::NodeId& node) const;

@@ -137,6 +137,19 @@ Terms terms_of(const state::Inventory& inventory, const model::Vm& vm) {
   return why_not_protected(inventory, vm).empty() ? Terms::keep : Terms::own;
 }
 
+Terms wanted_terms_of(const state::Inventory& inventory, const model::Vm& vm) {
+  const auto terms = terms_of(inventory, vm);
+  const bool stops =
+      terms == Terms::keep && vm.spec.ha == model::HaMode::restart && vm.spec.when_alone == model::WhenAlone::stop;
+  return stops ? Terms::stop : terms;
+}
+
+std::string why_no_watchdog(const model::Node& node) {
+  if (node.facts.watchdog) return "";
+  return node.facts.watchdog_message.empty() ? "its agent doesn't say that it has one; is it of before?"
+                                             : node.facts.watchdog_message;
+}
+
 state::Record<model::Operation> undecided(const state::Inventory& inventory, const model::VmId& vm) {
   for (const auto& record : inventory.operations_of(vm.str())) {
     const auto& operation = record->value;
@@ -172,6 +185,68 @@ Renewal renewal_of(const state::Inventory& inventory, const model::NodeId& node,
     }
   }
   return renewal;
+}
+
+namespace {
+
+bool is(const availability::Held& held, const availability::GrantName& name) {
+  return held.vm == name.vm && held.token == name.token;
+}
+
+bool holds(const Renewal& spoken, const availability::GrantName& name) {
+  return std::any_of(spoken.held.begin(), spoken.held.end(), [&](const auto& held) { return is(held, name); });
+}
+
+}  // namespace
+
+Renewal renewal_of(const state::Inventory& inventory, const model::NodeId& node, const LeaseBook& book,
+                   const Renewal& spoken) {
+  auto renewal = renewal_of(inventory, node, book);
+  renewal.instance = spoken.instance;
+  renewal.sequence = spoken.sequence;
+  renewal.heard = spoken.heard;
+  renewal.watchdog = spoken.watchdog;
+  renewal.claims = spoken.claims;
+  for (const auto& held : spoken.held) {
+    const availability::GrantName name{held.vm, held.token};
+    const auto known =
+        std::find_if(renewal.held.begin(), renewal.held.end(), [&](const auto& one) { return is(one, name); });
+    if (known != renewal.held.end()) {
+      // What isn't stopped by itself has the terms of the records.
+      if (held.terms == Terms::stop) known->terms = Terms::stop;
+      known->running = held.running;
+      continue;
+    }
+    renewal.held.push_back(held);
+    // The records have another holder. As long as it runs here that doesn't end it; one that was left behind is over.
+    if (held.running) {
+      std::erase_if(renewal.released, [&](const auto& release) { return release.name == name; });
+    } else if (std::none_of(renewal.released.begin(), renewal.released.end(),
+                            [&](const auto& release) { return release.name == name; })) {
+      renewal.released.push_back({.name = name, .stamped = held.stamped});
+    }
+  }
+  renewal.released.insert(renewal.released.end(), spoken.released.begin(), spoken.released.end());
+  return renewal;
+}
+
+availability::Answer answer_for(const availability::Answer& answer, const Renewal& spoken) {
+  auto told = answer;
+  std::erase_if(told.grants, [&](const auto& grant) {
+    return grant.terms != Terms::stop && !holds(spoken, {grant.vm, grant.token});
+  });
+  std::erase_if(told.recalled, [&](const auto& recall) { return !holds(spoken, recall); });
+  return told;
+}
+
+std::vector<model::Pool> shared_pools_of(const state::Inventory& inventory, const model::NodeId& node) {
+  std::vector<model::Pool> pools;
+  for (const auto& pool : inventory.all<model::Pool>()) {
+    if (model::is_shared(pool->value.driver) && !pool->value.deleting && pool->value.nodes.contains(node)) {
+      pools.push_back(pool->value);
+    }
+  }
+  return pools;
 }
 
 std::vector<std::string> addresses_of(const state::Inventory& inventory, const model::NodeId& node) {

@@ -17,6 +17,10 @@ availability::GuestFacts facts_of(const state::Inventory& inventory, const model
 std::optional<availability::Holder> holder_of(const model::Vm& vm);
 // By what terms: `own` unless it is certain that its node leaves the starting of it to the manager.
 availability::Terms terms_of(const state::Inventory& inventory, const model::Vm& vm);
+// By what terms its agent should hold it.
+availability::Terms wanted_terms_of(const state::Inventory& inventory, const model::Vm& vm);
+// Why the host's watchdog can't be used; "" = it can.
+std::string why_no_watchdog(const model::Node& node);
 // Why a guest that is to restart has the terms `own`; "" = it hasn't.
 std::string why_not_protected(const state::Inventory& inventory, const model::Vm& vm);
 
@@ -27,6 +31,14 @@ state::Record<model::Operation> undecided(const state::Inventory& inventory, con
 // given up.
 availability::Renewal renewal_of(const state::Inventory& inventory, const model::NodeId& node,
                                  const availability::LeaseBook& book);
+// The same by an agent that says itself what it holds by `stop`: `spoken`.
+availability::Renewal renewal_of(const state::Inventory& inventory, const model::NodeId& node,
+                                 const availability::LeaseBook& book, const availability::Renewal& spoken);
+// What of an answer is for that agent: leases by `stop`, and those that it holds.
+availability::Answer answer_for(const availability::Answer& answer, const availability::Renewal& spoken);
+
+// Where claims against the node are read.
+std::vector<model::Pool> shared_pools_of(const state::Inventory& inventory, const model::NodeId& node);
 
 // The IPv4 addresses that this node alone has: not those of the same NAT network on each.
 std::vector<std::string> addresses_of(const state::Inventory& inventory, const model::NodeId& node);

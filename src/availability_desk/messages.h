@@ -17,6 +17,9 @@ inline constexpr log::Message record_unreadable{"AVAILABILITY_RECORD_UNREADABLE"
                                                 "What was kept about leases can't be read; it is learned anew from the "
                                                 "guests' records. Nothing of a dead node starts elsewhere before it "
                                                 "was verified off again."};
+inline constexpr log::Message renewal_unreadable{"LEASE_RENEWAL_UNREADABLE",
+                                                 "What an agent says of its leases can't be read, so they aren't "
+                                                 "renewed. Is its version more than one apart?"};
 inline constexpr log::Message order_failed{"AVAILABILITY_ORDER_FAILED",
                                            "A power control didn't take an order; its state is read all the same."};
 

@@ -1,29 +1,16 @@
 #include "availability_desk/record_text.h"
 
-#include <array>
-
 #include <nlohmann/json.hpp>
+
+#include "availability/lease_text.h"
 
 namespace bridgehead::availability_desk {
 
 using availability::GrantKind;
 using availability::Holder;
-using availability::Terms;
 using nlohmann::json;
 
 namespace {
-
-constexpr std::array kTerms = {std::pair(Terms::own, std::string_view("own")),
-                               std::pair(Terms::keep, std::string_view("keep")),
-                               std::pair(Terms::stop, std::string_view("stop"))};
-
-// Unknown ones need the most proof.
-Terms terms_of(const std::string& text) {
-  for (const auto& [terms, name] : kTerms) {
-    if (name == text) return terms;
-  }
-  return Terms::keep;
-}
 
 json write(const Holder& holder) { return {{"node", holder.node.str()}, {"token", holder.token}}; }
 Holder read_holder(const json& from) {
@@ -43,7 +30,7 @@ availability::LeaseEntry read_entry(const json& from) {
   availability::LeaseEntry entry{.node = model::NodeId(from.at("node").get<std::string>()),
                                  .token = from.at("token").get<std::uint64_t>(),
                                  .after = from.value("after", std::uint64_t{0}),
-                                 .terms = terms_of(from.value("terms", std::string())),
+                                 .terms = availability::terms_from(from.value("terms", std::string())),
                                  .kind = from.value("incoming", false) ? GrantKind::incoming : GrantKind::run,
                                  .source = {},
                                  .stamped = from.value("stamped", true),
@@ -75,13 +62,6 @@ availability::BookRecord read_book(const json& from) {
 }
 
 }  // namespace
-
-std::string_view to_string(Terms terms) {
-  for (const auto& [known, name] : kTerms) {
-    if (known == terms) return name;
-  }
-  return "keep";
-}
 
 std::string text_of(const availability::AvailabilityRecord& record) {
   json out{{"book", write(record.book)}, {"nodes", json::object()}, {"guests", json::object()}};

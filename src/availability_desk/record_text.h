@@ -10,6 +10,4 @@ namespace bridgehead::availability_desk {
 std::string text_of(const availability::AvailabilityRecord& record);
 Result<availability::AvailabilityRecord> record_of(const std::string& text);
 
-std::string_view to_string(availability::Terms terms);
-
 }  // namespace bridgehead::availability_desk

@@ -1,5 +1,6 @@
 #include "host_agent/autostart.h"
 
+#include "host_agent/assignments/guest_power.h"
 #include "host_agent/assignments/lease.h"
 
 namespace bridgehead::host_agent {
@@ -32,7 +33,7 @@ Status autostart_guest(const NodeServices& services, const model::VmId& vm) {
   const auto reserved = services.memory.reserve(applied->memory, services.capacity().memory_available);
   if (!reserved) return forward(reserved);
   if (auto stamped = stamp_lease(services, vm, applied->lease, pools); !stamped) return stamped;
-  return services.hypervisor.start(vm);
+  return run_guest(services, vm, info->state, false, {});
 }
 
 }  // namespace bridgehead::host_agent

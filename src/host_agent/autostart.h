@@ -1,5 +1,5 @@
-// Starts guests again after the node's reboot. The agent does this and not libvirt, because only the agent checks the
-// lease: a node that was fenced must not start what meanwhile runs elsewhere.
+// Starts guests again after the node's reboot, or after it was alone. The agent does this and not libvirt, because only
+// the agent checks the lease: a node that was fenced must not start what meanwhile runs elsewhere.
 #pragma once
 
 #include <vector>

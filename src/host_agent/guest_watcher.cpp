@@ -168,6 +168,12 @@ model::ObservedVm GuestWatcher::observed(const hypervisor::GuestInfo& info) cons
   seen.generation = applied ? applied->generation : creating ? 0 : info.generation;
   seen.status.phase = creating ? VmPhase::creating : phase_of(info.state);
   if (info.state == GuestState::crashed) seen.status.message = "the guest crashed; start it again";
+  if (info.state == GuestState::stopped && applied && applied->power != model::PowerState::stopped &&
+      !journal_.meta(stopped_alone(info.id)).empty()) {
+    // Not by its owner's wish: it is wanted to run, and goes on.
+    seen.status.phase = VmPhase::failed;
+    seen.status.message = "its node was alone and stopped it; it is started again when the manager has answered";
+  }
   seen.status.observed_generation = seen.generation;
   seen.status.restart_required = info.restart_required;
   seen.status.snapshots = info.snapshots;

@@ -23,6 +23,8 @@ namespace bridgehead::host_agent {
 inline std::string undecided_move(const model::VmId& vm) { return "undecided_move/" + vm.str(); }
 // A guest was given up here, by this operation: the node that it went to may let it go on.
 inline std::string given_up(const model::VmId& vm) { return "given_up/" + vm.str(); }
+// It was stopped here since this node was alone, and goes on when the manager says that its lease is still this node's.
+inline std::string stopped_alone(const model::VmId& vm) { return "stopped_alone/" + vm.str(); }
 inline std::string late_start(const model::VmId& vm) { return "late_start/" + vm.str(); }
 
 // What a guest has been brought to in full.

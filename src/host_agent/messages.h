@@ -64,6 +64,25 @@ inline constexpr log::Message disk_copy_left{"DISK_COPY_LEFT",
                                              "be removed, or its lease stamp, and why. Nothing uses it: remove it by "
                                              "hand, or let it be; it is replaced when the "
                                              "disk comes back there."};
+inline constexpr log::Message leases_unreadable{"LEASES_UNREADABLE",
+                                                "What this node kept of the leases of guests that stop when it is "
+                                                "alone can't be read; such guests run on as others."};
+inline constexpr log::Message no_watchdog{
+    "NO_WATCHDOG", "Guests can't be stopped when this node is alone, since it has no watchdog that works, and why."};
+inline constexpr log::Message watchdog_armed{
+    "WATCHDOG_ARMED",
+    "This host is reset when its agent doesn't feed the watchdog: guests that stop when it is alone run."};
+inline constexpr log::Message watchdog_stays_armed{
+    "WATCHDOG_STAYS_ARMED",
+    "The agent ends while guests run that stop when this node is alone, and the host is reset unless the agent is "
+    "started again within ten seconds."};
+inline constexpr log::Message guest_stopped_alone{
+    "GUEST_STOPPED_ALONE",
+    "A guest is stopped before its lease ends: neither the manager nor the shared pool prolonged it, so that it may "
+    "start on another node."};
+inline constexpr log::Message guest_not_stopped{
+    "GUEST_NOT_STOPPED",
+    "A guest whose lease ends could not be stopped, and why; it is tried again, then the watchdog resets this host."};
 inline constexpr log::Message tunnel_failed{"TUNNEL_FAILED",
                                             "A console, VNC, upload or download could not be carried, and why."};
 

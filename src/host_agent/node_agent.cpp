@@ -34,6 +34,22 @@ struct NodeAgent::State {
             parts.open_pool, [this](const model::OperationId& id) { return journal->is_unfinished(id); }, config.pools),
         migration{.paths = config.migration, .identity = [this] { return present_identity(); }},
         gates(migration),
+        leases({.hypervisor = parts.hypervisor,
+                .pools = pools,
+                .journal = *journal,
+                .send = [this](std::string renewal) { session.send_renewal(std::move(renewal)); },
+                .running = [this] { return running_guests(); },
+                .look = [this](const model::VmId& vm) { watcher.look(vm); },
+                .start_again =
+                    [this](const model::VmId& vm) {
+                      executor.run_in_lane(lane_of(vm), [this, vm] { autostart_one(vm); });
+                    },
+                .watchdog_changed = [this] { session.send_report(); }},
+               {.ends_file = config.state_dir / "lease-ends.json",
+                .watchdog = config.watchdog,
+                .host_root = config.host_root,
+                .boot = read_boot_id(config.host_root)},
+               identity.node, parts.random),
         services{.hypervisor = parts.hypervisor,
                  .pools = pools,
                  .journal = *journal,
@@ -47,7 +63,8 @@ struct NodeAgent::State {
                  .node = identity.node,
                  .capacity = [this] { return capacity(); },
                  .import_directories = config.import_directories,
-                 .timings = config.tasks},
+                 .timings = config.tasks,
+                 .leases = &leases},
         assignments(services),
         session(identity, IdentityFile(config.state_dir), parts.clock, parts.random, session_handlers(),
                 config.session),
@@ -97,6 +114,7 @@ struct NodeAgent::State {
   void want_all_facts();
   void on_welcome(const WelcomeMessage& welcome);
   void on_hypervisor(const std::vector<hypervisor::GuestInfo>& infos);
+  std::optional<std::set<model::VmId>> running_guests() const;
   void use(const Remembered& what);
   void remove_gone(const model::Network& network);
   void autostart(const std::vector<hypervisor::GuestInfo>& infos);
@@ -118,6 +136,7 @@ struct NodeAgent::State {
   MemoryBudget memory;
   MigrationHost migration;
   MigrationGates gates;
+  LeaseGuard leases;
   NodeServices services;
   Assignments assignments;
   Session session;
@@ -128,6 +147,7 @@ struct NodeAgent::State {
   Housekeeper housekeeper;
   PoolBeats beats;
   std::atomic<bool> takes_use = false;  // the manager
+  std::atomic<bool> looked = false;     // at the guests
   UseMeter meter;
   HostSleep sleep;
   Tunnels tunnels;
@@ -141,7 +161,8 @@ SessionHandlers NodeAgent::State::session_handlers() {
           .cancel = [this](const model::OperationId& operation) { executor.cancel(operation); },
           .acknowledge = [this](const model::OperationId& operation) { executor.acknowledge(operation); },
           .open_tunnel = [this](const TunnelOrder& order) { tunnels.open(order); },
-          .secrets = [this](SecretSet set) { take_secrets(std::move(set)); }};
+          .secrets = [this](SecretSet set) { take_secrets(std::move(set)); },
+          .lease_answer = [this](const std::string& answer) { leases.answered(answer); }};
 }
 
 model::NodeLoad NodeAgent::State::load() const {
@@ -169,8 +190,22 @@ Result<Identity> NodeAgent::State::present_identity() const {
   return std::move(**identity);
 }
 
+// Those of which it isn't known count.
+std::optional<std::set<model::VmId>> NodeAgent::State::running_guests() const {
+  if (!looked) return std::nullopt;
+  std::set<model::VmId> running;
+  for (const auto& seen : watcher.all()) {
+    const auto phase = seen.status.phase;
+    if (phase != model::VmPhase::stopped && phase != model::VmPhase::failed) running.insert(seen.vm);
+  }
+  return running;
+}
+
 model::NodeReport NodeAgent::State::report() {
-  return {.facts = housekeeper.facts(),
+  auto known = housekeeper.facts();
+  known.watchdog_message = leases.no_watchdog();
+  known.watchdog = known.watchdog_message.empty();
+  return {.facts = std::move(known),
           .load = load(),
           .vms = watcher.all(),
           .pools = pools.statuses(),
@@ -188,6 +223,7 @@ void NodeAgent::State::want_all_facts() {
 void NodeAgent::State::on_welcome(const WelcomeMessage& welcome) {
   want_all_facts();
   takes_use = welcome.takes_use;
+  leases.take_renewals(welcome.takes_renewals);
   const auto& wanted = welcome.pools;
   for (const auto& [id, status] : pools.statuses()) {
     if (std::none_of(wanted.begin(), wanted.end(), [&](const auto& pool) { return pool.id == id; })) pools.remove(id);
@@ -233,6 +269,7 @@ void NodeAgent::State::remove_gone(const model::Network& network) {
 }
 
 void NodeAgent::State::on_hypervisor(const std::vector<hypervisor::GuestInfo>& infos) {
+  looked = true;
   housekeeper.poke();
   use(remembered(*journal));
   autostart(infos);
@@ -347,6 +384,7 @@ void NodeAgent::start() {
   auto& all = *state_;
   // Pools that are known work without the manager.
   all.use(remembered(*all.journal));
+  all.leases.start();
   all.housekeeper.start();
   // Before the first look: a guest that is started again after the node's reboot waits behind work on it, which may be
   // about which file its disk is.
@@ -364,6 +402,7 @@ void NodeAgent::start() {
 
 void NodeAgent::stop() {
   auto& all = *state_;
+  all.leases.stop();         // which tells the manager
   all.executor.interrupt();  // before the uploads end, or their imports would count as failed
   all.tunnels.stop();
   all.executor.stop();

@@ -27,6 +27,7 @@ struct NodeAgentConfig {
   std::filesystem::path host_root = "/";   // where /proc, /sys and /etc are read
   std::filesystem::path files_root = "/";  // secret files lie below it
   std::vector<std::filesystem::path> import_directories;
+  std::filesystem::path watchdog = "/dev/watchdog0";  // of the host
   std::string version;
   ExecutorOptions executor;
   SessionOptions session;

@@ -1,5 +1,7 @@
 #include "host_agent/tunnels.h"
 
+#include <algorithm>
+
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -132,6 +134,7 @@ Status Tunnels::carry(const TunnelOrder& order) {
     case TunnelKind::bench: return carry_bench_client(order);
     case TunnelKind::node_look: return carry_node_look(order);
     case TunnelKind::free_locks: return carry_free_locks(order);
+    case TunnelKind::claim: return carry_claim(order);
     case TunnelKind::sleep: return carry_sleep(order);
   }
   return fail(ErrorCode::unsupported, "this agent does not know this kind of tunnel");
@@ -349,6 +352,30 @@ Status Tunnels::carry_free_locks(const TunnelOrder& order) {
   auto channel = dial(order);
   if (!channel) return forward(channel);
   (*channel)->write({.data = std::to_string(*freed)});
+  return end_channel(**channel, {});
+}
+
+// Told only when the node would read it so.
+Status Tunnels::carry_claim(const TunnelOrder& order) {
+  const auto pool = pools_.find(order.pool.id);
+  if (!pool) return forward(pool);
+  const auto done =
+      pool->begin<void>(
+              [node = order.node, claim = order.claim, remove = order.remove_claim](storage::ImagePool& all) -> Status {
+                if (auto written = remove ? all.remove_claim(node, claim) : all.write_claim(node, claim); !written) {
+                  return written;
+                }
+                const auto claims = all.read_claims(node);
+                if (!claims) return forward(claims);
+                const bool there = std::find(claims->begin(), claims->end(), claim) != claims->end();
+                if (there != remove) return {};
+                return fail(ErrorCode::conflict, "the pool holds another claim in its place by now");
+              })
+          .wait(kLookPatience);
+  if (!done) return done;
+  auto channel = dial(order);
+  if (!channel) return forward(channel);
+  (*channel)->write({.data = "done"});
   return end_channel(**channel, {});
 }
 

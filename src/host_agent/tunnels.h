@@ -35,6 +35,7 @@ enum class TunnelKind {
   bench,
   node_look,
   free_locks,
+  claim,
   sleep
 };
 
@@ -49,7 +50,10 @@ struct TunnelOrder {
   std::vector<model::Image> images;  // pool_survey: those to look at
   std::string bench_order;           // bench: as load/client.h writes it
   // node_look: another node, by its count in `pool`, or else by its addresses. free_locks: the addresses of a dead one.
+  // claim: the node against which `claim` is written into `pool`, or removed.
   model::NodeId node;
+  std::uint64_t claim = 0;
+  bool remove_claim = false;
   std::vector<std::string> addresses;
 };
 
@@ -103,6 +107,7 @@ class Tunnels {
   Status carry_bench_client(const TunnelOrder& order);
   Status carry_node_look(const TunnelOrder& order);
   Status carry_free_locks(const TunnelOrder& order);
+  Status carry_claim(const TunnelOrder& order);
   Status carry_sleep(const TunnelOrder& order);
   Result<std::shared_ptr<TunnelChannel>> dial(const TunnelOrder& order);
 

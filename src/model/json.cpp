@@ -134,7 +134,7 @@ BRIDGEHEAD_FIELDS(Network, id, name, kind, bridge, vlan, subnet, created, deleti
 BRIDGEHEAD_FIELDS(DiskSpec, name, image, size)
 BRIDGEHEAD_FIELDS(NicSpec, name, network, mac, vlan)
 BRIDGEHEAD_FIELDS(CloudInit, hostname, user, password_hash, ssh_keys, user_data, network_config)
-BRIDGEHEAD_FIELDS(VmSpec, cpus, max_cpus, memory, max_memory, cpu_model, firmware, autostart, ha, watchdog,
+BRIDGEHEAD_FIELDS(VmSpec, cpus, max_cpus, memory, max_memory, cpu_model, firmware, autostart, ha, when_alone, watchdog,
                   restart_hung, power, disks, nics, cloud_init)
 BRIDGEHEAD_FIELDS(Snapshot, name, created, with_memory)
 BRIDGEHEAD_FIELDS(VmStatus, phase, message, observed_generation, restart_required, ip_addresses, guest_agent,
@@ -145,7 +145,7 @@ BRIDGEHEAD_FIELDS(NumaCell, id, cpus, memory)
 BRIDGEHEAD_FIELDS(NetworkInterface, name, mac, kind, bridge, up, speed_mbit, addresses)
 BRIDGEHEAD_FIELDS(NodeFacts, hostname, machine_id, machine, os, kernel, cpu_model, cpu_flags, cpus, memory, numa,
                   interfaces, virtualization, virtualization_message, libvirt_version, hypervisor_version,
-                  hypervisor_message, agent_version)
+                  hypervisor_message, agent_version, watchdog, watchdog_message)
 BRIDGEHEAD_FIELDS(Pressure, cpu, memory, io)
 BRIDGEHEAD_FIELDS(NodeLoad, load1, memory_available, pressure, guest_disk_ms, uptime_seconds)
 BRIDGEHEAD_FIELDS(Node, id, name, facts, schedulable, draining, rack, power_feed, to_be_off, power_since,

@@ -56,6 +56,8 @@ struct NodeFacts {
   std::string hypervisor_version;
   std::string hypervisor_message;  // why guests can't run here; "" = they can
   std::string agent_version;
+  bool watchdog = false;         // the host has one that its agent can use
+  std::string watchdog_message;  // why not
   bool operator==(const NodeFacts&) const = default;
 };
 

@@ -67,6 +67,11 @@ struct CloudInit {
 // In the order of PlanningWish::priority.
 enum class HaMode { none, restart };
 
+// What a node does with a guest (of HaMode::restart) when neither the manager nor the shared pool tells it that the
+// guest is still its. keep: it runs on, and nobody else starts it before the node was verified off. stop: it is
+// stopped, hard, or the host's watchdog resets the host; so time alone proves that it doesn't run there any more.
+enum class WhenAlone { keep, stop };
+
 // A watchdog device that a system in the guest may feed, and what happens once it has begun to and stops.
 enum class Watchdog { off, reset };
 
@@ -79,6 +84,7 @@ struct VmSpec {
   Firmware firmware = Firmware::bios;
   bool autostart = true;  // started again after the node's reboot
   HaMode ha = HaMode::none;
+  WhenAlone when_alone = WhenAlone::keep;
   Watchdog watchdog = Watchdog::off;
   std::chrono::seconds restart_hung{0};  // reset when its guest agent has been silent for so long; 0 = never
   PowerState power = PowerState::running;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -21,6 +22,10 @@ class AgentPort {
   virtual bool assign(const model::NodeId& node, const model::Assignment& assignment) = 0;
   virtual bool cancel(const model::NodeId& node, const model::OperationId& operation) = 0;
   virtual bool acknowledge(const model::NodeId& node, const model::OperationId& operation) = 0;
+  // Leases: the newest renewal of each node since the last call, and the answer to one, as availability/lease_text.h
+  // writes them. Agents that stop no guests by themselves send none.
+  virtual std::map<model::NodeId, std::string> take_renewals() { return {}; }
+  virtual bool answer_renewal(const model::NodeId&, const std::string&) { return false; }
 };
 
 // From agents; called from the gateway's threads, returns quickly.
@@ -46,6 +51,7 @@ enum class TunnelKind {
   bench,
   node_look,
   free_locks,
+  claim,
   sleep
 };
 
@@ -59,8 +65,10 @@ struct TunnelRequest {
   std::vector<model::Image> images;  // pool_survey: those to look at
   std::string bench_order;           // bench: what a client is to do
   // free_locks: a dead node's `addresses`, in `pool`. node_look: the other node; by what it counts up in `pool`, or,
-  // without one, by its addresses.
+  // without one, by its addresses. claim: the node against which `claim` is written into `pool`, or removed.
   model::NodeId look_for;
+  std::uint64_t claim = 0;
+  bool remove_claim = false;
   std::vector<std::string> addresses;
 };
 

@@ -18,6 +18,7 @@ struct NodeAvailability {
   std::string text;                                // why
   std::optional<std::chrono::seconds> silent_for;  // none: not heard since the manager's start
   bool power_control = false;
+  std::string no_watchdog;  // why its guests can't be stopped when it is alone; "" = they can
   bool distrusted = false;  // its power control said something untrue
   std::string question;     // what a person is asked; "" = nothing
 };
@@ -28,6 +29,7 @@ struct GuestAvailability {
   std::string terms;          // of its lease: "own", "keep", "stop"; "" = nobody may run it
   std::string waits_for;      // why it doesn't run yet; "" = nothing
   std::string not_protected;  // why it wouldn't start elsewhere now; "" = it would
+  std::string not_stopped;    // why it runs on when its node is alone, though it should be stopped; "" = as wanted
   unsigned deaths = 0;        // hosts that died under it, one soon after the other
   bool given_up = false;
 };

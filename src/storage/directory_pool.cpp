@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "model/enum_names.h"
+#include "storage/claim_file.h"
 #include "storage/disk_files.h"
 #include "storage/export.h"
 #include "storage/file_space.h"
@@ -302,6 +303,21 @@ Result<std::uint64_t> DirectoryPool::read_beat(const model::NodeId& node) const 
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), count);
   if (error != std::errc()) return fail(ErrorCode::data_corrupt, "the node's count in the pool is no number");
   return if_still_mounted(Result<std::uint64_t>(count));
+}
+
+Status DirectoryPool::write_claim(const model::NodeId& node, std::uint64_t claim) {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  return if_still_mounted(ClaimFile(layout_.claim_file(node)).write(node, claim, claim));
+}
+
+Status DirectoryPool::remove_claim(const model::NodeId& node, std::uint64_t claim) {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  return if_still_mounted(ClaimFile(layout_.claim_file(node)).write(node, claim, 0));
+}
+
+Result<std::vector<std::uint64_t>> DirectoryPool::read_claims(const model::NodeId& node) const {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  return if_still_mounted(ClaimFile(layout_.claim_file(node)).read(node));
 }
 
 Status DirectoryPool::collect_garbage(const std::function<bool(const model::OperationId&)>& alive) {

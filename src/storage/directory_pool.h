@@ -53,6 +53,9 @@ class DirectoryPool final : public ImagePool {
   Result<model::PoolSurvey> survey(const std::vector<model::Image>& images) const override;
   Status write_beat(const model::NodeId& node, std::uint64_t count) override;
   Result<std::uint64_t> read_beat(const model::NodeId& node) const override;
+  Status write_claim(const model::NodeId& node, std::uint64_t claim) override;
+  Status remove_claim(const model::NodeId& node, std::uint64_t claim) override;
+  Result<std::vector<std::uint64_t>> read_claims(const model::NodeId& node) const override;
   Status stamp_lease(const LeaseStamp& stamp) override;
   Result<std::optional<LeaseStamp>> read_lease(const model::VmId& vm) const override;
   Status remove_lease(const model::VmId& vm) override;

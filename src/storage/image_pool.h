@@ -154,6 +154,13 @@ class ImagePool {
   virtual Status write_beat(const model::NodeId& node, std::uint64_t count) = 0;
   virtual Result<std::uint64_t> read_beat(const model::NodeId& node) const = 0;
 
+  // Claims against a node, by their numbers: the manager takes guests from it. They count from when others can read
+  // them. read_claims reads the storage, no cache, and makes the file where there is none, so that it never looks for
+  // another one afterwards; unsupported where that can't be done. A claim that is removed late takes no other along.
+  virtual Status write_claim(const model::NodeId& node, std::uint64_t claim) = 0;
+  virtual Status remove_claim(const model::NodeId& node, std::uint64_t claim) = 0;
+  virtual Result<std::vector<std::uint64_t>> read_claims(const model::NodeId& node) const = 0;
+
   // Removes what operations that aren't in `alive` left in tmp/.
   virtual Status collect_garbage(const std::function<bool(const model::OperationId&)>& alive) = 0;
 };

@@ -30,6 +30,7 @@ class PoolLayout {
   std::filesystem::path copied_mark(const model::ImageId& id) const { return disks() / (id.str() + ".copied"); }
   std::filesystem::path lease_file(const model::VmId& vm) const { return leases() / (vm.str() + ".json"); }
   std::filesystem::path beat_file(const model::NodeId& node) const { return nodes() / (node.str() + ".beat"); }
+  std::filesystem::path claim_file(const model::NodeId& node) const { return nodes() / (node.str() + ".claim"); }
   // How an overlay in disks/ names its golden image: relative, because a pool's directory may differ between nodes.
   static std::string backing_name(const std::filesystem::path& golden) {
     return "../golden/" + golden.filename().native();

@@ -12,15 +12,17 @@ void add_status(CLI::App& ha, Context& context) {
     const auto answer = api.get("/ha");
     if (!answer) return forward(answer);
     if (context.format() != OutputFormat::table) return context.print_object(*answer, {});
-    context.print_list(answer->at("nodes"),
-                       {column("NODE", "/node_name"), column("STATE", "/state"), column("SILENT-S", "/silent_seconds"),
-                        column("POWER-CONTROL", "/power_control"), column("MESSAGE", "/message")});
+    context.print_list(
+        answer->at("nodes"),
+        {column("NODE", "/node_name"), column("STATE", "/state"), column("SILENT-S", "/silent_seconds"),
+         column("POWER-CONTROL", "/power_control"), column("WATCHDOG", "/watchdog"), column("MESSAGE", "/message")});
     if (!answer->at("guests").empty()) {
       context.say("");
       context.print_list(answer->at("guests"),
                          {column("GUEST", "/vm_name"), column("NODE", "/node_name"), column("HA", "/ha"),
                           column("PRIORITY", "/priority"), column("LEASE", "/lease"), column("TERMS", "/terms"),
-                          column("NOT-PROTECTED", "/not_protected"), column("WAITS-FOR", "/waits_for")});
+                          column("NOT-PROTECTED", "/not_protected"), column("NOT-STOPPED", "/not_stopped"),
+                          column("WAITS-FOR", "/waits_for")});
     }
     if (answer->value("learning", false)) context.say("\nThe manager has just started and learns who runs what.");
     if (const auto question = text(*answer, "/question"); !question.empty()) {

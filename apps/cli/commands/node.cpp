@@ -82,6 +82,8 @@ std::vector<Column> node_details() {
           {"POWER", [](const auto& node) { return proof_text(node, "/bmc/power"); }},
           bytes_column("FREE", "/load/memory_available"),
           column("WHY", "/facts/virtualization_message"),
+          column("WATCHDOG", "/facts/watchdog"),
+          column("WHY-NOT", "/facts/watchdog_message"),
           column("MACHINE", "/facts/machine"),
           column("CPU", "/facts/cpu_model"),
           column("OS", "/facts/os"),

@@ -76,6 +76,7 @@ const std::vector<Column>& details() {
       column("CPU", "/spec/cpu_model"),
       column("AUTOSTART", "/spec/autostart"),
       column("HA", "/spec/ha"),
+      column("WHEN-ALONE", "/spec/when_alone"),
       column("WATCHDOG", "/spec/watchdog"),
       {"RESTART-HUNG",
        [](const auto& vm) {

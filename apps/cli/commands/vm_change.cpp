@@ -12,7 +12,7 @@ struct ChangeOptions {
   std::string name, value, second;
   std::optional<std::uint32_t> cpus, vlan;
   std::string memory, disk_size, layout, image, network, mac, cpu_model, firmware;
-  std::string autostart, ha, watchdog, restart_hung;
+  std::string autostart, ha, when_alone, watchdog, restart_hung;
   PlanningFlags planning;
   std::vector<std::string> disks, labels;
   CloudInitFlags cloud_init;
@@ -74,6 +74,11 @@ void add_set(CLI::App& vm, Context& context) {
   set->add_option("--autostart", options->autostart, "on or off")->check(CLI::IsMember({"on", "off"}));
   set->add_option("--ha", options->ha, "restart: when its node is dead it starts on another one; or none")
       ->check(CLI::IsMember({"restart", "none"}));
+  set->add_option(
+         "--when-alone", options->when_alone,
+         "With --ha restart, when its node hears neither the manager nor the shared pool: stop (it is stopped, "
+         "so that it starts elsewhere without power control), or keep (it runs on)")
+      ->check(CLI::IsMember({"keep", "stop"}));
   set->add_option("--watchdog", options->watchdog,
                   "reset: a watchdog device resets it when its system stops feeding it; or off; at the next start")
       ->check(CLI::IsMember({"reset", "off"}));
@@ -87,6 +92,7 @@ void add_set(CLI::App& vm, Context& context) {
     nlohmann::json body = nlohmann::json::object();
     if (!options->autostart.empty()) body["autostart"] = options->autostart == "on";
     if (!options->ha.empty()) body["ha"] = options->ha;
+    if (!options->when_alone.empty()) body["when_alone"] = options->when_alone;
     if (!options->watchdog.empty()) body["watchdog"] = options->watchdog;
     if (!options->restart_hung.empty()) {
       const auto after = parse_length(options->restart_hung == "off" ? "0s" : options->restart_hung);

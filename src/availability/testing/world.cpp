@@ -315,7 +315,17 @@ void World::manager_tick() {
     if (life == manager_life_) manager_tick();
   });
   if (now_ < manager_paused_until_) return;
-  on_manager([this](Availability& manager) { return manager.tick(manager_time()); });
+  on_manager([this](Availability& manager) {
+    for (const auto& [vm, wish] : wishes_) {
+      const auto* leases = manager.book().leases(vm);
+      if (!leases || leases->outstanding.empty()) continue;
+      const auto entry = leases->outstanding.front();
+      manager.adopt(vm, {entry.node, entry.token}, wish);
+      // One from before says `stop` of who holds it by `keep` by now: docs/availability.md has that as a limit.
+      if (wish == Terms::keep) backups_.clear();
+    }
+    return manager.tick(manager_time());
+  });
 }
 
 }  // namespace bridgehead::availability::testing

@@ -130,6 +130,7 @@ class World {
   void fault_of_manager();
   void sleep_host(Host& host);
   void begin_move();
+  void change_wish();
   void heal();
   void check_end();
 
@@ -149,6 +150,7 @@ class World {
   std::deque<Host> hosts_;
   std::map<model::NodeId, Host*> by_id_;
   std::vector<GuestFacts> guests_;
+  std::map<model::VmId, Terms> wishes_;  // a person's, of what was `stop` at first; adopted in each tick
   std::map<model::VmId, Stamp> disks_;
   std::map<model::NodeId, std::set<RequestNumber>> claims_;
   std::map<model::NodeId, std::uint64_t> heartbeats_;

@@ -9,7 +9,21 @@ void World::fault() {
   in(between(500, 12'000), [this] { fault(); });
   if (chance(0.25)) return fault_of_manager();
   if (chance(flavour_ == Flavour::restored ? 0.4 : 0.15)) return begin_move();
+  if (flavour_ == Flavour::by_time && chance(0.15)) return change_wish();
   fault_of_host(hosts_[below(hosts_.size())]);
+}
+
+// To `keep`, and mostly soon back to `stop`, when not everybody has heard of it yet.
+void World::change_wish() {
+  const auto& guest = guests_[below(guests_.size())];
+  if (guest.terms != Terms::stop) return;
+  auto& wish = wishes_.emplace(guest.vm, Terms::stop).first->second;
+  wish = wish == Terms::stop ? Terms::keep : Terms::stop;
+  note("{} is wanted by {}", guest.vm, wish == Terms::stop ? "stop" : "keep");
+  if (wish == Terms::stop) return count("terms changed to stop");
+  count("terms changed to keep");
+  if (!chance(0.7)) return;
+  in(between(200, 8'000), [this, vm = guest.vm] { wishes_[vm] = Terms::stop; });
 }
 
 void World::fault_of_host(Host& host) {

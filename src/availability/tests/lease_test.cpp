@@ -95,6 +95,61 @@ TEST(LeaseBook, TimeEndsOnlyLeasesThatAgentsEndByTime) {
   EXPECT_TRUE(cluster.book.grant(VmId("db"), b, Terms::stop, at(2 * learned)));
 }
 
+// A book that has adopted a's lease, and a's agent, which answers as it is told.
+struct Adopted {
+  LeaseBook book{Timing{}, {}, at(0)};
+  Renewal words(std::uint64_t sequence, std::uint64_t heard, Terms terms) {
+    auto says = renewal(sequence, {holds(5, true)});
+    says.held[0].terms = terms;
+    says.heard = heard;
+    says.watchdog = true;
+    return says;
+  }
+  void want(Terms terms) { book.adopt(web, {a, 5}, terms); }
+  Terms told(const Renewal& says) { return book.renew(a, says, false, at(1)).value().grants.at(0).terms; }
+  Terms counts() const { return book.leases(web)->outstanding.at(0).terms; }
+};
+
+TEST(LeaseBook, AdoptedTermsGoToStopWhenTheAgentHoldsThemSo) {
+  Adopted cluster;
+  cluster.want(Terms::stop);
+  EXPECT_EQ(cluster.counts(), Terms::keep);
+  EXPECT_EQ(cluster.told(cluster.words(1, 0, Terms::keep)), Terms::stop);
+  EXPECT_EQ(cluster.counts(), Terms::keep) << "the agent may never hear it";
+  cluster.told(cluster.words(2, 1, Terms::stop));
+  EXPECT_EQ(cluster.counts(), Terms::stop);
+
+  auto no_watchdog = cluster.words(3, 2, Terms::stop);
+  no_watchdog.watchdog = false;
+  EXPECT_EQ(cluster.told(no_watchdog), Terms::keep);
+  EXPECT_EQ(cluster.counts(), Terms::keep);
+}
+
+TEST(LeaseBook, AdoptedTermsGoBackToKeepBeforeTheAgentHearsIt) {
+  Adopted cluster;
+  cluster.want(Terms::stop);
+  cluster.told(cluster.words(1, 0, Terms::keep));
+  cluster.told(cluster.words(2, 1, Terms::stop));
+  cluster.want(Terms::keep);
+  EXPECT_EQ(cluster.counts(), Terms::keep);
+  EXPECT_EQ(cluster.told(cluster.words(3, 2, Terms::stop)), Terms::keep);
+  // Wanted anew, while what the agent says may be of before it heard that it should keep it.
+  cluster.want(Terms::stop);
+  cluster.told(cluster.words(4, 2, Terms::stop));
+  EXPECT_EQ(cluster.counts(), Terms::keep);
+  cluster.told(cluster.words(5, 4, Terms::stop));
+  EXPECT_EQ(cluster.counts(), Terms::stop);
+}
+
+TEST(LeaseBook, ANewProcessBelievesWhatWasSaidAfterItsFirstAnswer) {
+  Adopted cluster;
+  cluster.want(Terms::stop);
+  cluster.told(cluster.words(8, 7, Terms::stop));
+  EXPECT_EQ(cluster.counts(), Terms::keep) << "7 was another process's answer";
+  cluster.told(cluster.words(9, 8, Terms::stop));
+  EXPECT_EQ(cluster.counts(), Terms::stop);
+}
+
 TEST(LeaseBook, LetsNothingStartWhileItLearns) {
   Granted cluster;
   LeaseBook next(Timing{}, cluster.book.record(), at(100));

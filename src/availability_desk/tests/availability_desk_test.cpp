@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "availability/lease_keeper.h"
+#include "availability/lease_text.h"
 #include "availability_desk/facts.h"
 #include "availability_desk/record_text.h"
 #include "base/ids.h"
@@ -26,6 +28,7 @@ struct FakeNode {
   std::uint64_t count = 1;
   bool control_lies = false;  // says off and does nothing
   bool control_answers = true;
+  bool reads_pool = true;
 };
 
 class FakeTunnel final : public reconcile::Tunnel {
@@ -118,6 +121,7 @@ class DeskTest : public ::testing::Test,
         if (node.on && node.speaks) inventory_->note_node_load(node.id, {});
         if (node.on && node.speaks) ++node.count;
       }
+      run_agents();
       desk_->look();
     }
   }
@@ -196,9 +200,25 @@ class DeskTest : public ::testing::Test,
       if (!servers_let_go_) return fail(ErrorCode::unavailable, "it is still connected");
       return answer("1", std::move(handlers));
     }
+    if (request.kind == reconcile::TunnelKind::claim) {
+      if (!pool_writable_) return fail(ErrorCode::unavailable, "the pool hangs");
+      if (request.remove_claim) {
+        claims_[request.look_for].erase(request.claim);
+      } else {
+        claims_[request.look_for].insert(request.claim);
+      }
+      return answer("done", std::move(handlers));
+    }
     const auto& other = node(request.look_for);
     const auto text = !request.pool.id.empty() ? std::to_string(other.count) : other.answers ? "reached" : "silent";
     return answer(text, std::move(handlers));
+  }
+  std::map<model::NodeId, std::string> take_renewals() override { return std::exchange(renewals_, {}); }
+  bool answer_renewal(const model::NodeId& id, const std::string& text) override {
+    if (!connected(id)) return false;
+    const auto told = availability::answer_from(text);
+    if (const auto agent = agents_.find(id); agent != agents_.end()) agent->second.keeper.answered(*told, time_);
+    return true;
   }
   static std::shared_ptr<reconcile::Tunnel> answer(std::string text, reconcile::TunnelHandlers handlers) {
     auto opened = handlers.opened;
@@ -234,6 +254,46 @@ class DeskTest : public ::testing::Test,
     return fail(ErrorCode::unsupported, "no console");
   }
 
+  // The agent of a node with a watchdog, which holds by `stop` what it is told to. Its guest runs until it says stop.
+  struct StoppingAgent {
+    availability::LeaseKeeper keeper;
+    bool guest_runs = true;
+    std::optional<BootTime> stopped_at;
+  };
+  void give_watchdog(std::size_t index) {
+    const auto& id = nodes_[index].id;
+    agents_.emplace(id, StoppingAgent{.keeper = {{.node = id, .instance = 77, .watchdog = true}, {}, {}, {}, {}}});
+  }
+  void run_agents() {
+    for (auto& [id, agent] : agents_) {
+      const bool holds = agent.keeper.token(vm_.id).has_value();
+      if (holds && agent.guest_runs && !agent.stopped_at) agent.keeper.started(vm_.id);
+      if (node(id).reads_pool) {
+        const auto& found = claims_[id];
+        agent.keeper.pool_read({found.begin(), found.end()}, time_, time_);
+      }
+      const auto duties = agent.keeper.tick(time_, true);
+      if (duties.renew && connected(id)) renewals_[id] = availability::text_of(*duties.renew);
+      for (const auto& vm : duties.stop) {
+        agent.keeper.stopped(vm);
+        agent.stopped_at = time_;
+      }
+    }
+  }
+  void set_when_alone(model::WhenAlone wish) {
+    change_vm([&](model::Vm& vm) { vm.spec.when_alone = wish; });
+  }
+  std::string terms() const {
+    for (const auto& guest : desk_->status().guests) {
+      if (guest.vm == vm_.id) return guest.terms;
+    }
+    return "?";
+  }
+
+  std::map<model::NodeId, StoppingAgent> agents_;
+  std::map<model::NodeId, std::string> renewals_;
+  std::map<model::NodeId, std::set<std::uint64_t>> claims_;
+  bool pool_writable_ = true;
   SeededRandom random_{7};
   bridgehead::testing::ManualClock clock_;
   BootTime time_{std::chrono::hours(1)};
@@ -541,6 +601,121 @@ TEST_F(DeskTest, AMoveWithItsDisksIsForAPerson) {
   die(0);
   pass(90);
   EXPECT_FALSE(inventory_->find<model::Operation>(move.id)->value.cancel_requested);
+}
+
+class AloneTest : public DeskTest {
+ protected:
+  AloneTest() {
+    auto edit = inventory_->edit();
+    for (const auto& one : nodes_) edit.remove(inventory_->find<model::Bmc>(one.id));
+    require(inventory_->commit(std::move(edit)).has_value(), "no change");
+    set_when_alone(model::WhenAlone::stop);
+    give_watchdog(0);
+    pass(10);
+  }
+  StoppingAgent& agent() { return agents_.at(nodes_[0].id); }
+  void cut_off() {
+    nodes_[0].speaks = nodes_[0].answers = nodes_[0].reads_pool = false;
+    cut_at_ = time_;
+  }
+  BootTime cut_at_;
+};
+
+TEST_F(AloneTest, AGuestThatWasStoppedStartsElsewhereWithoutPowerControl) {
+  EXPECT_EQ(terms(), "stop");
+  cut_off();
+  pass(9);
+  ASSERT_TRUE(agent().stopped_at) << "four seconds before twelve have passed";
+  EXPECT_EQ(vm().node, nodes_[0].id);
+  for (int second = 0; second < 120 && vm().node == nodes_[0].id; ++second) pass(1);
+  EXPECT_NE(vm().node, nodes_[0].id);
+  EXPECT_GT(time_ - cut_at_, availability::lapses_after({}));
+  EXPECT_TRUE(of(0).question.empty());
+  EXPECT_EQ(orders_, 0);
+  EXPECT_EQ(claims_[nodes_[0].id].size(), 0U) << "it is over";
+}
+
+TEST_F(AloneTest, AManagerThatIsAwayStopsNobody) {
+  desk_.reset();
+  for (int second = 0; second < 60; ++second) {
+    time_ += std::chrono::seconds(1);
+    run_agents();
+  }
+  EXPECT_FALSE(agent().stopped_at);
+  start_manager();
+  pass(60);
+  EXPECT_FALSE(agent().stopped_at);
+  EXPECT_EQ(vm().node, nodes_[0].id);
+  EXPECT_EQ(terms(), "stop");
+}
+
+TEST_F(AloneTest, WithoutAClaimInThePoolNothingEndsByTime) {
+  pool_writable_ = false;
+  nodes_[0].speaks = nodes_[0].answers = false;
+  pass(120);
+  EXPECT_FALSE(agent().stopped_at) << "it reads in the pool that nobody claims its guests";
+  EXPECT_EQ(vm().node, nodes_[0].id);
+  EXPECT_THAT(of(0).question, HasSubstr("no other node could write"));
+}
+
+TEST_F(AloneTest, KeepCountsAtOnce) {
+  set_when_alone(model::WhenAlone::keep);
+  cut_off();
+  pass(1);
+  EXPECT_EQ(terms(), "keep");
+  pass(120);
+  EXPECT_EQ(vm().node, nodes_[0].id);
+  EXPECT_FALSE(of(0).question.empty());
+}
+
+TEST_F(AloneTest, ANodeThatComesBackInTimeKeepsItsGuest) {
+  nodes_[0].speaks = nodes_[0].answers = false;
+  pass(25);
+  nodes_[0].speaks = nodes_[0].answers = true;
+  pass(30);
+  EXPECT_EQ(vm().node, nodes_[0].id);
+  EXPECT_EQ(claims_[nodes_[0].id].size(), 0U);
+}
+
+TEST_F(DeskTest, WithoutAWatchdogAGuestIsKeptAndTheReasonTold) {
+  set_when_alone(model::WhenAlone::stop);
+  pass(10);
+  EXPECT_EQ(terms(), "keep");
+  EXPECT_THAT(desk_->status().guests.at(0).not_stopped, HasSubstr("is it of before?"));
+}
+
+TEST(LeaseText, ReadsWhatItWrote) {
+  using namespace availability;
+  const model::VmId web("web");
+  const Holder other{model::NodeId("b"), 8};
+  const Renewal renewal{.instance = 3,
+                        .sequence = 4,
+                        .heard = 2,
+                        .watchdog = true,
+                        .storage_well = false,
+                        .claims = {5},
+                        .held = {{.vm = web,
+                                  .token = 9,
+                                  .terms = Terms::stop,
+                                  .kind = GrantKind::incoming,
+                                  .source = other,
+                                  .stamped = true,
+                                  .running = true}},
+                        .released = {{.name = {web, 7}, .stamped = true}},
+                        .refused = {{.vm = web, .token = 6, .found = {.holder = other, .source = other}}}};
+  const auto again = renewal_from(text_of(renewal));
+  ASSERT_TRUE(again) << again.error().describe();
+  EXPECT_EQ(again->held, renewal.held);
+  EXPECT_EQ(again->released, renewal.released);
+  EXPECT_EQ(again->refused, renewal.refused);
+  EXPECT_EQ(std::tuple(again->instance, again->sequence, again->heard, again->watchdog, again->storage_well),
+            std::tuple(3U, 4U, 2U, true, false));
+  EXPECT_EQ(again->claims, renewal.claims);
+  BootRecord ends{{{GrantName{web, 9}, BootTime(Span(1234))}}};
+  EXPECT_EQ(*boot_record_from(text_of(ends, "boot"), "boot"), ends);
+  EXPECT_TRUE(boot_record_from(text_of(ends, "boot"), "another")->ends.empty());
+  EXPECT_FALSE(answer_from("[]"));
+  EXPECT_FALSE(renewal_from(R"({"held":[{"vm":1}]})"));
 }
 
 TEST(RecordText, ReadsWhatItWrote) {

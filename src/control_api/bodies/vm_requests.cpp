@@ -93,6 +93,7 @@ Result<UpdateVm> read_update_vm(std::string_view body, RandomSource& random) {
     reader.size("memory", request.memory);
     reader.flag("autostart", request.autostart);
     reader.choice("ha", request.ha);
+    reader.choice("when_alone", request.when_alone);
     reader.choice("watchdog", request.watchdog);
     reader.number("restart_hung", request.restart_hung_seconds);
     reader.choice("cpu_model", request.cpu_model);

@@ -17,10 +17,16 @@ Result<reconcile::AvailabilityPort*> need_availability(const Services& services)
 
 nlohmann::json view_of(const state::Inventory& inventory, const reconcile::NodeAvailability& node) {
   const auto record = inventory.find<model::Node>(node.node);
-  nlohmann::json json = {{"node", node.node.str()},       {"node_name", record ? record->value.name : ""},
-                         {"state", node.stage},           {"message", node.text},
-                         {"silent_seconds", nullptr},     {"power_control", node.power_control},
-                         {"distrusted", node.distrusted}, {"question", node.question}};
+  nlohmann::json json = {{"node", node.node.str()},
+                         {"node_name", record ? record->value.name : ""},
+                         {"state", node.stage},
+                         {"message", node.text},
+                         {"silent_seconds", nullptr},
+                         {"power_control", node.power_control},
+                         {"distrusted", node.distrusted},
+                         {"question", node.question},
+                         {"watchdog", node.no_watchdog.empty()},
+                         {"no_watchdog", node.no_watchdog}};
   if (node.silent_for) json["silent_seconds"] = std::max<std::int64_t>(0, node.silent_for->count());
   return json;
 }
@@ -31,6 +37,7 @@ nlohmann::json view_of(const state::Inventory& inventory, const reconcile::Guest
                          {"terms", guest.terms},
                          {"waits_for", guest.waits_for},
                          {"not_protected", guest.not_protected},
+                         {"not_stopped", guest.not_stopped},
                          {"deaths", guest.deaths},
                          {"given_up", guest.given_up},
                          {"vm_name", ""},

@@ -157,7 +157,7 @@ Status EnsureVmHandler::carry_out(const model::EnsureVm& work, Plan& plan, const
   if (spec.power == PowerState::stopped) return {};
   if (auto go_on = unless_stopped(task); !go_on) return go_on;
   task.progress({.phase = "start"});
-  return run_guest(services_, vm.id, configured->state, spec.power == PowerState::paused);
+  return run_guest(services_, vm.id, configured->state, spec.power == PowerState::paused, task.stop);
 }
 
 // Disks are made in the pools while seed and networks are looked after here.

@@ -53,14 +53,20 @@ Status stop_guest(const NodeServices& services, const model::VmId& vm, const Sto
                         "Shut it down from inside, or stop it with force.");
 }
 
-Status run_guest(const NodeServices& services, const model::VmId& vm, GuestState now, bool paused) {
+Status run_guest(const NodeServices& services, const model::VmId& vm, GuestState now, bool paused,
+                 std::stop_token stop) {
   auto& hypervisor = services.hypervisor;
   if (now == GuestState::crashed) {
     if (auto off = hypervisor.power_off(vm); !off) return off;
     now = GuestState::stopped;
   }
   if (is_off(now)) {
-    if (auto started = hypervisor.start(vm); !started) return started;
+    if (services.leases != nullptr) {
+      if (auto may = services.leases->begin_start(vm, std::move(stop)); !may) return may;
+    }
+    auto started = hypervisor.start(vm);
+    if (services.leases != nullptr) services.leases->end_start(vm, started.has_value());
+    if (!started) return started;
     return paused ? hypervisor.pause(vm) : Status{};
   }
   if (paused && now == GuestState::running) return hypervisor.pause(vm);

@@ -14,7 +14,9 @@ struct StopPolicy {
 // (it didn't shut down and may not be forced), cancelled (it may still shut down).
 Status stop_guest(const NodeServices& services, const model::VmId& vm, const StopPolicy& policy, const Task& task);
 
-// From `now` to running or paused.
-Status run_guest(const NodeServices& services, const model::VmId& vm, hypervisor::GuestState now, bool paused);
+// From `now` to running or paused. failed_precondition, too: its lease ends by time, and the manager doesn't say in
+// time that it may be started here.
+Status run_guest(const NodeServices& services, const model::VmId& vm, hypervisor::GuestState now, bool paused,
+                 std::stop_token stop);
 
 }  // namespace bridgehead::host_agent

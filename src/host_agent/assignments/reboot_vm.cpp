@@ -27,7 +27,7 @@ Status RebootVmHandler::start_anew(const model::RebootVm& work, hypervisor::Gues
     const StopPolicy policy{.force = work.force, .grace = std::chrono::seconds(0)};
     if (auto stopped = stop_guest(services_, work.vm, policy, task); !stopped) return stopped;
   }
-  return run_guest(services_, work.vm, hypervisor::GuestState::stopped, false);
+  return run_guest(services_, work.vm, hypervisor::GuestState::stopped, false, task.stop);
 }
 
 }  // namespace bridgehead::host_agent

@@ -15,6 +15,7 @@
 #include "host_agent/guest_events.h"
 #include "host_agent/guest_files.h"
 #include "host_agent/journal.h"
+#include "host_agent/lease_guard.h"
 #include "host_agent/memory_budget.h"
 #include "host_agent/migration/gates.h"
 #include "host_agent/pools.h"
@@ -78,6 +79,7 @@ struct NodeServices {
   std::function<HostCapacity()> capacity;
   std::vector<std::filesystem::path> import_directories;
   TaskTimings timings;
+  LeaseGuard* leases = nullptr;  // none: no lease ends by time
 };
 
 // libvirt (or a pool) went away in the middle of new work: a part of it may be done, and nobody could say which. So it

@@ -18,13 +18,15 @@ agent::v1::AgentMessage to_wire(const Outgoing& message) {
     }
     void operator()(const Pong& pong) const { wire.set_pong(pong.number); }
     void operator()(const model::NodeUse& use) const { wire.set_use(model::encode(use)); }
+    void operator()(const RenewalText& renewal) const { wire.set_renewal(renewal.text); }
   };
   std::visit(Visitor{wire}, message);
   return wire;
 }
 
 Result<WelcomeMessage> welcome_from_wire(const agent::v1::Welcome& welcome) {
-  WelcomeMessage message{.node_name = welcome.node_name(), .takes_use = welcome.takes_use()};
+  WelcomeMessage message{
+      .node_name = welcome.node_name(), .takes_use = welcome.takes_use(), .takes_renewals = welcome.takes_renewals()};
   for (const auto& bytes : welcome.pools()) {
     auto pool = model::decode<model::Pool>(bytes);
     if (!pool) return forward(pool);
@@ -91,6 +93,16 @@ Result<TunnelOrder> tunnel_from_wire(const agent::v1::OpenTunnel& open) {
     case Wire::KIND_FREE_LOCKS: {
       order.kind = TunnelKind::free_locks;
       order.addresses.assign(open.addresses().begin(), open.addresses().end());
+      auto pool = model::decode<model::Pool>(open.pool());
+      if (!pool) return forward(pool);
+      order.pool = std::move(*pool);
+      return order;
+    }
+    case Wire::KIND_CLAIM: {
+      order.kind = TunnelKind::claim;
+      order.node = model::NodeId(open.node_id());
+      order.claim = open.claim();
+      order.remove_claim = open.remove_claim();
       auto pool = model::decode<model::Pool>(open.pool());
       if (!pool) return forward(pool);
       order.pool = std::move(*pool);

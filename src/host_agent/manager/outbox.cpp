@@ -14,6 +14,7 @@ std::string key_of(const Outgoing& message) {
     std::string operator()(const TunnelRefused& refused) const { return "tunnel/" + refused.tunnel.str(); }
     std::string operator()(const Pong&) const { return "pong"; }
     std::string operator()(const model::NodeUse&) const { return "use"; }
+    std::string operator()(const RenewalText&) const { return "renewal"; }
   };
   return std::visit(Visitor{}, message);
 }

@@ -28,8 +28,11 @@ struct TunnelRefused {
 struct Pong {
   std::uint64_t number = 0;
 };
-using Outgoing =
-    std::variant<ReportWanted, model::ObservedVm, VmGone, model::AssignmentReport, TunnelRefused, Pong, model::NodeUse>;
+struct RenewalText {  // availability/lease_text.h
+  std::string text;
+};
+using Outgoing = std::variant<ReportWanted, model::ObservedVm, VmGone, model::AssignmentReport, TunnelRefused, Pong,
+                              model::NodeUse, RenewalText>;
 
 class Outbox {
  public:

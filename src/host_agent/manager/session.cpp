@@ -232,6 +232,7 @@ void Session::State::take(const ManagerMessage& message) {
       }
       return;
     case ManagerMessage::kPing: return outbox.push(Pong{message.ping()});
+    case ManagerMessage::kLeaseAnswer: return handlers.lease_answer(message.lease_answer());
     case ManagerMessage::kSecretFiles: return handlers.secrets(secrets_from_wire(message.secret_files()));
     case ManagerMessage::MESSAGE_NOT_SET: return;  // a newer manager's
   }
@@ -267,6 +268,7 @@ void Session::send(const model::ObservedVm& seen) { state_->outbox.push(seen); }
 void Session::send_gone(const model::VmId& vm) { state_->outbox.push(VmGone{vm}); }
 void Session::send(const model::AssignmentReport& report) { state_->outbox.push(report); }
 void Session::send(const model::NodeUse& use) { state_->outbox.push(use); }
+void Session::send_renewal(std::string text) { state_->outbox.push(RenewalText{std::move(text)}); }
 void Session::send_report() { state_->outbox.push(ReportWanted{}); }
 void Session::refuse_tunnel(const model::TunnelId& tunnel, const Error& error) {
   state_->outbox.push(TunnelRefused{tunnel, error});

@@ -28,6 +28,7 @@ struct WelcomeMessage {
   std::vector<model::Pool> pools;
   std::vector<model::Network> networks;
   bool takes_use = false;
+  bool takes_renewals = false;
 };
 
 struct SessionOptions {
@@ -47,6 +48,7 @@ struct SessionHandlers {
   std::function<void(const model::OperationId&)> acknowledge;
   std::function<void(const TunnelOrder&)> open_tunnel;
   std::function<void(SecretSet)> secrets;
+  std::function<void(const std::string&)> lease_answer = [](const std::string&) {};  // availability/lease_text.h
 };
 
 class Session {
@@ -65,6 +67,7 @@ class Session {
   void send_gone(const model::VmId& vm);
   void send(const model::AssignmentReport& report);
   void send(const model::NodeUse& use);
+  void send_renewal(std::string text);
   void send_report();  // facts or pools changed
   void refuse_tunnel(const model::TunnelId& tunnel, const Error& error);
 

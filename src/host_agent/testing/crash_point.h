@@ -184,6 +184,15 @@ class CrashingPool final : public storage::ImagePool {
     return inner_->write_beat(node, count);  // no step of any work
   }
   Result<std::uint64_t> read_beat(const model::NodeId& node) const override { return inner_->read_beat(node); }
+  Status write_claim(const model::NodeId& node, std::uint64_t claim) override {
+    return inner_->write_claim(node, claim);
+  }
+  Status remove_claim(const model::NodeId& node, std::uint64_t claim) override {
+    return inner_->remove_claim(node, claim);
+  }
+  Result<std::vector<std::uint64_t>> read_claims(const model::NodeId& node) const override {
+    return inner_->read_claims(node);
+  }
   Status stamp_lease(const storage::LeaseStamp& stamp) override {
     return point_->around("stamp_lease", [&] { return inner_->stamp_lease(stamp); });
   }

@@ -126,6 +126,7 @@ struct UpdateVm {
   std::optional<Bytes> memory;
   std::optional<bool> autostart;
   std::optional<model::HaMode> ha;
+  std::optional<model::WhenAlone> when_alone;
   std::optional<model::Watchdog> watchdog;            // at its next start
   std::optional<std::uint64_t> restart_hung_seconds;  // 0 = never
   std::optional<model::CpuModel> cpu_model;

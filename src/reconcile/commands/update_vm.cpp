@@ -71,6 +71,11 @@ Status change_vm(Draft& draft, const UpdateVm& request, model::Vm& vm) {
     if (auto checked = vm_common::check_may_restart(draft.inventory, vm); !checked) return checked;
   }
   spec.ha = request.ha.value_or(spec.ha);
+  if (request.when_alone == model::WhenAlone::stop && spec.ha != model::HaMode::restart) {
+    return wrong("when_alone", "stop is for guests that start elsewhere; set ha to restart, too");
+  }
+  spec.when_alone = request.when_alone.value_or(spec.when_alone);
+  if (spec.ha != model::HaMode::restart) spec.when_alone = model::WhenAlone::keep;
   spec.watchdog = request.watchdog.value_or(spec.watchdog);
   if (request.restart_hung_seconds) {
     if (auto checked = validate::restart_hung(*request.restart_hung_seconds); !checked) return checked;

@@ -279,6 +279,25 @@ class FakePool : public ImagePool {
     return found->second;
   }
 
+  Status write_claim(const model::NodeId& node, std::uint64_t claim) override {
+    const std::lock_guard lock(mutex_);
+    claims_[node].insert(claim);
+    return {};
+  }
+
+  Status remove_claim(const model::NodeId& node, std::uint64_t claim) override {
+    const std::lock_guard lock(mutex_);
+    claims_[node].erase(claim);
+    return {};
+  }
+
+  Result<std::vector<std::uint64_t>> read_claims(const model::NodeId& node) const override {
+    const std::lock_guard lock(mutex_);
+    const auto found = claims_.find(node);
+    if (found == claims_.end()) return std::vector<std::uint64_t>();
+    return std::vector<std::uint64_t>(found->second.begin(), found->second.end());
+  }
+
   Status stamp_lease(const LeaseStamp& stamp) override {
     const std::lock_guard lock(mutex_);
     if (auto error = note(fmt::format("stamp_lease {} {}", stamp.vm, stamp.token))) return fail(*error);
@@ -368,6 +387,7 @@ class FakePool : public ImagePool {
   std::map<model::ImageId, model::OperationId> copies_;
   std::map<model::VmId, std::optional<LeaseStamp>> leases_;
   std::map<model::NodeId, std::uint64_t> beats_;
+  std::map<model::NodeId, std::set<std::uint64_t>> claims_;
   std::vector<std::string> calls_;
   std::deque<std::pair<std::string, Error>> failures_;
 };

@@ -470,6 +470,22 @@ TEST_P(PoolConformance, ANodesCountIsReadByOthers) {
   EXPECT_FALSE(pool_->write_beat(model::NodeId("../x"), 1));
 }
 
+TEST_P(PoolConformance, ClaimsAgainstANodeAreReadAndRemovedOneByOne) {
+  const auto node = make_id<model::NodeId>(random_);
+  auto second = open();
+  ASSERT_TRUE(second->attach().ready);
+  const auto none = second->read_claims(node);
+  if (!none && none.error().code == ErrorCode::unsupported) GTEST_SKIP() << none.error().describe();
+  ASSERT_TRUE(none) << none.error().describe();
+  EXPECT_TRUE(none->empty());
+  ASSERT_TRUE(pool_->write_claim(node, 7));
+  ASSERT_TRUE(pool_->write_claim(node, (std::uint64_t{1} << 60) + 8));
+  EXPECT_EQ(second->read_claims(node)->size(), 2U);
+  ASSERT_TRUE(pool_->remove_claim(node, 7));
+  EXPECT_EQ(*second->read_claims(node), std::vector<std::uint64_t>{(std::uint64_t{1} << 60) + 8});
+  EXPECT_FALSE(pool_->write_claim(model::NodeId("../x"), 1));
+}
+
 TEST_P(PoolConformance, OfManyStampersTheHighestTokenStays) {
   const auto vm = make_id<model::VmId>(random_);
   constexpr std::uint64_t kStampers = 16;
