@@ -211,9 +211,11 @@ void LeaseBook::learn(const NodeId& node, const Renewal& renewal) {
   // What others hold comes before what is given back: it must not seem that nobody holds the guest.
   for (const auto& refusal : renewal.refused) learn_refusal(refusal);
   for (const auto& held : renewal.held) {
+    // Where terms change, a lease that isn't known is one that only proof ends: see learn_terms.
+    const auto most = wanted_.contains(held.vm) ? Terms::keep : Terms::stop;
     learn_holder(held.vm, {.node = node,
                            .token = held.token,
-                           .terms = held.terms,
+                           .terms = std::min(held.terms, most),
                            .kind = held.kind,
                            .source = held.source,
                            .stamped = held.stamped});

@@ -392,6 +392,7 @@ TEST_F(RouteWalk, AllRoutesAnswerAsDescribed) {
   expect(202, "PATCH", "/vms/off", {{"watchdog", "reset"}, {"restart_hung", 300}});
   EXPECT_EQ(expect(200, "GET", "/vms/off").json()["spec"]["restart_hung"], 300);
   EXPECT_THAT(expect(400, "PATCH", "/vms/off", {{"restart_hung", 10}}).body, HasSubstr("restart_hung: must be 0"));
+  EXPECT_THAT(expect(400, "PATCH", "/vms/off", {{"when_alone", "stop"}}).body, HasSubstr("set ha to restart, too"));
   EXPECT_THAT(expect(400, "PATCH", "/vms/off", {{"watchdog", "bark"}}).body, HasSubstr("off, reset"));
   expect(202, "PATCH", "/vms/off", {{"labels", {{"a", "b"}}}, {"cpus", 2}, {"memory", 2147483648}});
   expect(202, "POST", "/vms/off/start");
