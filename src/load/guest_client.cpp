@@ -30,10 +30,11 @@ constexpr int kClockLooks = 3;
 constexpr const char* kEnd =
     "d=/run/bridgehead-bench; [ ! -e $d/group ] || kill -s KILL -- \"-$(cat $d/group)\" 2>/dev/null; rm -rf $d";
 constexpr const char* kRun =
-    "; mkdir -m 700 $d && cd $d && echo $$ >group && mkfifo gate || exit 1; patience=$1 begun=$2; shift 2; "
-    "head -c 1 gate | timeout --foreground -s KILL \"$patience\" fio \"$@\"; result=$?; stat -c %.9Y \"$begun\" >&2; "
+    "; mkdir -m 700 $d && cd $d && echo $$ >group && mkfifo \"$3\" || exit 1; patience=$1 begun=$2 gate=$3; shift 3; "
+    "head -c 1 \"$gate\" | timeout --foreground -s KILL \"$patience\" fio \"$@\"; result=$?; stat -c %.9Y \"$begun\" "
+    ">&2; "
     "exit $result";
-constexpr const char* kGate = "/run/bridgehead-bench/gate";
+constexpr const char* kFolder = "/run/bridgehead-bench/";
 constexpr const char* kHint =
     "The image needs fio and qemu-guest-agent, which may run programs: docs/bench.md, \"Through guests\".";
 
@@ -146,9 +147,10 @@ class Wait {
 Error cancelled() { return {ErrorCode::cancelled, "the client was ended", {}}; }
 
 // The byte that lets fio go, on its way but held back in the agent. The script may not have made the gate yet.
-Result<std::int64_t> hold_gate(const Talk& talk, std::int64_t script, Timestamp at, const Clock& clock, Wait& wait) {
+Result<std::int64_t> hold_gate(const Talk& talk, const std::string& gate, std::int64_t script, Timestamp at,
+                               const Clock& clock, Wait& wait) {
   for (;;) {
-    const auto opened = talk.call("guest-file-open", {{"path", kGate}, {"mode", "r+"}});
+    const auto opened = talk.call("guest-file-open", {{"path", kFolder + gate}, {"mode", "r+"}});
     if (opened) {
       if (!opened->is_number_integer()) return fail(ErrorCode::data_corrupt, "the guest's agent opens no file");
       const auto handle = opened->get<std::int64_t>();
@@ -218,13 +220,16 @@ Result<ClientAnswer> run(const ClientOrder& order, const Guest& guest, const Clo
   const auto until_start = std::chrono::ceil<std::chrono::seconds>(order.at - clock.now());
   const Talk talk(guest);
   Wait wait(stop);
+  // Of this run alone: the one of the run before may still be there.
+  const auto gate_name = fmt::format("gate-{}", order.at.time_since_epoch().count());
   std::vector<std::string> arguments{"-w",
                                      "sh",
                                      "-c",
                                      std::string(kEnd) + kRun,
                                      "sh",
                                      std::to_string((longest(*workload) + until_start).count()),
-                                     gate_file(*workload, {}).native()};
+                                     gate_file(*workload, {}).native(),
+                                     gate_name};
   for (auto& argument : fio_arguments_in_guest(*workload, order.size, device_of(order))) {
     arguments.push_back(std::move(argument));
   }
@@ -232,7 +237,7 @@ Result<ClientAnswer> run(const ClientOrder& order, const Guest& guest, const Clo
   const auto script = talk.start("setsid", arguments);
   if (!script) return forward(script);
   const auto measured = [&]() -> Result<ClientAnswer> {
-    const auto gate = hold_gate(talk, *script, order.at, clock, wait);
+    const auto gate = hold_gate(talk, gate_name, *script, order.at, clock, wait);
     if (!gate) return forward(gate);
     if (!wait.rest(order.at - clock.now())) return fail(cancelled());
     const auto go = talk.call("guest-file-flush", {{"handle", *gate}});

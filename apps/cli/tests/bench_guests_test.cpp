@@ -74,7 +74,7 @@ TEST(BenchBoot, ABootIsItsStepsSincePower) {
   happens("kernel", "19.000");
   EXPECT_FALSE(part_of_boot("n1", boot, at("11.000"), at("10.000"))) << "it is under way";
   happens("ready", "41.500");
-  boot["bytes"] = {{"http", 12}, {"root", nullptr}};
+  boot["bytes"] = {{"http", 12U}, {"root", nullptr}};
   EXPECT_FALSE(part_of_boot("n1", boot, at("16.000"), at("10.000"))) << "the boot before";
   const auto part = part_of_boot("n1", boot, at("11.000"), at("10.000"));
   ASSERT_TRUE(part);

@@ -30,6 +30,7 @@ struct FakeGuest {
   std::chrono::system_clock::time_point began;
   std::vector<std::vector<std::string>> executed;
   std::vector<std::string> words;
+  std::vector<std::string> gates;
   std::int64_t status = 0;
   std::string out = kSaid;
   std::string error;                // "" = when it began
@@ -53,6 +54,7 @@ struct FakeGuest {
       if (all.front() == "fio" && status == 127) return fail(ErrorCode::io_error, "No such file or directory");
       result = {{"pid", executed.size()}};
     } else if (word == "guest-file-open") {
+      gates.push_back(arguments.at("path").get<std::string>());
       if (std::exchange(gate_is_late, false)) return fail(ErrorCode::io_error, "no gate yet");
       result = 1000;
     } else if (word == "guest-file-flush") {
@@ -113,6 +115,7 @@ TEST_F(GuestClientTest, FioIsHeldUntilTheCommonStartAndItsBeginToldByThisNodesCl
   EXPECT_THAT(fio, Contains("--filename=/dev/disk/by-id/virtio-disk1"));
   EXPECT_THAT(fio, Contains("--exec_prerun=read never; echo"));
   EXPECT_THAT(fio, Contains("--end_fsync=1"));
+  EXPECT_EQ(guest_.gates.back(), "/run/bridgehead-bench/" + fio.at(8)) << "the gate of this run, not of one before";
   EXPECT_THAT(fio.at(4), Not(HasSubstr("disk1"))) << "nothing of the order is in the shell's words";
 }
 
