@@ -221,8 +221,9 @@ class VerifiedPower::Change {
     }
     const auto last = last_error_ ? fmt::format(" (last trouble: {})", last_error_->message) : "";
     return {ErrorCode::timeout, fmt::format("{} was {}, but its BMC says {}{}", name, asked, to_string(state_), last),
-            "Look at the machine and at its BMC's event log; a BMC that takes requests and does nothing often wants a "
-            "cold reset."};
+            fall_asleep_ ? "The log of its kernel says what held it up, or that it woke at once."
+                         : "Look at the machine and at its BMC's event log; a BMC that takes requests and does nothing "
+                           "often wants a cold reset."};
   }
 
   VerifiedPower& power_;

@@ -283,8 +283,11 @@ void PowerDesk::keep_what_is_known(model::Bmc& bmc, const model::Operation& ende
     bmc.power.state = action == MachinePowerAction::sleep ? model::MachinePower::sleeping : state_of(result->state);
     bmc.power.evidence = evidence_of(result->evidence);
   }
-  if (action == MachinePowerAction::sleep && !result && parameter(ended, kFallsAsleep, false)) {
-    reconcile::note_no_sleep(bmc, result.error().message);
+  const auto node = inventory_.find<model::Node>(bmc.id);
+  if (action == MachinePowerAction::sleep && !result) {
+    if (parameter(ended, kFallsAsleep, false)) reconcile::note_no_sleep(bmc, result.error().message);
+    const bool heard = node && ended.finished - node->value.last_seen < options_.heartbeat * kMissedHeartbeats;
+    if (heard) bmc.power = {model::MachinePower::on, model::PowerEvidence::others, ended.finished};
   }
   if (bmc.asleep_since != Timestamp{} && action != MachinePowerAction::on) {
     reconcile::note_no_sleep(bmc, "it didn't come back when it was woken");
@@ -293,7 +296,6 @@ void PowerDesk::keep_what_is_known(model::Bmc& bmc, const model::Operation& ende
   const bool woken = result && result->changed && action == MachinePowerAction::on;
   bmc.waking_since = woken ? ended.started : Timestamp{};
   // A quick machine's agent is there before its BMC has said twice that it is on.
-  const auto node = inventory_.find<model::Node>(bmc.id);
   const bool there = node && node->value.state == model::NodeState::ready && node->value.last_seen > ended.started;
   if (woken && there) reconcile::note_woken(bmc, node->value, ended.finished);
 }
