@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "host_agent/testing/node_fixture.h"
+#include "model/codec.h"
 #include "load/client.h"
 
 namespace bridgehead::host_agent::testing {
