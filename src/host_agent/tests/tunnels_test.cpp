@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "host_agent/testing/node_fixture.h"
-#include "model/codec.h"
 #include "load/client.h"
+#include "model/codec.h"
 
 namespace bridgehead::host_agent::testing {
 namespace {
