@@ -371,11 +371,13 @@ TEST_F(AgentTest, ObservationsComeBeforeTheEndAndRemovalIsTold) {
   ASSERT_TRUE(manager_.wait([&] {
     for (std::size_t i = 0; i < manager_.received.size(); ++i) {
       const auto& message = manager_.received[i];
-      if (message.has_observed_vm() &&
-          model::decode<model::ObservedVm>(message.observed_vm())->status.phase == model::VmPhase::running &&
-          seen_at == 0) {
-        seen_at = i;
-      }
+      // By itself, or in a report of the whole node that was due just then.
+      std::vector<model::ObservedVm> seen;
+      if (message.has_observed_vm()) seen = {*model::decode<model::ObservedVm>(message.observed_vm())};
+      if (message.has_report()) seen = model::decode<model::NodeReport>(message.report())->vms;
+      const bool runs = std::any_of(seen.begin(), seen.end(),
+                                    [](const auto& one) { return one.status.phase == model::VmPhase::running; });
+      if (runs && seen_at == 0) seen_at = i;
       if (message.has_assignment_report() &&
           model::decode<AssignmentReport>(message.assignment_report())->state == AssignmentState::succeeded) {
         ended_at = i;
