@@ -7,8 +7,20 @@ namespace bridgehead::cli {
 namespace {
 
 std::vector<Column> profile_columns() {
-  return {column("MACHINE", "/machine"), column("IDLE-W", "/idle_watts"), column("BUSY-W", "/busy_watts"),
+  const auto machine = [](const nlohmann::json& one) {
+    const auto name = text(one, "/machine");
+    return name.empty() ? std::string("(firmware names none)") : name;
+  };
+  return {{"MACHINE", machine},
+          column("IDLE-W", "/idle_watts"),
+          column("BUSY-W", "/busy_watts"),
           column("OFF-W", "/off_watts")};
+}
+
+Result<std::string> profile_path(const std::string& machine) {
+  if (!machine.empty()) return "/energy/profiles/" + path_segment(machine);
+  return fail_with_hint(ErrorCode::invalid_argument,
+                        "machine: is empty; nodes whose firmware names none have no profile", "bh energy profile list");
 }
 
 void add_power_profiles(CLI::App& energy, Context& context) {
@@ -37,9 +49,10 @@ void add_power_profiles(CLI::App& energy, Context& context) {
   set->add_option("--busy", wanted->busy, "Watts with all CPUs in use; linear between")->required();
   set->add_option("--off", wanted->off, "Watts off or asleep")->capture_default_str();
   on_chosen(*set, context, [&context, wanted](ApiClient& api) -> Status {
+    const auto path = profile_path(wanted->machine);
+    if (!path) return forward(path);
     const auto answer =
-        api.put("/energy/profiles/" + path_segment(wanted->machine),
-                {{"idle_watts", wanted->idle}, {"busy_watts", wanted->busy}, {"off_watts", wanted->off}});
+        api.put(*path, {{"idle_watts", wanted->idle}, {"busy_watts", wanted->busy}, {"off_watts", wanted->off}});
     if (!answer) return forward(answer);
     return context.print_object(answer->at("profile"), profile_columns());
   });
@@ -47,7 +60,9 @@ void add_power_profiles(CLI::App& energy, Context& context) {
   auto* remove = profile.add_subcommand("remove", "Count machines of a model as average servers again");
   remove->add_option("machine", *machine, "Maker and model")->required();
   on_chosen(*remove, context, [&context, machine](ApiClient& api) -> Status {
-    const auto answer = api.remove("/energy/profiles/" + path_segment(*machine));
+    const auto path = profile_path(*machine);
+    if (!path) return forward(path);
+    const auto answer = api.remove(*path);
     if (!answer) return forward(answer);
     context.say(fmt::format("{} counts as an average server.", *machine));
     return {};

@@ -116,6 +116,7 @@ TEST_F(PowerApiTest, ThePlugIsntPulledUnderGuests) {
   const auto refused = post(path("/nodes/node1/power"), {{"action", "cycle"}});
   EXPECT_EQ(refused.status, 409);
   EXPECT_THAT(refused.body, HasSubstr("web"));
+  EXPECT_EQ(post(path("/nodes/node1/power"), {{"action", "sleep"}, {"force", true}}).status, 400);
   const auto forced = post(path("/nodes/node1/power"), {{"action", "cycle"}, {"force", true}});
   ASSERT_EQ(forced.status, 202) << forced.body;
   EXPECT_EQ(forced.json()["operation"]["kind"], "node.power");

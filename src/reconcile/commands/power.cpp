@@ -209,6 +209,9 @@ Result<Accepted<model::Node>> switch_node(Commander& commander, const Caller& ca
     const auto& value = (*record)->value;
     if (const auto bmc = bmc_of(draft.inventory, value); !bmc) return forward(bmc);
     if (auto idle = check_not_switching(draft.inventory, value); !idle) return forward(idle);
+    if (request.action == MachinePowerAction::sleep && request.force) {
+      return wrong("force", "a machine isn't put to sleep under its guests: bh node drain {}", value.name);
+    }
     if (request.action != MachinePowerAction::on && !request.force) {
       if (auto idle = check_nothing_runs_on(draft.inventory, value); !idle) return forward(idle);
     }
