@@ -9,9 +9,9 @@
 #include "availability_desk/facts.h"
 #include "availability_desk/guest_moves.h"
 #include "availability_desk/messages.h"
-#include "availability_desk/node_look.h"
 #include "availability_desk/record_text.h"
 #include "availability_desk/rules_at_restart.h"
+#include "reconcile/ask_agent.h"
 
 namespace bridgehead::availability_desk {
 
@@ -28,6 +28,14 @@ namespace {
 const model::AvailabilityId kRecord{model::kAvailabilityId};
 // What stands for an agent's process where its heartbeats are its renewals: nobody waits for answers to them.
 constexpr std::uint64_t kHeartbeats = 1;
+
+// Asks one node about another. `told` is called from another thread; not at all where it couldn't look.
+void ask_node(reconcile::TunnelBroker& tunnels, const model::NodeId& from, const reconcile::TunnelRequest& request,
+              std::function<void(const std::string&)> told) {
+  reconcile::ask_agent(tunnels, from, request, [told = std::move(told)](const Result<std::string>& said) {
+    if (said && !said->empty()) told(*said);
+  });
+}
 
 template <typename T>
 std::vector<T> all_of(const Actions& actions) {
@@ -365,7 +373,7 @@ void AvailabilityDesk::free_locks(const availability::FreeLocks& locks) {
                                        .pool = pool->value,
                                        .addresses = addresses_of(parts_.inventory, locks.node)};
   if (others.empty() || order.addresses.empty()) return;
-  availability_desk::look(
+  ask_node(
       parts_.tunnels, others[looks_ % others.size()], order,
       [inbox = inbox_, locks, name = pool->value.name](const std::string& clients) {
         log::info(locks_freed, "node {}, pool '{}': {} clients removed", locks.node, name, clients);
@@ -384,14 +392,14 @@ void AvailabilityDesk::write_claim(const availability::WriteClaim& claim) {
     if (others.empty()) continue;
     const reconcile::TunnelRequest order{
         .kind = reconcile::TunnelKind::claim, .pool = pool, .look_for = claim.node, .claim = claim.request};
-    availability_desk::look(parts_.tunnels, others[looks_ % others.size()], order,
-                            [inbox = inbox_, claim, left, id = pool.id](const std::string&) {
-                              const std::lock_guard lock(inbox->mutex);
-                              inbox->told.push_back([claim, left, id](Availability& rules, BootTime now) {
-                                left->erase(id);
-                                if (left->empty()) rules.claim_written(claim.node, claim.request, now);
-                              });
-                            });
+    ask_node(parts_.tunnels, others[looks_ % others.size()], order,
+             [inbox = inbox_, claim, left, id = pool.id](const std::string&) {
+               const std::lock_guard lock(inbox->mutex);
+               inbox->told.push_back([claim, left, id](Availability& rules, BootTime now) {
+                 left->erase(id);
+                 if (left->empty()) rules.claim_written(claim.node, claim.request, now);
+               });
+             });
   }
 }
 
@@ -405,7 +413,7 @@ void AvailabilityDesk::remove_claim(const availability::RemoveClaim& claim) {
                                          .look_for = claim.node,
                                          .claim = claim.request,
                                          .remove_claim = true};
-    availability_desk::look(parts_.tunnels, others[looks_ % others.size()], order, [](const std::string&) {});
+    ask_node(parts_.tunnels, others[looks_ % others.size()], order, [](const std::string&) {});
   }
 }
 
@@ -415,10 +423,9 @@ void AvailabilityDesk::ask_others(const model::NodeId& node, RequestNumber reque
   std::vector<model::NodeId> others;
   if (by_pool) {
     // The same pool each time, since each has a count of its own.
-    for (const auto& pool : parts_.inventory.all<model::Pool>()) {
-      if (!model::is_shared(pool->value.driver) || pool->value.deleting || !pool->value.nodes.contains(node)) continue;
-      others = who_can_look(node, &pool->value);
-      question.pool = pool->value;
+    for (const auto& pool : shared_pools_of(parts_.inventory, node)) {
+      others = who_can_look(node, &pool);
+      question.pool = pool;
       if (!others.empty()) break;
     }
   } else {
@@ -428,20 +435,19 @@ void AvailabilityDesk::ask_others(const model::NodeId& node, RequestNumber reque
   }
   if (others.empty()) return;
   const auto& from = others[looks_ % others.size()];
-  availability_desk::look(parts_.tunnels, from, question,
-                          [inbox = inbox_, node, request, by_pool](const std::string& text) {
-                            std::uint64_t count = 0;
-                            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-                            if (by_pool && error != std::errc()) return;
-                            const std::lock_guard lock(inbox->mutex);
-                            inbox->told.push_back([=](Availability& rules, BootTime) {
-                              if (by_pool) {
-                                rules.heartbeat_read(node, request, count);
-                              } else {
-                                rules.peers_answered(node, request, text == "reached");
-                              }
-                            });
-                          });
+  ask_node(parts_.tunnels, from, question, [inbox = inbox_, node, request, by_pool](const std::string& text) {
+    std::uint64_t count = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+    if (by_pool && error != std::errc()) return;
+    const std::lock_guard lock(inbox->mutex);
+    inbox->told.push_back([=](Availability& rules, BootTime) {
+      if (by_pool) {
+        rules.heartbeat_read(node, request, count);
+      } else {
+        rules.peers_answered(node, request, text == "reached");
+      }
+    });
+  });
 }
 
 std::string AvailabilityDesk::name_of(const model::NodeId& node) const {
