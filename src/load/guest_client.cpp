@@ -54,7 +54,11 @@ class Talk {
     json command = {{"execute", word}};
     if (!arguments.empty()) command["arguments"] = std::move(arguments);
     auto text = guest_.ask(command.dump(), kAnswers);
-    if (!text) return forward(text);
+    if (!text) {
+      auto error = text.error();
+      error.message = shown(error.message);  // its agent's words are in it
+      return fail(std::move(error));
+    }
     if (text->size() > kLongestAnswer) return fail(ErrorCode::data_corrupt, "the guest's agent says too much");
     const auto answer = json::parse(*text, nullptr, false);
     const auto result = answer.is_object() ? answer.find("return") : answer.end();

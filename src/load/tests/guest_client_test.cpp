@@ -155,6 +155,19 @@ TEST_F(GuestClientTest, WhatAGuestSaysIsReadWithLimits) {
   }
 }
 
+TEST_F(GuestClientTest, AnErrorInAGuestsWordsIsOneShortLine) {
+  order_.at = clock_.now() + std::chrono::milliseconds(20);
+  const auto answer =
+      carry_out_in_guest(order_, {.ask = [](const std::string&, std::chrono::seconds) -> Result<std::string> {
+                           return fail(ErrorCode::io_error, "{}", "\033[2J\n" + std::string(1 << 20, 'x'));
+                         }},
+                         clock_, {}, "/nowhere");
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, ErrorCode::io_error);
+  EXPECT_LE(answer.error().message.size(), 200U);
+  EXPECT_EQ(answer.error().message.find_first_of("\033\n"), std::string::npos);
+}
+
 TEST_F(GuestClientTest, ARunThatIsEndedIsEndedInTheGuest) {
   guest_.hangs = true;
   std::stop_source stop;
