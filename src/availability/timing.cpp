@@ -1,6 +1,15 @@
 #include "availability/timing.h"
 
+#include <ctime>
+
 namespace bridgehead::availability {
+
+BootTime boot_time() {
+  timespec time{};
+  if (::clock_gettime(CLOCK_BOOTTIME, &time) != 0) abort_with("this kernel has no CLOCK_BOOTTIME");
+  return BootTime(std::chrono::seconds(time.tv_sec) +
+                  std::chrono::duration_cast<Span>(std::chrono::nanoseconds(time.tv_nsec)));
+}
 
 Status check(const Timing& timing) {
   if (timing.drift_ppm < 0 || timing.drift_ppm > 100'000) {

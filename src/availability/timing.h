@@ -22,6 +22,9 @@ struct BootClock {
 };
 using BootTime = BootClock::time_point;
 
+// Now. For whoever drives the rules; nothing here calls it.
+BootTime boot_time();
+
 struct Timing {
   // Leases. The same on manager and agents.
   Span lease{12'000};       // how long an answer to a renewal is good for, from when the renewal was sent

@@ -1,7 +1,5 @@
 #include "availability_desk/availability_desk.h"
 
-#include <ctime>
-
 #include <algorithm>
 
 #include "availability/lease_text.h"
@@ -58,13 +56,6 @@ model::Event event_of(std::string kind, std::string object_kind, std::string obj
 }
 
 }  // namespace
-
-BootTime boot_time() {
-  timespec time{};
-  if (::clock_gettime(CLOCK_BOOTTIME, &time) != 0) abort_with("this kernel has no CLOCK_BOOTTIME");
-  return BootTime(std::chrono::seconds(time.tv_sec) +
-                  std::chrono::duration_cast<Span>(std::chrono::nanoseconds(time.tv_nsec)));
-}
 
 AvailabilityDesk::AvailabilityDesk(DeskParts parts, DeskOptions options) : parts_(parts), options_(std::move(options)) {
   require(availability::check(options_.timing).has_value(), "times of leases that can't work");

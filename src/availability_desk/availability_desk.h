@@ -20,9 +20,6 @@
 
 namespace bridgehead::availability_desk {
 
-// Since this machine's boot, with the time that it slept.
-availability::BootTime boot_time();
-
 struct DeskParts {
   state::Inventory& inventory;
   reconcile::AgentPort& agents;
@@ -36,7 +33,7 @@ struct DeskOptions {
   availability::Timing timing;
   scheduler::Limits limits;
   std::chrono::milliseconds every{1'000};
-  std::function<availability::BootTime()> time = boot_time;
+  std::function<availability::BootTime()> time = availability::boot_time;
 };
 
 class AvailabilityDesk final : public reconcile::AvailabilityPort {

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
 #include <fstream>
 
 #include "availability/lease_text.h"
@@ -60,13 +59,6 @@ std::set<VmId> guests_of(const availability::KeeperRecord& record) {
 }
 
 }  // namespace
-
-BootTime boot_time() {
-  timespec time{};
-  if (::clock_gettime(CLOCK_BOOTTIME, &time) != 0) abort_with("this kernel has no CLOCK_BOOTTIME");
-  return BootTime(std::chrono::seconds(time.tv_sec) +
-                  std::chrono::duration_cast<Span>(std::chrono::nanoseconds(time.tv_nsec)));
-}
 
 // All that is held counts as running until somebody has looked.
 LeaseGuard::LeaseGuard(Parts parts, Options options, const model::NodeId& node, RandomSource& random)

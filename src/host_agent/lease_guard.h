@@ -22,9 +22,6 @@
 
 namespace bridgehead::host_agent {
 
-// Since this machine's boot, with the time that it slept.
-availability::BootTime boot_time();
-
 class LeaseGuard {
  public:
   struct Parts {
@@ -49,7 +46,7 @@ class LeaseGuard {
     std::chrono::milliseconds read_pools_every{2'000};
     std::chrono::milliseconds start_patience{40'000};  // longer than a manager that has just started learns
     std::chrono::milliseconds leave_patience{5'000};
-    std::function<availability::BootTime()> time = boot_time;
+    std::function<availability::BootTime()> time = availability::boot_time;
   };
 
   // `parts` outlive it. What the journal holds is taken up.
