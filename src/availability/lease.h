@@ -10,7 +10,7 @@
 #include <optional>
 #include <vector>
 
-#include "model/ids.h"
+#include "model/lease.h"
 
 namespace bridgehead::availability {
 
@@ -28,12 +28,8 @@ enum class GrantKind {
   incoming,  // may come in from the node that runs it, but not be started
 };
 
-// Whose lease it is.
-struct Holder {
-  model::NodeId node;
-  Token token = 0;
-  auto operator<=>(const Holder&) const = default;
-};
+using Holder = model::LeaseHolder;
+using StampVerdict = model::StampVerdict;
 
 struct Grant {
   model::VmId vm;
@@ -107,21 +103,20 @@ struct Answer {
   std::vector<GrantName> settled;   // the manager knows that these are over; no longer told
 };
 
-enum class StampVerdict { write, good, refuse };
-
-// The fencing token at the disk: compare and swap, under the pool's lock, before each start and before a guest comes
-// in. A new lease's stamp replaces only one that is known to be over, or that of the node from where the guest comes in
-// (which from then on can't start it any more, only let it go or run on); so of two leases that don't know of each
-// other one is refused, whichever is the higher. `stamped`: this agent has stamped this lease before.
+// The fencing token at the disk (model/lease.h), under the pool's lock, before each start and before a guest comes in.
+// `stamped`: this agent has stamped this lease before. A token is used once, so what it hasn't stamped isn't its own.
 inline StampVerdict judge_stamp(const std::optional<Stamp>& found, const Grant& grant, const model::NodeId& self,
                                 bool stamped) {
-  if (!found) return StampVerdict::write;
-  if (stamped) {
-    return found->holder == Holder{.node = self, .token = grant.token} ? StampVerdict::good : StampVerdict::refuse;
-  }
-  // The source by node and token: after a restored backup another node may have stamped the same number.
-  const bool known = found->holder.token <= grant.after || found->holder == grant.source;
-  return known ? StampVerdict::write : StampVerdict::refuse;
+  const auto verdict = model::judge_stamp(found ? std::optional(found->holder) : std::nullopt,
+                                          {.vm = grant.vm,
+                                           .node = self,
+                                           .token = grant.token,
+                                           .past = model::PastLeases{.over = grant.after, .ended = {}},
+                                           .source = grant.source});
+  if (!found) return verdict;
+  if (stamped && verdict == StampVerdict::write) return StampVerdict::refuse;
+  if (!stamped && verdict == StampVerdict::good) return StampVerdict::refuse;
+  return verdict;
 }
 
 }  // namespace bridgehead::availability

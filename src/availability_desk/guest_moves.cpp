@@ -66,7 +66,7 @@ void revoke(const Writing& writing, const model::VmId& id, const Holder& ended) 
   const auto record = writing.inventory.find<model::Vm>(id);
   if (!record || holder_of(record->value) != ended) return;
   auto vm = record->value;
-  vm.lease = 0;
+  model::end_lease(vm);
   writing.edit.update(record, vm);
   cancel_moves_from(writing, id, ended.node);
 }

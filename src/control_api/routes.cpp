@@ -84,6 +84,7 @@ std::vector<Route> make_routes() {
       stream(Method::get, "/api/v1/nodes/{node}/console", operator_, open_node_console, {"take_over"}),
       answer(Method::post, "/api/v1/nodes/{node}/bmc/trust", admin, post_node_bmc_trust),
       answer(Method::post, "/api/v1/nodes/{node}/confirm-off", operator_, post_node_confirm_off),
+      answer(Method::post, "/api/v1/vms/{vm}/confirm-stopped", operator_, post_vm_confirm_stopped, dry),
       answer(Method::get, "/api/v1/ha", viewer, get_availability),
       answer(Method::get, "/api/v1/energy", viewer, get_energy, {"last"}),
       answer(Method::get, "/api/v1/energy/profiles", viewer, list_power_profiles),

@@ -54,6 +54,8 @@ nlohmann::json view_of(const model::Vm& vm, const state::Inventory& inventory) {
   hide(cloud_init, "password_hash");
   hide(cloud_init, "user_data");
   json["node_name"] = name_of<model::Node>(inventory, vm.node);
+  json.erase("past_leases");  // between manager and agents
+  json["status"].erase("lease");
   return json;
 }
 

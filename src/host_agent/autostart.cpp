@@ -32,7 +32,9 @@ Status autostart_guest(const NodeServices& services, const model::VmId& vm) {
   }
   const auto reserved = services.memory.reserve(applied->memory, services.capacity().memory_available);
   if (!reserved) return forward(reserved);
-  if (auto stamped = stamp_lease(services, vm, applied->lease, pools); !stamped) return stamped;
+  // Nothing but its own stamp: what became of older ones since only the manager knows.
+  const auto claim = claim_of(services, vm, applied->lease, model::PastLeases{});
+  if (auto stamped = stamp_lease(claim, pools); !stamped) return stamped;
   return run_guest(services, vm, info->state, false, {});
 }
 

@@ -150,7 +150,8 @@ void Executor::run_assignment(const JobPtr& job) {
 void Executor::finish(const JobPtr& job, Outcome outcome) {
   const auto& assignment = *job->assignment;
   const bool cancelled = outcome.error && outcome.error->code == ErrorCode::cancelled;
-  AssignmentReport report{.operation = assignment.operation, .images = std::move(outcome.images)};
+  AssignmentReport report{
+      .operation = assignment.operation, .images = std::move(outcome.images), .stamp = std::move(outcome.stamp)};
   {
     const std::lock_guard lock(mutex_);
     // Interrupted because the agent stops, not because the user wants it: no end; taken up again by the next run.

@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "model/image.h"
+#include "model/lease.h"
 #include "model/network.h"
 #include "model/node.h"
 #include "model/operation.h"
@@ -87,6 +88,7 @@ struct AcceptVm {
   EnsureVm guest;
   NodeId source;
   std::vector<ComingDisk> disks;
+  std::uint64_t source_lease = 0;
   bool operator==(const AcceptVm&) const = default;
 };
 
@@ -104,6 +106,7 @@ struct MigrateVm {
   bool post_copy = false;     // once its memory was copied, go on there and fetch the rest as it is needed
   std::uint64_t token = 0;    // the target's lease
   std::vector<Pool> leaving;  // where the disks lie that go along: that token is stamped there, too
+  std::optional<PastLeases> past;
   bool operator==(const MigrateVm&) const = default;
 };
 
@@ -143,6 +146,7 @@ struct MoveDisk {
   Pool to;
   bool others_stay = false;   // the guest has further disks in `from`
   bool others_there = false;  // ... or in `to`
+  std::optional<PastLeases> past;
   bool operator==(const MoveDisk&) const = default;
 };
 
@@ -153,6 +157,7 @@ struct FlattenDisk {
   std::string disk;
   Image image;
   Pool pool;
+  std::optional<PastLeases> past;
   bool operator==(const FlattenDisk&) const = default;
 };
 
@@ -224,6 +229,8 @@ struct AssignmentReport {
   std::optional<MigrationGate> gate;  // of accept_vm
   // Of settle_vm, and of migrate_vm where it failed: the guest is on this node and nowhere else.
   bool guest_is_here = false;
+  // Where it failed by it: what is stamped beside the guest's disks, of a lease of which the assignment says nothing.
+  std::optional<LeaseStamp> stamp;
   bool operator==(const AssignmentReport&) const = default;
 };
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "model/ids.h"
+#include "model/lease.h"
 
 namespace bridgehead::model {
 
@@ -114,6 +115,7 @@ struct VmStatus {
   std::vector<Snapshot> snapshots;
   bool waits_for_manager = false;  // its node doesn't start it by itself, so it may be started elsewhere
   Timestamp since{};               // when the phase was entered
+  std::uint64_t lease = 0;         // the newest under which its node was seen to have it, so that this was stamped
 
   bool operator==(const VmStatus&) const = default;
 };
@@ -127,11 +129,28 @@ struct Vm {
   VmSpec spec;
   NodeId node;              // empty = not placed yet
   std::uint64_t lease = 0;  // fencing token of the node's right to run it; only grows; 0 = nobody may run it
+  std::optional<PastLeases> past_leases;  // none: a record of before, to whose lease each older one is over
   bool deleting = false;
   Timestamp created{};
   VmStatus status;
 
   bool operator==(const Vm&) const = default;
 };
+
+// Notes that a lease that was taken for the guest is over; see end_lease of PastLeases.
+inline void note_ended(Vm& vm, const LeaseHolder& lease, bool stamped) {
+  if (!vm.past_leases) {
+    if (vm.lease == 0) return;  // a record of before: each older token is over already
+    vm.past_leases = PastLeases{.over = vm.lease, .ended = {}};
+  }
+  end_lease(*vm.past_leases, lease, stamped);
+}
+
+// Nobody may run it under its present lease any more.
+inline void end_lease(Vm& vm) {
+  if (vm.lease == 0) return;
+  note_ended(vm, {vm.node, vm.lease}, vm.status.lease == vm.lease);
+  vm.lease = 0;
+}
 
 }  // namespace bridgehead::model

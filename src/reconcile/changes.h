@@ -33,14 +33,20 @@ class Changes {
     touched_.push_back(read->value.id.str());
     steps_.push_back([read = std::move(read)](state::Edit& edit) { edit.remove(read); });
   }
-  // As update, with the next fencing token.
+  // As update, with the next fencing token; the lease that `value` has is over.
   void update_with_lease(state::Record<model::Vm> read, model::Vm value) {
     touched_.push_back(value.id.str());
     steps_.push_back([read = std::move(read), value = std::move(value)](state::Edit& edit) {
       auto granted = value;
+      model::end_lease(granted);
       granted.lease = edit.take("lease");
       edit.update(read, granted);
     });
+  }
+  // Tokens that are given from now on are greater: this one was seen, though this manager never gave it.
+  void number_leases_after(std::uint64_t token) {
+    touched_.push_back("leases");
+    steps_.push_back([token](state::Edit& edit) { edit.skip("lease", token); });
   }
   // As create, with the next fencing token as the operation's parameter "token".
   void create_with_token(model::Operation value) {

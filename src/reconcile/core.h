@@ -74,7 +74,7 @@ class Core {
   void take_in(NodeReported& message);
   void take_in(const AssignmentReported& message);
   Changes take_in_vm(const model::NodeId& node, const model::ObservedVm& seen, bool whole_report);
-  void note_orphan(const model::NodeId& node, const model::VmId& vm);
+  void note_orphan(const model::NodeId& node, const model::ObservedVm& seen);
   void judge(const model::NodeId& node);
   void watch_nodes();
   void lose_node(const state::Record<model::Node>& node);
@@ -112,7 +112,7 @@ class Core {
   std::optional<scheduler::ClusterSnapshot> cluster_;             // for one round
   std::set<model::NodeId> lost_;                                  // their guests were marked unknown
   std::map<model::NodeId, Timestamp> booted_;
-  std::map<model::NodeId, std::set<model::VmId>> orphans_;
+  std::map<model::NodeId, std::map<model::VmId, model::ObservedVm>> orphans_;  // as they were last seen
   std::vector<Thunk> thunks_;     // what was observed and is to be committed together
   std::vector<Thunk> postponed_;  // the store failed; for the next pass
   Changes observed_;

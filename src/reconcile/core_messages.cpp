@@ -121,14 +121,20 @@ void Core::take_in(const AssignmentReported& message) {
 Changes Core::take_in_vm(const model::NodeId& node, const model::ObservedVm& seen, bool whole_report) {
   Circumstances circumstances{.whole_report = whole_report};
   if (const auto booted = booted_.find(node); booted != booted_.end()) circumstances.booted = booted->second;
+  const auto record = inventory_.find<model::Vm>(seen.vm);
+  circumstances.home_is_heard = record && agents_.connected(record->value.node);
   auto result = observe_vm(moment(), node, seen, circumstances);
-  if (result.orphan) note_orphan(node, seen.vm);
+  if (result.orphan) {
+    note_orphan(node, seen);
+  } else if (const auto orphans = orphans_.find(node); orphans != orphans_.end()) {
+    orphans->second.erase(seen.vm);
+  }
   return std::move(result.changes);
 }
 
-void Core::note_orphan(const model::NodeId& node, const model::VmId& vm) {
-  if (!orphans_[node].insert(vm).second) return;
-  log::warning(message::orphan_guest, "guest {} on node {}", vm, node);
+void Core::note_orphan(const model::NodeId& node, const model::ObservedVm& seen) {
+  if (!orphans_[node].insert_or_assign(seen.vm, seen).second) return;
+  log::warning(message::orphan_guest, "guest {} on node {}", seen.vm, node);
 }
 
 void Core::judge(const model::NodeId& id) {
@@ -178,6 +184,13 @@ void Core::sweep() {
   std::set<model::OperationId> open;
   for (const auto& operation : inventory_.open_operations()) open.insert(operation->value.id);
   std::erase_if(known_, [&](const auto& entry) { return !open.contains(entry.first); });
+  for (const auto& [node, guests] : std::map(orphans_)) {
+    if (!agents_.connected(node)) continue;
+    // One that waited for an operation's end, say.
+    for (const auto& [id, seen] : guests) {
+      observe([this, node = node, seen = seen] { return take_in_vm(node, seen, false); });
+    }
+  }
   for (const auto& vm : inventory_.all<model::Vm>()) {
     const auto& value = vm->value;
     if (value.node.empty() || lost_.contains(value.node) || !agents_.connected(value.node)) continue;

@@ -86,7 +86,19 @@ void begin_or_wait(const View& view, const Logic& logic, Decision& decision) {
   }
 }
 
+Error stamped_elsewhere(const View& view, const model::LeaseStamp& stamp) {
+  return {
+      ErrorCode::failed_precondition,
+      fmt::format("its disks are stamped for node '{}' under lease {}, of which this manager knows nothing (its "
+                  "records may be those of a backup)",
+                  operations::node_name(view, stamp.node), stamp.token),
+      fmt::format("If it runs there, have that node's agent connected: it is taken over as it is. If it runs nowhere, "
+                  "for certain: bh ha confirm-stopped {}",
+                  view.operation().target_name)};
+}
+
 Error error_of(const View& view, const model::AssignmentReport& report) {
+  if (report.stamp) return stamped_elsewhere(view, *report.stamp);
   if (operations::parameter(view.operation(), "timed_out", false)) {
     return {ErrorCode::timeout, "no data of the upload came for too long",
             "Start the import again and let the upload run to its end."};
@@ -152,8 +164,10 @@ bool upload_timed_out(const View& view, Decision& decision) {
   return true;
 }
 
-void failed(const View& view, const Logic& logic, Decision& decision, const Error& error, unsigned failures) {
+void failed(const View& view, const Logic& logic, Decision& decision, const Error& error, unsigned failures,
+            const std::optional<model::LeaseStamp>& stamp = {}) {
   auto operation = view.operation();
+  if (stamp) operation.parameters[operations::kStamp] = *stamp;
   const auto after = logic.fail(view, error, failures, decision.changes, operation);
   switch (after) {
     case After::end: return finish(view, decision, operation, error);
@@ -219,7 +233,7 @@ void run_on_one(const View& view, const Logic& logic, Decision& decision) {
     if (undoing) {
       return undo_ended(view, logic, decision, succeeded ? std::optional<Error>() : error_of(view, *report), failures);
     }
-    if (!succeeded) return failed(view, logic, decision, error_of(view, *report), failures);
+    if (!succeeded) return failed(view, logic, decision, error_of(view, *report), failures, report->stamp);
     auto done = operation;
     done.progress = report->progress;
     if (logic.advance != nullptr && logic.advance(view, *report, done))

@@ -121,6 +121,44 @@ bool worth_writing(const model::PoolOnNode& before, const model::PoolOnNode& now
 
 }  // namespace
 
+namespace {
+
+// Its node has a lease that this manager never gave, so its records are those of a backup. Who holds it is right: its
+// stamp has replaced only one that was over. On another node than the record's only if it runs: one that stands still
+// may have been about to come in, and its source still be running.
+std::optional<Changes> adopt_lease(const Moment& moment, const state::Record<model::Vm>& record,
+                                   const model::NodeId& node, const model::ObservedVm& observed,
+                                   const Circumstances& circumstances) {
+  const auto& known = record->value;
+  if (observed.lease <= known.lease || known.lease == 0 || known.deleting) return {};
+  if (known.node != node) {
+    const bool lives = known.status.phase == VmPhase::running || known.status.phase == VmPhase::paused;
+    if (observed.status.phase != VmPhase::running || (circumstances.home_is_heard && lives)) return {};
+  }
+  if (has_open_operation(moment.inventory, known.id.str())) return {};
+  Changes changes;
+  auto vm = known;
+  model::end_lease(vm);
+  vm.node = node;
+  vm.lease = observed.lease;
+  vm.generation = std::max(vm.generation, observed.generation) + 1;
+  changes.update(record, vm);
+  changes.number_leases_after(observed.lease);
+  auto status = observed.status;
+  status.observed_generation = observed.generation;
+  status.lease = observed.lease;
+  status.since = moment.now;
+  changes.set_status(vm.id, status);
+  const auto there = moment.inventory.find<model::Node>(node);
+  changes.event("vm.adopted", "vm", vm.id.str(), vm.name,
+                fmt::format("VM '{}' is on node '{}' under lease {}, of which this manager knew nothing; it is left so",
+                            vm.name, there ? there->value.name : node.str(), observed.lease),
+                "manager");
+  return changes;
+}
+
+}  // namespace
+
 bool restarted_since(const model::VmStatus& status, Timestamp booted) { return booted > status.since; }
 
 Changes adopt_power(const Moment& moment, const state::Record<model::Vm>& record, const model::VmStatus& status) {
@@ -150,6 +188,10 @@ ObserveResult observe_vm(const Moment& moment, const model::NodeId& node, const 
   const auto& vm = record->value;
   if (vm.node != node) {
     if (is_on_its_way(moment.inventory, vm.id, node)) return result;
+    if (auto adopted = adopt_lease(moment, record, node, observed, circumstances)) {
+      result.changes = std::move(*adopted);
+      return result;
+    }
     using enum VmPhase;
     const auto phase = observed.status.phase;
     // One that runs is for a person to judge.
@@ -167,9 +209,14 @@ ObserveResult observe_vm(const Moment& moment, const model::NodeId& node, const 
       result.changes = repair(moment, record, "its node has it in an older form than it should");
     return result;
   }
+  if (auto adopted = adopt_lease(moment, record, node, observed, circumstances)) {
+    result.changes = std::move(*adopted);
+    return result;
+  }
 
   auto status = observed.status;
   status.observed_generation = observed.generation;
+  status.lease = observed.lease;
   if (vm.deleting && vm.status.phase != VmPhase::unknown) {
     status.phase = vm.status.phase;
     status.message = vm.status.message;

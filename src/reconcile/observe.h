@@ -24,12 +24,13 @@ struct Moment {
 
 struct ObserveResult {
   Changes changes;
-  bool orphan = false;  // no record knows it and none of our operations deleted it
+  bool orphan = false;  // no record knows it there and none of our operations deleted it
 };
 
 struct Circumstances {
   bool whole_report = false;        // the truth at that moment; otherwise a single message, which may be late
   std::optional<Timestamp> booted;  // when the node's kernel started, if it is known
+  bool home_is_heard = false;       // the node of the guest's record is connected, so its status is no old one
 };
 ObserveResult observe_vm(const Moment& moment, const model::NodeId& node, const model::ObservedVm& observed,
                          const Circumstances& circumstances);

@@ -7,6 +7,7 @@
 #include "reconcile/commands/netboot.h"
 #include "reconcile/commands/power.h"
 #include "reconcile/hung_guests.h"
+#include "reconcile/operations/records.h"
 #include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::reconcile {
@@ -24,14 +25,14 @@ constexpr auto kCritical = model::AlertSeverity::critical;
 
 // How bad a condition is, in one place; docs/alerts.md tells people.
 constexpr auto kConditions = std::to_array<std::pair<std::string_view, model::AlertSeverity>>({
-    {"boot-failed", kWarning},       {"boot-stalled", kWarning},     {"bridge-missing", kWarning},
-    {"dhcp-foreign", kWarning},      {"guest-failed", kCritical},    {"guest-given-up", kCritical},
-    {"guest-hung", kCritical},       {"guest-waiting", kCritical},   {"image-failed", kWarning},
-    {"machine-waiting", kInfo},      {"netboot-down", kWarning},     {"node-image-failed", kInfo},
-    {"node-not-booted", kInfo},      {"node-not-ready", kWarning},   {"node-question", kCritical},
-    {"node-unreachable", kCritical}, {"nodes-missing", kInfo},       {"nodes-silent", kCritical},
-    {"pool-unusable", kCritical},    {"power-distrusted", kWarning}, {"power-unproven", kWarning},
-    {"webhook-failing", kWarning},
+    {"boot-failed", kWarning},    {"boot-stalled", kWarning},      {"bridge-missing", kWarning},
+    {"dhcp-foreign", kWarning},   {"guest-failed", kCritical},     {"guest-given-up", kCritical},
+    {"guest-hung", kCritical},    {"guest-stamped", kCritical},    {"guest-waiting", kCritical},
+    {"image-failed", kWarning},   {"machine-waiting", kInfo},      {"netboot-down", kWarning},
+    {"node-image-failed", kInfo}, {"node-not-booted", kInfo},      {"node-not-ready", kWarning},
+    {"node-question", kCritical}, {"node-unreachable", kCritical}, {"nodes-missing", kInfo},
+    {"nodes-silent", kCritical},  {"pool-unusable", kCritical},    {"power-distrusted", kWarning},
+    {"power-unproven", kWarning}, {"webhook-failing", kWarning},
 });
 
 class Problems {
@@ -176,6 +177,18 @@ void add_guests_and_images(Problems& problems, const state::Inventory& inventory
     if (const auto hung = judge_hung(inventory, vm, now); hung.what == HungGuest::What::given_up) {
       problems.add("guest-hung", "vm", vm.name, fmt::format("It hangs: {}; it is left alone now.", hung.why),
                    fmt::format("Look at its console (bh vm console {0}), then: bh vm reboot {0} --force", vm.name));
+    }
+    const bool lives = vm.status.phase == model::VmPhase::running || vm.status.phase == model::VmPhase::paused;
+    if (const auto stamp = lives ? std::nullopt : operations::stamp_in_the_way(inventory, vm.id)) {
+      const auto node = inventory.find<model::Node>(stamp->node);
+      problems.add(
+          "guest-stamped", "vm", vm.name,
+          fmt::format("Its disks are stamped for node '{}' under lease {}, of which this manager knows nothing.",
+                      node ? node->value.name : stamp->node.str(), stamp->token),
+          fmt::format("If it runs there, have that node's agent connected. If it runs nowhere, for certain: "
+                      "bh ha confirm-stopped {}",
+                      vm.name));
+      continue;
     }
     if (vm.status.phase != model::VmPhase::failed) continue;
     problems.add("guest-failed", "vm", vm.name, or_else(vm.status.message, "It has failed."),

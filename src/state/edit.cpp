@@ -129,6 +129,10 @@ std::uint64_t Edit::take(std::string_view counter, std::uint64_t count) {
   return 0;
 }
 
+void Edit::skip(std::string_view counter, std::uint64_t number) {
+  if (const auto next = take(counter); next != 0 && next < number) take(counter, number - next);
+}
+
 Result<std::map<std::string, Edit::State::Claim>> Edit::State::claims() const {
   std::map<std::string, Claim> result;
   for (const auto& [key, write] : writes) {

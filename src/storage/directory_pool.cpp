@@ -266,13 +266,13 @@ Result<model::PoolSurvey> DirectoryPool::survey(const std::vector<model::Image>&
   return if_still_mounted(Result<model::PoolSurvey>(std::move(survey)));
 }
 
-Status DirectoryPool::stamp_lease(const LeaseStamp& stamp) {
+Status DirectoryPool::stamp_lease(const model::LeaseClaim& claim) {
   if (auto attached = check_attached(); !attached) return forward(attached);
-  const ActiveOwners::Entry active(active_, stamp.vm.str());
-  return if_still_mounted(leases_.stamp(stamp, layout_.staging(stamp.vm.str(), "lease")));
+  const ActiveOwners::Entry active(active_, claim.vm.str());
+  return if_still_mounted(leases_.stamp(claim, layout_.staging(claim.vm.str(), "lease")));
 }
 
-Result<std::optional<LeaseStamp>> DirectoryPool::read_lease(const model::VmId& vm) const {
+Result<std::optional<model::LeaseStamp>> DirectoryPool::read_lease(const model::VmId& vm) const {
   if (auto attached = check_attached(); !attached) return forward(attached);
   return if_still_mounted(leases_.read(vm));
 }

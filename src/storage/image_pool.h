@@ -69,13 +69,6 @@ struct HelpRequest {
   std::chrono::milliseconds patience{std::chrono::minutes(10)};  // for the leader to begin
 };
 
-// May a VM's disks be opened by this holder? Stamped beside the disks; a token only grows.
-struct LeaseStamp {
-  model::VmId vm;
-  model::NodeId node;
-  std::uint64_t token = 0;
-};
-
 // A disk that comes from another pool, in a file of this node that nobody writes meanwhile.
 struct DiskCopy {
   model::OperationId operation;
@@ -144,9 +137,10 @@ class ImagePool {
   // Where these images lie, those of them that are there, and the state of all storage targets.
   virtual Result<model::PoolSurvey> survey(const std::vector<model::Image>& images) const = 0;
 
-  // Refused with failed_precondition when a higher token is stamped. Durable when it returns.
-  virtual Status stamp_lease(const LeaseStamp& stamp) = 0;
-  virtual Result<std::optional<LeaseStamp>> read_lease(const model::VmId& vm) const = 0;
+  // Compare and swap, by model::judge_stamp: failed_precondition where that refuses. Durable when it returns. The same
+  // stamp again is success.
+  virtual Status stamp_lease(const model::LeaseClaim& claim) = 0;
+  virtual Result<std::optional<model::LeaseStamp>> read_lease(const model::VmId& vm) const = 0;
   virtual Status remove_lease(const model::VmId& vm) = 0;
 
   // What a node's agent counts up here, so that others see that it lives: one small file for each node. It counts from

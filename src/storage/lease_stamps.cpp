@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "model/json.h"
 
 namespace bridgehead::storage {
 
@@ -25,34 +26,35 @@ Result<UniqueFd> LeaseStamps::lock(const model::VmId& vm) const {
   return fd;
 }
 
-Result<std::optional<LeaseStamp>> LeaseStamps::read(const model::VmId& vm) const {
+Result<std::optional<model::LeaseStamp>> LeaseStamps::read(const model::VmId& vm) const {
   auto text = read_file(file(vm), 64_KiB);
-  if (!text && text.error().code == ErrorCode::not_found) return std::optional<LeaseStamp>();
+  if (!text && text.error().code == ErrorCode::not_found) return std::optional<model::LeaseStamp>();
   if (!text) return forward(text);
-  const auto json = nlohmann::json::parse(*text, nullptr, false);
-  const auto string_at = [&json](const char* key) {
-    return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
-  };
-  if (string_at("vm") != vm.str() || !json.contains("token") || !json["token"].is_number_unsigned()) {
-    return fail_with_hint(ErrorCode::data_corrupt, fmt::format("the lease stamp {} is unreadable", file(vm).native()),
-                          "Make sure that no node runs this VM, then delete the file.");
+  try {
+    auto stamp = nlohmann::json::parse(*text).get<model::LeaseStamp>();
+    if (stamp.vm == vm && stamp.token > 0) return stamp;
+  } catch (const std::exception&) {  // no JSON, or of other types
   }
-  return LeaseStamp{vm, model::NodeId(string_at("node")), json["token"].get<std::uint64_t>()};
+  return fail_with_hint(ErrorCode::data_corrupt, fmt::format("the lease stamp {} is unreadable", file(vm).native()),
+                        "Make sure that no node runs this VM, then delete the file.");
 }
 
-Status LeaseStamps::stamp(const LeaseStamp& stamp, const std::filesystem::path& staging) const {
-  auto locked = lock(stamp.vm);
+Status LeaseStamps::stamp(const model::LeaseClaim& claim, const std::filesystem::path& staging) const {
+  auto locked = lock(claim.vm);
   if (!locked) return forward(locked);
-  auto held = read(stamp.vm);
+  auto held = read(claim.vm);
   if (!held) return forward(held);
-  if (*held && (*held)->token == stamp.token && (*held)->node == stamp.node) return {};
-  if (*held && (*held)->token >= stamp.token) {
-    return fail(ErrorCode::failed_precondition,
-                "VM {} is leased to node {} under token {}; token {} of node {} is too old", stamp.vm, (*held)->node,
-                (*held)->token, stamp.token, stamp.node);
+  switch (model::judge_stamp(*held ? std::optional((*held)->holder()) : std::nullopt, claim)) {
+    case model::StampVerdict::good: return {};
+    case model::StampVerdict::refuse:
+      return fail(ErrorCode::failed_precondition,
+                  "VM {} is leased to node {} under token {}, which may not be over; token {} of node {} doesn't count",
+                  claim.vm, (*held)->node, (*held)->token, claim.token, claim.node);
+    case model::StampVerdict::write: break;
   }
-  const nlohmann::json json{{"vm", stamp.vm.str()}, {"node", stamp.node.str()}, {"token", stamp.token}};
-  return replace(file(stamp.vm), json.dump() + "\n", staging);
+  const nlohmann::json json =
+      model::LeaseStamp{.vm = claim.vm, .node = claim.node, .token = claim.token, .source = claim.source};
+  return replace(file(claim.vm), json.dump() + "\n", staging);
 }
 
 Status LeaseStamps::remove(const model::VmId& vm) const {

@@ -7,7 +7,8 @@
 #include <string_view>
 
 #include "base/fd.h"
-#include "storage/image_pool.h"
+#include "base/result.h"
+#include "model/lease.h"
 
 namespace bridgehead::storage {
 
@@ -15,10 +16,9 @@ class LeaseStamps {
  public:
   explicit LeaseStamps(std::filesystem::path directory) : directory_(std::move(directory)) {}
 
-  // failed_precondition: a higher token, or the same one for another node, is stamped. The same stamp again is success.
-  // `staging`: where it is made, on the same file system; a crash may leave it there.
-  Status stamp(const LeaseStamp& stamp, const std::filesystem::path& staging) const;
-  Result<std::optional<LeaseStamp>> read(const model::VmId& vm) const;
+  // As ImagePool::stamp_lease. `staging`: where it is made, on the same file system; a crash may leave it there.
+  Status stamp(const model::LeaseClaim& claim, const std::filesystem::path& staging) const;
+  Result<std::optional<model::LeaseStamp>> read(const model::VmId& vm) const;
   Status remove(const model::VmId& vm) const;
 
  private:

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <thread>
@@ -114,6 +115,18 @@ Status check_leases(PoolUnderCheck& pool) {
   if (!held) return forward(held);
   if (!*held || (*held)->token != kLast)
     return broken("of tokens 2 to {} stamped at once, {} stayed", kLast, *held ? (*held)->token : 0);
+  // All but one of these must find that another was quicker, whoever has the higher token.
+  std::atomic<int> swapped = 0;
+  stampers.clear();
+  for (std::uint64_t token = kLast + 1; token <= 2 * kLast; ++token) {
+    stampers.emplace_back([&, token] {
+      const model::LeaseClaim claim{
+          .vm = vm, .node = b, .token = token, .past = model::PastLeases{.over = kLast, .ended = {}}, .source = {}};
+      if ((token % 2 == 0 ? pool.one : pool.other).stamp_lease(claim)) ++swapped;
+    });
+  }
+  for (auto& stamper : stampers) stamper.join();
+  if (swapped != 1) return broken("of {} stamps that replace the same one, {} did", kLast, swapped.load());
   return pool.one.remove_lease(vm);
 }
 

@@ -38,14 +38,14 @@ void add_status(CLI::App& ha, Context& context) {
 }
 
 struct Answer {
-  std::string node;
+  std::string about;  // a node, or a guest
   bool yes = false;
 };
 
 CLI::App& add_answer(CLI::App& ha, const char* verb, const char* help, const std::shared_ptr<Answer>& answer,
-                     bool about_node) {
+                     const char* about) {
   auto* command = ha.add_subcommand(verb, help);
-  if (about_node) command->add_option("node", answer->node, "Name or id")->required();
+  if (about != nullptr) command->add_option(about, answer->about, "Name or id")->required();
   command->add_flag("-y,--yes", answer->yes, "Don't ask");
   return *command;
 }
@@ -57,35 +57,51 @@ void add_ha_commands(CLI::App& root, Context& context) {
   add_status(ha, context);
 
   const auto off = std::make_shared<Answer>();
-  on_chosen(add_answer(ha, "confirm-off", "Answer that a node is off, so that its guests start elsewhere", off, true),
+  on_chosen(add_answer(ha, "confirm-off", "Answer that a node is off, so that its guests start elsewhere", off, "node"),
             context, [&context, off](ApiClient& api) -> Status {
               const auto question = fmt::format(
                   "Have you seen that {0} is off, and will it stay so until you switch it on? If it runs, its guests' "
                   "disks are written twice and destroyed.",
-                  off->node);
+                  off->about);
               if (auto sure = context.confirm(question, off->yes); !sure) return sure;
-              const auto answer = api.post(fmt::format("/nodes/{}/confirm-off", path_segment(off->node)));
+              const auto answer = api.post(fmt::format("/nodes/{}/confirm-off", path_segment(off->about)));
               if (!answer) return forward(answer);
               context.say("Its guests start elsewhere: bh ha status");
+              return {};
+            });
+
+  const auto stopped = std::make_shared<Answer>();
+  on_chosen(add_answer(ha, "confirm-stopped",
+                       "Answer that a guest runs nowhere, though a node may do so by a lease that isn't known", stopped,
+                       "vm"),
+            context, [&context, stopped](ApiClient& api) -> Status {
+              const auto question = fmt::format(
+                  "Have you seen that {0} runs on no node, and that none will start it? If one runs it, its disks are "
+                  "written twice and destroyed.",
+                  stopped->about);
+              if (auto sure = context.confirm(question, stopped->yes); !sure) return sure;
+              const auto answer = api.post(fmt::format("/vms/{}/confirm-stopped", path_segment(stopped->about)));
+              if (!answer) return forward(answer);
+              context.say(fmt::format("It may be started: bh vm start {}", stopped->about));
               return {};
             });
 
   const auto trust = std::make_shared<Answer>();
   on_chosen(
       add_answer(ha, "trust-power",
-                 "Believe a node's power control again, which said that the node was off while it ran", trust, true),
+                 "Believe a node's power control again, which said that the node was off while it ran", trust, "node"),
       context, [&context, trust](ApiClient& api) -> Status {
         const auto question =
-            fmt::format("Is the power control of {} mended? It said that the node was off while it ran.", trust->node);
+            fmt::format("Is the power control of {} mended? It said that the node was off while it ran.", trust->about);
         if (auto sure = context.confirm(question, trust->yes); !sure) return sure;
-        const auto answer = api.post(fmt::format("/nodes/{}/bmc/trust", path_segment(trust->node)));
+        const auto answer = api.post(fmt::format("/nodes/{}/bmc/trust", path_segment(trust->about)));
         if (!answer) return forward(answer);
-        context.say(fmt::format("Try it: bh node bmc check {}", trust->node));
+        context.say(fmt::format("Try it: bh node bmc check {}", trust->about));
         return {};
       });
 
   const auto go_on = std::make_shared<Answer>();
-  on_chosen(add_answer(ha, "go-on", "Have dead nodes dealt with although many fell silent at once", go_on, false),
+  on_chosen(add_answer(ha, "go-on", "Have dead nodes dealt with although many fell silent at once", go_on, nullptr),
             context, [&context, go_on](ApiClient& api) -> Status {
               const auto question =
                   "Are the silent nodes dead, rather than the network between? They will be switched off.";

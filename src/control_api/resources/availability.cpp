@@ -104,6 +104,14 @@ Result<http::Response> post_node_confirm_off(Services& services, const Call& cal
   });
 }
 
+Result<http::Response> post_vm_confirm_stopped(Services& services, const Call& call) {
+  const auto caller = caller_of(call);
+  if (!caller) return forward(caller);
+  const auto vm = reconcile::confirm_stopped(services.commander, *caller, call.parameters[0]);
+  if (!vm) return forward(vm);
+  return json_answer(200, view_of(*vm, services.inventory()));
+}
+
 Result<http::Response> post_node_bmc_trust(Services& services, const Call& call) {
   return take_answer_about_node(services, call, [](auto& port, const model::NodeId& node, const std::string& person) {
     return port.trust(node, person);

@@ -41,6 +41,7 @@ BRIDGEHEAD_ANSWER(post_webhook_test);
 BRIDGEHEAD_ANSWER(get_availability);
 BRIDGEHEAD_ANSWER(post_availability_go_on);
 BRIDGEHEAD_ANSWER(post_node_confirm_off);
+BRIDGEHEAD_ANSWER(post_vm_confirm_stopped);
 BRIDGEHEAD_ANSWER(post_node_bmc_trust);
 // use.cpp
 BRIDGEHEAD_ANSWER(get_node_use);

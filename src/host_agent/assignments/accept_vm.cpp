@@ -31,7 +31,13 @@ Outcome AcceptVmHandler::run(const model::AcceptVm& work, const Task& task) {
     return {.gate = std::move(*gate)};
   }
   if (auto removed = services_.files.remove(vm.id); !removed) return failed(removed.error());
-  return failed(gate.error());
+  return failed_under(services_, claim(work), work.guest.pools, gate.error());
+}
+
+model::LeaseClaim AcceptVmHandler::claim(const model::AcceptVm& work) const {
+  auto claim = claim_of(services_, work.guest.vm);
+  claim.source = model::LeaseHolder{.node = work.source, .token = work.source_lease};
+  return claim;
 }
 
 // What only this node can know; the manager has checked what its records tell.
@@ -76,7 +82,7 @@ Result<std::vector<model::WaitingDisk>> AcceptVmHandler::prepare(const model::Ac
   }
   if (auto made = services_.files.prepare(vm.id); !made) return forward(made);
   if (const auto seed = hypervisor::ensure_seed(vm, services_.files.seed(vm.id)); !seed) return forward(seed);
-  if (auto stamped = stamp_lease(services_, vm.id, vm.lease, disks->pools()); !stamped) return forward(stamped);
+  if (auto stamped = stamp_lease(claim(work), disks->pools()); !stamped) return forward(stamped);
   return make_waiting_disks(services_, work, task.operation);
 }
 

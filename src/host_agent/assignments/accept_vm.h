@@ -12,6 +12,7 @@ class AcceptVmHandler {
   Outcome run(const model::AcceptVm& work, const Task& task);
 
  private:
+  model::LeaseClaim claim(const model::AcceptVm& work) const;
   Result<MemoryBudget::Reservation> check(const model::EnsureVm& guest, const Task& task);
   Result<std::vector<model::WaitingDisk>> prepare(const model::AcceptVm& work, const Task& task);
 

@@ -42,14 +42,15 @@ Outcome EnsureVmHandler::run(const model::EnsureVm& work, const Task& task) {
       Plan known{.creation = creation};
       return undo(work, known, plan.error());
     }
-    return failed(plan.error());
+    return failed_under(services_, claim_of(services_, vm), work.pools, plan.error());
   }
   auto done = carry_out(work, *plan, task);
   if (!done && wants_another_run(done.error(), task)) {
     plan->memory.reset();
     return run(work, resumed(task));
   }
-  if (!done) return plan->creation ? undo(work, *plan, done.error()) : failed(done.error());
+  if (!done && plan->creation) return undo(work, *plan, done.error());
+  if (!done) return failed_under(services_, claim_of(services_, vm), work.pools, done.error());
 
   AppliedVm applied{.generation = vm.generation,
                     .lease = vm.lease,
@@ -95,7 +96,7 @@ Result<EnsureVmHandler::Plan> EnsureVmHandler::check(const model::EnsureVm& work
   }
   if (auto reserved = reserve_memory(work, plan); !reserved) return forward(reserved);
   if (vm.lease > 0) {
-    if (auto held = check_lease(vm.id, vm.lease, plan.disks.pools()); !held) return forward(held);
+    if (auto held = check_lease(claim_of(services_, vm), plan.disks.pools()); !held) return forward(held);
   }
 
   plan.creation = services_.journal.creation(vm.id);
@@ -136,7 +137,7 @@ Status EnsureVmHandler::carry_out(const model::EnsureVm& work, Plan& plan, const
     if (auto begun = services_.journal.begin_creation(vm.id, *plan.creation); !begun) return begun;
   }
   if (vm.lease > 0) {
-    if (auto stamped = stamp_lease(services_, vm.id, vm.lease, plan.disks.pools()); !stamped) return stamped;
+    if (auto stamped = stamp_lease(claim_of(services_, vm), plan.disks.pools()); !stamped) return stamped;
   }
   if (auto prepared = prepare_parts(work, plan, task); !prepared) return prepared;
   if (auto go_on = unless_stopped(task); !go_on) return go_on;

@@ -17,7 +17,8 @@ Outcome FlattenDiskHandler::run(const model::FlattenDisk& work, const Task& task
   const auto guest = guest_of_disk(services_, work.vm, work.lease, task);
   if (!guest) return failed(guest.error());
   if (!work.vm.empty()) {
-    if (auto held = check_lease(work.vm, work.lease, {*pool}); !held) return failed(held.error());
+    if (auto held = check_lease(claim_of(services_, work.vm, work.lease, work.past), {*pool}); !held)
+      return failed(held.error());
   }
   auto flat = lives(guest->state) ? flatten_under_guest(work, task) : flatten_at_rest(work, *pool, task);
   if (!flat) return failed(flat.error());

@@ -1,5 +1,6 @@
 #include "host_agent/assignments/migrate_vm.h"
 
+#include "host_agent/assignments/lease.h"
 #include "host_agent/assignments/require_guest.h"
 
 namespace bridgehead::host_agent {
@@ -101,12 +102,15 @@ Outcome MigrateVmHandler::give_up(const model::MigrateVm& work, const Task& task
 
 // Where the disks lie that go along, so that from here on nobody starts the guest from them under an older lease.
 Status MigrateVmHandler::stamp_for_target(const model::MigrateVm& work) {
-  const storage::LeaseStamp stamp{.vm = work.vm, .node = work.target, .token = work.token};
+  const model::LeaseClaim claim{.vm = work.vm,
+                                .node = work.target,
+                                .token = work.token,
+                                .past = work.past,
+                                .source = model::LeaseHolder{.node = services_.node, .token = work.lease}};
   for (const auto& record : work.leaving) {
     const auto pool = services_.pools.ensure(record);
     if (!pool) return forward(pool);
-    auto stamped = pool->call<void>([stamp](storage::ImagePool& images) { return images.stamp_lease(stamp); });
-    if (!stamped) return stamped;
+    if (auto stamped = stamp_lease(claim, {*pool}); !stamped) return stamped;
   }
   return {};
 }

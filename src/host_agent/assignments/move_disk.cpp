@@ -148,7 +148,8 @@ Status MoveDiskHandler::copy(const Move& move, const hypervisor::GuestInfo& gues
   if (!stored) return forward(stored);
   if (auto room = check_room(*move.from, *move.to, *stored); !room) return room;
   if (!move.work.vm.empty() && move.work.lease > 0) {
-    if (auto stamped = stamp_lease(services_, move.work.vm, move.work.lease, {*move.to}); !stamped) return stamped;
+    const auto claim = claim_of(services_, move.work.vm, move.work.lease, move.work.past);
+    if (auto stamped = stamp_lease(claim, {*move.to}); !stamped) return stamped;
   }
   if (lives(guest.state)) return copy_under_guest(move, *stored);
   // A guest that has ended since it was looked at may have gone over before.
@@ -252,7 +253,7 @@ Outcome MoveDiskHandler::finish(const Move& move) const {
   decided(move);
   move.task.progress({.phase = "remove the old copy"});
   Status held = move.from ? Status() : forward(move.from);
-  if (held && !work.vm.empty()) held = check_lease(work.vm, work.lease, {*move.from});
+  if (held && !work.vm.empty()) held = check_lease(claim_of(services_, work.vm, work.lease, work.past), {*move.from});
   if (!held) {
     note_left(work.image, work.from, held);
   } else {

@@ -32,7 +32,8 @@ Outcome RemoveVmHandler::run(const model::RemoveVm& work, const Task& task) {
   task.progress({.phase = "remove"});
   if (auto removed = services_.hypervisor.remove(vm.id); !removed) return failed(removed.error());
   if (auto removed = services_.files.remove(vm.id); !removed) return failed(removed.error());
-  if (auto held = check_lease(vm.id, lease, pools); !held) return failed(held.error());
+  const auto claim = claim_of(services_, vm.id, lease, vm.past_leases);
+  if (auto held = check_lease(claim, pools); !held) return failed_under(services_, claim, work.pools, held.error());
   for (const auto& disk : work.disks) {
     const auto pool = services_.pools.find(disk.pool);
     if (!pool) return failed(pool.error());

@@ -41,6 +41,7 @@ struct Outcome {
   std::optional<VmChange> change;    // for the journal, with the report
   std::optional<model::MigrationGate> gate;
   bool guest_is_here = false;
+  std::optional<model::LeaseStamp> stamp;  // why it failed: see AssignmentReport
 };
 
 inline Outcome failed(Error error) { return {.error = std::move(error)}; }

@@ -193,10 +193,10 @@ class CrashingPool final : public storage::ImagePool {
   Result<std::vector<std::uint64_t>> read_claims(const model::NodeId& node) const override {
     return inner_->read_claims(node);
   }
-  Status stamp_lease(const storage::LeaseStamp& stamp) override {
-    return point_->around("stamp_lease", [&] { return inner_->stamp_lease(stamp); });
+  Status stamp_lease(const model::LeaseClaim& claim) override {
+    return point_->around("stamp_lease", [&] { return inner_->stamp_lease(claim); });
   }
-  Result<std::optional<storage::LeaseStamp>> read_lease(const model::VmId& vm) const override {
+  Result<std::optional<model::LeaseStamp>> read_lease(const model::VmId& vm) const override {
     return point_->look([&] { return inner_->read_lease(vm); });
   }
   Status remove_lease(const model::VmId& vm) override {

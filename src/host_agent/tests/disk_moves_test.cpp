@@ -59,7 +59,7 @@ struct DiskMoves : ::testing::Test {
       EXPECT_EQ(used(host, move), stored->path);
       EXPECT_EQ(host.hypervisor.copying_to(move.vm, move.disk), "");
       EXPECT_EQ(to->read_lease(move.vm)->has_value(), moved);
-      EXPECT_EQ(in->read_lease(move.vm)->value_or(storage::LeaseStamp{}).token, move.lease);
+      EXPECT_EQ(in->read_lease(move.vm)->value_or(model::LeaseStamp{}).token, move.lease);
     }
   }
 

@@ -106,6 +106,37 @@ TEST_F(EnsureVmTest, AHigherLeaseElsewhereIsRespected) {
   EXPECT_EQ((*host_.pool->read_lease(work.vm.id))->token, 9U);
 }
 
+// A manager whose records are those of a backup knows nothing of a lease that was given since, and its own tokens may
+// have become higher meanwhile.
+TEST_F(EnsureVmTest, ALeaseThatIsntKnownToBeOverIsRespectedHoweverOld) {
+  Node node(host_);
+  auto work = host_.new_vm();
+  work.vm.lease = 9;
+  work.vm.past_leases = model::PastLeases{.over = 3, .ended = {}};
+  const auto elsewhere = host_.id<model::NodeId>();
+  ASSERT_TRUE(host_.pool->stamp_lease({.vm = work.vm.id, .node = elsewhere, .token = 5}));
+  const auto end = node.carry_out(work);
+  expect_failed(end, ErrorCode::failed_precondition, "under token 5");
+  EXPECT_EQ(host_.state(work.vm.id), GuestState::absent);
+
+  work.vm.past_leases->ended = {{elsewhere, 5}};
+  EXPECT_EQ(node.carry_out(work).state, AssignmentState::succeeded);
+  EXPECT_EQ((*host_.pool->read_lease(work.vm.id))->holder(), (model::LeaseHolder{host_.node, 9}));
+}
+
+TEST_F(EnsureVmTest, TheStampThatForbidsAChangeIsReported) {
+  Node node(host_);
+  auto work = host_.new_vm();
+  ASSERT_EQ(node.carry_out(work).state, AssignmentState::succeeded);
+  const auto elsewhere = host_.id<model::NodeId>();
+  ASSERT_TRUE(host_.pool->stamp_lease({.vm = work.vm.id, .node = elsewhere, .token = work.vm.lease + 1}));
+  ++work.vm.generation;
+  const auto end = node.carry_out(work);
+  expect_failed(end, ErrorCode::failed_precondition, "is leased to node");
+  ASSERT_TRUE(end.stamp);
+  EXPECT_EQ(end.stamp->holder(), (model::LeaseHolder{elsewhere, work.vm.lease + 1}));
+}
+
 TEST_F(EnsureVmTest, WithoutALeaseNothingIsStarted) {
   Node node(host_);
   auto work = host_.new_vm();

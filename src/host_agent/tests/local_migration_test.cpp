@@ -80,7 +80,7 @@ struct Pair {
     const auto all = disks();
     return std::any_of(all.begin(), all.end(), [&](const auto& disk) { return host.pool->has(disk.id); });
   }
-  std::optional<storage::LeaseStamp> stamp(const Host& host) const { return *host.pool->read_lease(guest.vm.id); }
+  std::optional<model::LeaseStamp> stamp(const Host& host) const { return *host.pool->read_lease(guest.vm.id); }
 
   Host source;
   Host target;

@@ -319,6 +319,22 @@ TEST_F(Migration, ATargetWithAnOlderTokenThanTheDisksRefuses) {
   EXPECT_EQ(stamped(work.guest.vm.id), 9u);
 }
 
+TEST_F(Migration, OnlyTheSourcesOwnLeaseMayComeIn) {
+  Node node(host);
+  auto work = coming();
+  work.guest.vm.past_leases = model::PastLeases{.over = 3, .ended = {}};
+  work.source_lease = 6;  // of a backup: the disks are stamped with 7
+  auto end = node.carry_out(work);
+  ASSERT_EQ(end.state, AssignmentState::failed);
+  ASSERT_TRUE(end.stamp);
+  EXPECT_EQ(end.stamp->holder(), (model::LeaseHolder{work.source, 7}));
+  work.source_lease = 7;
+  EXPECT_EQ(node.carry_out(work).state, AssignmentState::succeeded);
+  const auto stamp = *host.pool->read_lease(work.guest.vm.id);
+  EXPECT_EQ(stamp->holder(), (model::LeaseHolder{host.node, work.guest.vm.lease}));
+  EXPECT_EQ(stamp->source, (model::LeaseHolder{work.source, 7}));
+}
+
 TEST_F(Migration, ATargetWithTooLittleMemoryRefuses) {
   host.capacity.memory_available = 256_MiB;
   Node node(host);

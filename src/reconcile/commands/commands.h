@@ -149,6 +149,11 @@ struct PowerRequest {
 Result<Accepted<model::Vm>> power_vm(Commander& commander, const Caller& caller, const std::string& vm,
                                      const PowerRequest& request);
 
+// A person's word that the guest runs nowhere, though its disks are stamped for a node by a lease of which this manager
+// knows nothing: it gets a new lease, by which that stamp is over. failed_precondition where no operation failed by
+// one.
+Result<model::Vm> confirm_stopped(Commander& commander, const Caller& caller, const std::string& vm);
+
 // Also asks the guest's other open operations to be cancelled. Asked again while it is being done: the same operation.
 Result<Accepted<model::Vm>> delete_vm(Commander& commander, const Caller& caller, const std::string& vm,
                                       bool keep_disks);

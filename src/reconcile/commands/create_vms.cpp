@@ -137,6 +137,7 @@ Result<NewVm> make_vm(Draft& draft, const CreateVms& request, const Plan& plan, 
   vm.name = name;
   vm.labels = request.labels;
   vm.planning = request.planning;
+  vm.past_leases.emplace();
   vm.created = draft.now;
   vm.status.since = draft.now;
   auto& spec = vm.spec;

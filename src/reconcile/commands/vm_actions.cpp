@@ -1,8 +1,10 @@
 // Power, deletion and snapshots.
 #include <algorithm>
 
+#include "model/enum_names.h"
 #include "reconcile/commands/validate.h"
 #include "reconcile/commands/vm_common.h"
+#include "reconcile/operations/records.h"
 
 namespace bridgehead::reconcile {
 namespace {
@@ -137,6 +139,36 @@ Result<Accepted<model::Vm>> power_vm(Commander& commander, const Caller& caller,
     return wrong("grace_seconds", "must be between 0 and {}", kLongestGrace);
   }
   return run_operation<model::Vm>(commander, caller, [&](Draft& draft) { return fill_power(draft, vm, request); });
+}
+
+Result<model::Vm> confirm_stopped(Commander& commander, const Caller& caller, const std::string& reference) {
+  return run<model::Vm>(commander, caller, [&](Draft& draft) -> Result<model::Vm> {
+    const auto record = resolve<model::Vm>(draft.inventory, reference);
+    if (!record) return forward(record);
+    auto vm = (*record)->value;
+    const auto stamp = operations::stamp_in_the_way(draft.inventory, vm.id);
+    if (!stamp) {
+      return fail_with_hint(ErrorCode::failed_precondition, fmt::format("nobody asks whether VM '{}' runs", vm.name),
+                            "An operation that fails by a stamp beside its disks asks so: bh status");
+    }
+    if (vm.status.phase == model::VmPhase::running || vm.status.phase == model::VmPhase::paused) {
+      return fail_with_hint(ErrorCode::failed_precondition,
+                            fmt::format("VM '{}' is {}", vm.name, model::to_string(vm.status.phase)),
+                            fmt::format("Look where it is: bh vm show {}", vm.name));
+    }
+    model::note_ended(vm, stamp->holder(), false);
+    if (stamp->source) model::note_ended(vm, *stamp->source, false);
+    draft.edit.skip("lease", stamp->token);
+    if (vm.lease != 0) {
+      model::end_lease(vm);
+      vm.lease = draft.edit.take("lease");
+    }
+    draft.edit.update(*record, vm);
+    draft.event(
+        "vm.confirmed_stopped", "vm", vm.id.str(), vm.name,
+        fmt::format("{} has seen that VM '{}' runs nowhere; lease {} is over", draft.actor(), vm.name, stamp->token));
+    return vm;
+  });
 }
 
 Result<Accepted<model::Vm>> delete_vm(Commander& commander, const Caller& caller, const std::string& vm,

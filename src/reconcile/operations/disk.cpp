@@ -69,9 +69,13 @@ bool has_others_in(const View& view, const model::Image& image, const model::Poo
                      [&](const auto& disk) { return disk->value.id != image.id && disk->value.pool == pool; });
 }
 
-std::uint64_t lease_of(const View& view, const model::Image& image) {
+// What the agent needs to know of the lease of the disk's guest.
+template <typename Work>
+void put_lease(const View& view, const model::Image& image, Work& work) {
   const auto vm = view.inventory.find<model::Vm>(image.vm);
-  return vm ? vm->value.lease : 0;
+  if (!vm) return;
+  work.lease = vm->value.lease;
+  work.past = vm->value.past_leases;
 }
 
 Result<model::AssignmentBody> migrate_body(const View& view, const model::NodeId&) {
@@ -82,10 +86,8 @@ Result<model::AssignmentBody> migrate_body(const View& view, const model::NodeId
   auto to = pool_named(view, "to");
   if (!to) return forward(to);
   const auto& image = record->value;
-  model::MoveDisk move{.vm = image.vm,
-                       .lease = lease_of(view, image),
-                       .disk = parameter<std::string>(view.operation(), "disk", {}),
-                       .image = image};
+  model::MoveDisk move{.vm = image.vm, .disk = parameter<std::string>(view.operation(), "disk", {}), .image = image};
+  put_lease(view, image, move);
   if (!image.vm.empty()) {
     move.others_stay = has_others_in(view, image, from->id);
     move.others_there = has_others_in(view, image, to->id);
@@ -102,10 +104,10 @@ Result<model::AssignmentBody> flatten_body(const View& view, const model::NodeId
   const auto pool = view.inventory.find<model::Pool>(image.pool);
   if (!pool) return fail(ErrorCode::not_found, "the pool was removed");
   model::FlattenDisk flatten{.vm = image.vm,
-                             .lease = lease_of(view, image),
                              .disk = parameter<std::string>(view.operation(), "disk", {}),
                              .image = image,
                              .pool = pool->value};
+  put_lease(view, image, flatten);
   flatten.pool.nodes.clear();
   return model::AssignmentBody(std::move(flatten));
 }

@@ -38,6 +38,19 @@ Absence absence_of(const View& view, const model::NodeId& node) {
                         "See what is wrong with it: bh node show"}};
 }
 
+std::optional<model::LeaseStamp> stamp_in_the_way(const state::Inventory& inventory, const model::VmId& vm) {
+  const auto history = inventory.operations_of(vm.str());
+  if (history.empty() || history.front()->value.state != model::OperationState::failed) return {};
+  const auto stamp = parameter<model::LeaseStamp>(history.front()->value, kStamp, {});
+  if (stamp.token == 0) return {};
+  const auto record = inventory.find<model::Vm>(vm);
+  if (!record) return stamp;
+  const auto& now = record->value;
+  const bool taken_over = stamp.holder() == model::LeaseHolder{now.node, now.lease};
+  const bool confirmed = now.past_leases && model::is_over(*now.past_leases, stamp.holder());  // by a person
+  return taken_over || confirmed ? std::nullopt : std::optional(stamp);
+}
+
 bool is_without_node(const model::Vm& vm) { return !vm.node.empty() && vm.lease == 0; }
 
 Start at_node(const View& view, model::Operation& operation, const model::NodeId& node) {

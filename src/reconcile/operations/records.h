@@ -30,6 +30,11 @@ Start at_node(const View& view, model::Operation& operation, const model::NodeId
 bool is_without_node(const model::Vm& vm);
 inline constexpr char kWithoutNode[] = "its node is gone; what it waits for: bh ha status";
 
+// The parameter of an operation that failed by a stamp beside the guest's disks: the stamp.
+inline constexpr char kStamp[] = "stamp";
+// The stamp by which a guest's newest operation has failed, so that nobody knows who may run it.
+std::optional<model::LeaseStamp> stamp_in_the_way(const state::Inventory& inventory, const model::VmId& vm);
+
 // Adds the pool as `node` should know it, once.
 void add_pool(const View& view, const model::PoolId& id, const model::NodeId& node, std::vector<model::Pool>& pools);
 

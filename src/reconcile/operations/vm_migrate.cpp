@@ -80,12 +80,14 @@ Result<model::AssignmentBody> body(const View& view, const model::NodeId& node) 
                                                   .gate = parameter<model::MigrationGate>(operation, "gate", {}),
                                                   .post_copy = parameter(operation, "post_copy", false),
                                                   .token = token_of(operation),
-                                                  .leaving = pools_from(view, copies, node)});
+                                                  .leaving = pools_from(view, copies, node),
+                                                  .past = record->value.past_leases});
   }
   auto guest = ensure_vm(view, on_target(record->value, operation));
   if (!guest) return forward(guest);
   redirect(view, copies, node, *guest);
-  model::AcceptVm accept{.guest = std::move(*guest), .source = source_of(operation), .disks = {}};
+  model::AcceptVm accept{
+      .guest = std::move(*guest), .source = source_of(operation), .disks = {}, .source_lease = record->value.lease};
   for (const auto& copy : copies) accept.disks.push_back({.image = copy.image, .room = copy.room});
   return model::AssignmentBody(std::move(accept));
 }
@@ -101,7 +103,9 @@ bool advance(const View&, const model::AssignmentReport& report, model::Operatio
 void arrive(const View& view, Changes& changes, const model::Operation& operation) {
   const auto record = vm_of(view);
   if (!record) return;
-  auto vm = on_target(record->value, operation);
+  auto left = record->value;
+  model::end_lease(left);
+  auto vm = on_target(left, operation);
   ++vm.generation;
   changes.update(record, vm);
   take_along(view, operation, source_of(operation), vm.node, changes);
@@ -130,6 +134,7 @@ void stay(const View& view, Changes& changes, model::PowerState power) {
   if (!record) return;
   auto vm = record->value;
   vm.spec.power = power;
+  model::note_ended(vm, {target_of(view.operation()), token_of(view.operation())}, false);
   if (is_without_node(vm)) {  // its source has died: whoever gives it another node gives it a lease
     changes.update(record, vm);
     return;

@@ -179,7 +179,7 @@ After fail_update(const View& view, const Error& error, unsigned failures, Chang
                   model::Operation& operation) {
   // What puts things right isn't given up at once; nobody else would do it.
   const bool own = parameter(operation, "repair", false) || operation.parameters.contains("undo_of");
-  if (own && failures < kTries) return After::retry;
+  if (own && failures < kTries && !operation.parameters.contains(kStamp)) return After::retry;
   take_back(view, changes, operation);
   const auto vm = vm_of(view);
   if (vm && own) {
@@ -188,8 +188,15 @@ After fail_update(const View& view, const Error& error, unsigned failures, Chang
   return After::end;
 }
 
-// Until it runs: a file system may hold the dead node's locks for long, and a person can cancel it.
-After try_again(const View&, const Error&, unsigned, Changes&, model::Operation&) { return After::retry; }
+// Until it runs: a file system may hold the dead node's locks for long, and a person can cancel it. A stamp that stands
+// in the way is for a person.
+After try_again(const View& view, const Error& error, unsigned, Changes& changes, model::Operation& operation) {
+  if (!operation.parameters.contains(kStamp)) return After::retry;
+  if (const auto vm = vm_of(view)) {
+    changes.set_status(vm->value.id, with_phase(vm->value.status, model::VmPhase::failed, error.message, view.now));
+  }
+  return After::end;
+}
 void leave(const View&, Changes&, model::Operation&) {}
 
 constexpr Logic make(std::string_view kind) {

@@ -148,6 +148,11 @@ class FakeAgent {
       std::make_shared<std::map<model::OperationId, unsigned>>();
   // Of pools that all nodes share.
   std::shared_ptr<std::set<model::ImageId>> shared = std::make_shared<std::set<model::ImageId>>();
+  // Beside each guest's disks, in whatever pool.
+  std::shared_ptr<std::map<model::VmId, model::LeaseStamp>> stamps =
+      std::make_shared<std::map<model::VmId, model::LeaseStamp>>();
+  std::string
+      unknown_stamps;  // that it found of older leases, of which the manager should have known that they are over
   std::set<model::ImageId> golden;
   std::set<model::PoolId> pools;
   std::set<model::NetworkId> networks;
@@ -225,6 +230,24 @@ class FakeAgent {
     finish(entry, model::AssignmentState::failed, Error{ErrorCode::failed_precondition, std::move(why), {}});
   }
 
+  // False: the work has ended by it.
+  bool stamp(Entry& entry, const model::LeaseClaim& claim) {
+    const auto found = stamps->find(claim.vm);
+    const bool any = found != stamps->end();
+    if (model::judge_stamp(any ? std::optional(found->second.holder()) : std::nullopt, claim) !=
+        model::StampVerdict::refuse) {
+      (*stamps)[claim.vm] = {.vm = claim.vm, .node = claim.node, .token = claim.token, .source = claim.source};
+      return true;
+    }
+    if (found->second.token < claim.token) {
+      unknown_stamps += fmt::format("guest {}: lease {} of node {} stands in the way of lease {} of node {}\n",
+                                    claim.vm, found->second.token, found->second.node, claim.token, claim.node);
+    }
+    refuse(entry, "another lease is stamped");
+    entry.end->stamp = said.back().report.stamp = found->second;
+    return false;
+  }
+
   // Disk by disk, then the domain, then its power, then the end.
   void step(Entry& entry, const model::EnsureVm& ensure) {
     const auto& spec = ensure.vm.spec;
@@ -236,6 +259,9 @@ class FakeAgent {
       return;
     }
     if (entry.step > spec.disks.size() && !guests.contains(ensure.vm.id)) return refuse(entry, "the guest vanished");
+    const model::LeaseClaim claim{
+        .vm = ensure.vm.id, .node = id, .token = ensure.vm.lease, .past = ensure.vm.past_leases, .source = {}};
+    if (entry.step == spec.disks.size() && !stamp(entry, claim)) return;
     auto& guest = guests[ensure.vm.id];
     if (ensure.vm.lease < guest.lease) return refuse(entry, "an older lease");
     if (entry.step == spec.disks.size()) {
@@ -268,6 +294,7 @@ class FakeAgent {
       shared->erase(remove.disks[entry.step - 1].id);
       return;
     }
+    if (!remove.disks.empty()) stamps->erase(remove.vm.id);
     succeed(entry);
   }
   void step(Entry& entry, const model::RebootVm& reboot) {
@@ -299,6 +326,12 @@ class FakeAgent {
         }
       }
     }
+    const model::LeaseClaim claim{.vm = vm.id,
+                                  .node = id,
+                                  .token = vm.lease,
+                                  .past = vm.past_leases,
+                                  .source = model::LeaseHolder{accept.source, accept.source_lease}};
+    if (!stamp(entry, claim)) return;
     gates[vm.id] = vm.lease;
     succeed(entry);
     entry.end->gate = said.back().report.gate = gate;

@@ -17,6 +17,7 @@ Simulation::Simulation(std::uint64_t seed, std::size_t nodes)
     node.facts.memory = Bytes(256_GiB);
     agents.push_back(std::make_unique<FakeAgent>(node.id));
     agents.back()->shared = agents.front()->shared;
+    agents.back()->stamps = agents.front()->stamps;
     agents.back()->copies = agents.front()->copies;
     agents.back()->peer = [this](const model::NodeId& id) -> FakeAgent* {
       const auto found = std::find_if(agents.begin(), agents.end(), [&](const auto& agent) { return agent->id == id; });
@@ -141,6 +142,7 @@ std::string Simulation::check() const {
   }
   std::map<model::VmId, model::NodeId> where;
   for (const auto& agent : agents) {
+    wrong += agent->unknown_stamps;
     for (const auto& [vm, guest] : agent->guests) {
       if (where.contains(vm)) wrong += fmt::format("guest {} is on two nodes\n", vm);
       where[vm] = agent->id;

@@ -298,18 +298,18 @@ class FakePool : public ImagePool {
     return std::vector<std::uint64_t>(found->second.begin(), found->second.end());
   }
 
-  Status stamp_lease(const LeaseStamp& stamp) override {
+  Status stamp_lease(const model::LeaseClaim& claim) override {
     const std::lock_guard lock(mutex_);
-    if (auto error = note(fmt::format("stamp_lease {} {}", stamp.vm, stamp.token))) return fail(*error);
-    auto& held = leases_[stamp.vm];
-    if (held && held->token > stamp.token) {
-      return fail(ErrorCode::failed_precondition, "VM {} is leased under the higher token {}", stamp.vm, held->token);
+    if (auto error = note(fmt::format("stamp_lease {} {}", claim.vm, claim.token))) return fail(*error);
+    auto& held = leases_[claim.vm];
+    if (model::judge_stamp(held ? std::optional(held->holder()) : std::nullopt, claim) == model::StampVerdict::refuse) {
+      return fail(ErrorCode::failed_precondition, "VM {} is leased under token {}", claim.vm, held->token);
     }
-    held = stamp;
+    held = {.vm = claim.vm, .node = claim.node, .token = claim.token, .source = claim.source};
     return {};
   }
 
-  Result<std::optional<LeaseStamp>> read_lease(const model::VmId& vm) const override {
+  Result<std::optional<model::LeaseStamp>> read_lease(const model::VmId& vm) const override {
     const std::lock_guard lock(mutex_);
     const auto found = leases_.find(vm);
     return found == leases_.end() ? std::nullopt : found->second;
@@ -385,7 +385,7 @@ class FakePool : public ImagePool {
   std::map<model::ImageId, StoredImage> images_;
   std::map<model::ImageId, model::OperationId> incomplete_;
   std::map<model::ImageId, model::OperationId> copies_;
-  std::map<model::VmId, std::optional<LeaseStamp>> leases_;
+  std::map<model::VmId, std::optional<model::LeaseStamp>> leases_;
   std::map<model::NodeId, std::uint64_t> beats_;
   std::map<model::NodeId, std::set<std::uint64_t>> claims_;
   std::vector<std::string> calls_;

@@ -457,6 +457,39 @@ TEST_P(PoolConformance, LeaseTokensOnlyGrow) {
   EXPECT_FALSE(pool_->read_lease(vm)->has_value());
 }
 
+TEST_P(PoolConformance, ALeasesStampReplacesOnlyWhatIsOver) {
+  const auto vm = make_id<model::VmId>(random_);
+  const auto node = make_id<model::NodeId>(random_);
+  const auto other = make_id<model::NodeId>(random_);
+  const auto third = make_id<model::NodeId>(random_);
+  const auto claim = [&](const model::NodeId& by, std::uint64_t token, model::PastLeases past,
+                         std::optional<model::LeaseHolder> source = {}) {
+    return model::LeaseClaim{
+        .vm = vm, .node = by, .token = token, .past = std::move(past), .source = std::move(source)};
+  };
+  ASSERT_TRUE(pool_->stamp_lease(claim(node, 5, {})));
+  // A manager that knows nothing of that lease.
+  EXPECT_EQ(pool_->stamp_lease(claim(other, 90, {.over = 4, .ended = {}})).error().code,
+            ErrorCode::failed_precondition);
+  EXPECT_EQ(pool_->stamp_lease(claim(other, 90, {.over = 4, .ended = {{other, 5}}})).error().code,
+            ErrorCode::failed_precondition);
+  EXPECT_EQ((*pool_->read_lease(vm))->holder(), (model::LeaseHolder{node, 5}));
+  // One that knows that it has ended; from where a guest comes in.
+  ASSERT_TRUE(pool_->stamp_lease(claim(other, 6, {.over = 4, .ended = {{node, 5}}})));
+  EXPECT_EQ(pool_->stamp_lease(claim(third, 7, {.over = 4, .ended = {}}, model::LeaseHolder{node, 6})).error().code,
+            ErrorCode::failed_precondition);
+  ASSERT_TRUE(pool_->stamp_lease(claim(third, 7, {.over = 4, .ended = {}}, model::LeaseHolder{other, 6})));
+  auto second = open();
+  ASSERT_TRUE(second->attach().ready);
+  const auto seen = second->read_lease(vm);
+  ASSERT_TRUE(seen && seen->has_value());
+  EXPECT_EQ((*seen)->holder(), (model::LeaseHolder{third, 7}));
+  EXPECT_EQ((*seen)->source, (model::LeaseHolder{other, 6}));
+  ASSERT_TRUE(pool_->stamp_lease(claim(node, 8, {.over = 7, .ended = {}})));
+  EXPECT_EQ(pool_->stamp_lease(claim(other, 7, {.over = 8, .ended = {}})).error().code, ErrorCode::failed_precondition)
+      << "a token only grows";
+}
+
 TEST_P(PoolConformance, ANodesCountIsReadByOthers) {
   const auto node = make_id<model::NodeId>(random_);
   EXPECT_EQ(pool_->read_beat(node).error().code, ErrorCode::not_found);

@@ -135,7 +135,7 @@ TEST_F(MountRootTest, APoolWhoseFileSystemIsUnmountedTellsThatInsteadOfMissingIm
       {.id = make_id<model::PoolId>(random), .name = "p", .path = (directory_->path() / "link" / "pool").native()});
   ASSERT_TRUE(pool->attach().ready);
   const model::Image disk{.id = make_id<model::ImageId>(random), .role = model::ImageRole::disk};
-  const LeaseStamp stamp{.vm = make_id<model::VmId>(random), .node = make_id<model::NodeId>(random), .token = 1};
+  const model::LeaseClaim stamp{.vm = make_id<model::VmId>(random), .node = make_id<model::NodeId>(random), .token = 1};
   ASSERT_TRUE(pool->create_disk(disk, nullptr, 1_MiB));
   ASSERT_TRUE(pool->stamp_lease(stamp));
 

@@ -1,0 +1,81 @@
+#include "model/lease.h"
+
+#include <gtest/gtest.h>
+
+#include "model/json.h"
+#include "model/vm.h"
+
+namespace bridgehead::model {
+namespace {
+
+const NodeId a("a");
+const NodeId b("b");
+const NodeId c("c");
+
+LeaseClaim claim(const NodeId& node, std::uint64_t token, std::optional<PastLeases> past,
+                 std::optional<LeaseHolder> source = {}) {
+  return {.vm = VmId("vm"), .node = node, .token = token, .past = std::move(past), .source = std::move(source)};
+}
+
+TEST(StampTest, OnlyWhatIsKnownToBeOverIsReplaced) {
+  const PastLeases past{.over = 4, .ended = {{b, 6}}};
+  using enum StampVerdict;
+  EXPECT_EQ(judge_stamp({}, claim(a, 9, past)), write);
+  EXPECT_EQ(judge_stamp(LeaseHolder{a, 9}, claim(a, 9, past)), good);
+  EXPECT_EQ(judge_stamp(LeaseHolder{b, 9}, claim(a, 9, past)), refuse);
+  EXPECT_EQ(judge_stamp(LeaseHolder{b, 4}, claim(a, 9, past)), write);
+  EXPECT_EQ(judge_stamp(LeaseHolder{b, 5}, claim(a, 9, past)), refuse);
+  EXPECT_EQ(judge_stamp(LeaseHolder{b, 6}, claim(a, 9, past)), write);
+  EXPECT_EQ(judge_stamp(LeaseHolder{c, 6}, claim(a, 9, past)), refuse) << "the same number, another node's";
+  EXPECT_EQ(judge_stamp(LeaseHolder{a, 7}, claim(a, 9, past)), refuse) << "its own, which it may not know of any more";
+  EXPECT_EQ(judge_stamp(LeaseHolder{b, 10}, claim(a, 9, {{.over = 20, .ended = {}}})), refuse) << "a token only grows";
+}
+
+TEST(StampTest, AGuestComesInFromItsSourceOnly) {
+  const PastLeases past{.over = 4, .ended = {}};
+  EXPECT_EQ(judge_stamp(LeaseHolder{b, 7}, claim(a, 9, past, LeaseHolder{b, 7})), StampVerdict::write);
+  EXPECT_EQ(judge_stamp(LeaseHolder{c, 7}, claim(a, 9, past, LeaseHolder{b, 7})), StampVerdict::refuse);
+  EXPECT_EQ(judge_stamp(LeaseHolder{b, 8}, claim(a, 9, past, LeaseHolder{b, 7})), StampVerdict::refuse);
+}
+
+TEST(StampTest, ByAManagerOfBeforeEachHigherTokenCounts) {
+  EXPECT_EQ(judge_stamp(LeaseHolder{b, 8}, claim(a, 9, {})), StampVerdict::write);
+  EXPECT_EQ(judge_stamp(LeaseHolder{b, 9}, claim(a, 9, {})), StampVerdict::refuse);
+}
+
+TEST(PastLeasesTest, AStampedOneEndsAllBeforeIt) {
+  PastLeases past;
+  end_lease(past, {a, 3}, false);
+  end_lease(past, {b, 5}, false);
+  end_lease(past, {b, 5}, false);
+  EXPECT_EQ(past, (PastLeases{.over = 0, .ended = {{a, 3}, {b, 5}}}));
+  end_lease(past, {a, 4}, true);
+  EXPECT_EQ(past, (PastLeases{.over = 4, .ended = {{b, 5}}}));
+  end_lease(past, {a, 4}, false);
+  EXPECT_EQ(past, (PastLeases{.over = 4, .ended = {{b, 5}}}));
+}
+
+TEST(PastLeasesTest, AGuestOfBeforeStartsWithAllThatWas) {
+  Vm vm{.node = a, .lease = 7};
+  end_lease(vm);
+  EXPECT_EQ(vm.lease, 0U);
+  EXPECT_EQ(vm.past_leases, (PastLeases{.over = 7, .ended = {}}));
+  Vm revoked{.node = a};  // by a manager of before: nobody knows its last token any more
+  end_lease(revoked);
+  note_ended(revoked, {b, 9}, false);
+  EXPECT_FALSE(revoked.past_leases) << "so each older one stays over";
+}
+
+TEST(PastLeasesTest, ALeaseThatWasSeenWasStamped) {
+  Vm vm{.node = a, .lease = 7, .past_leases = PastLeases{}};
+  vm.status.lease = 7;
+  end_lease(vm);
+  EXPECT_EQ(vm.past_leases, (PastLeases{.over = 7, .ended = {}}));
+  vm.lease = 9;
+  end_lease(vm);
+  EXPECT_EQ(vm.past_leases, (PastLeases{.over = 7, .ended = {{a, 9}}}));
+  EXPECT_EQ(nlohmann::json(vm).get<Vm>(), vm);
+}
+
+}  // namespace
+}  // namespace bridgehead::model
