@@ -32,7 +32,7 @@ constexpr auto kConditions = std::to_array<std::pair<std::string_view, model::Al
     {"node-image-failed", kInfo}, {"node-not-booted", kInfo},      {"node-not-ready", kWarning},
     {"node-question", kCritical}, {"node-unreachable", kCritical}, {"nodes-missing", kInfo},
     {"nodes-silent", kCritical},  {"pool-unusable", kCritical},    {"power-distrusted", kWarning},
-    {"power-unproven", kWarning}, {"webhook-failing", kWarning},
+    {"power-unproven", kWarning}, {"state-unwritable", kCritical}, {"webhook-failing", kWarning},
 });
 
 class Problems {
@@ -277,6 +277,10 @@ bool is_member(const model::Node& node) {
 std::vector<Problem> find_problems(const ProblemSources& sources) {
   Problems problems;
   const auto& inventory = sources.inventory;
+  if (const auto error = inventory.write_error()) {
+    problems.add("state-unwritable", "cluster", "", fmt::format("The manager can't keep changes: {}", error->message),
+                 error->hint.empty() ? "See the manager's log: journalctl -u bridgehead-manager." : error->hint);
+  }
   add_nodes(problems, inventory, sources.now);
   add_netboot(problems, sources);
   add_pools(problems, inventory);

@@ -130,6 +130,8 @@ void Inventory::note_node_state(const model::NodeId& node, model::NodeState node
   }
 }
 
+std::optional<Error> Inventory::write_error() const { return state_->store.write_error(); }
+
 void Inventory::note_token_use(const model::TokenId& token) {
   // To the minute, so that a busy client doesn't copy its record at each request.
   const auto minute = std::chrono::floor<std::chrono::minutes>(state_->clock.now());

@@ -105,6 +105,7 @@ class Inventory {
   std::vector<Record<model::Operation>> operations_of(std::string_view target_id) const;  // newest first
   std::vector<model::Event> events_since(Revision revision, std::size_t limit) const;  // oldest first, revision > given
   Revision revision() const;
+  std::optional<Error> write_error() const;  // of the store: StateStore::write_error
 
   Edit edit() const;
   // conflict: something read has changed meanwhile (read again and retry); already_exists: a name is taken (the message

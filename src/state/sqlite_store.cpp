@@ -104,6 +104,11 @@ class SqliteStore final : public StateStore {
 
   Revision revision() const override { return revision_; }
 
+  std::optional<Error> write_error() const override {
+    const std::lock_guard lock(write_error_mutex_);
+    return write_error_;
+  }
+
   std::unique_ptr<Watch> watch(Watcher watcher) override { return watchers_.add(std::move(watcher)); }
 
  private:
@@ -131,11 +136,21 @@ class SqliteStore final : public StateStore {
       }
     }
     for (auto* request : group) {
-      if (request->result && !request->transaction->empty()) {
+      if (request->transaction->empty()) {
+        // says nothing of the disk
+      } else if (request->result) {
+        note_write({});
         watchers_.call(Commit{*request->result, request->transaction->changes()});
+      } else if (request->result.error().code != ErrorCode::conflict) {
+        note_write(request->result.error());
       }
       request->done = true;
     }
+  }
+
+  void note_write(std::optional<Error> error) {
+    const std::lock_guard lock(write_error_mutex_);
+    write_error_ = std::move(error);
   }
 
   // In one SQLite transaction. A conflict is the result of its request only; an error means that nothing was changed.
@@ -196,6 +211,8 @@ class SqliteStore final : public StateStore {
   std::atomic<Revision> revision_;
   std::mutex queue_mutex_;
   std::vector<Request*> queue_;
+  mutable std::mutex write_error_mutex_;
+  std::optional<Error> write_error_;
   CallbackList<const Commit&> watchers_;
 };
 

@@ -81,6 +81,8 @@ class StateStore {
   // disk is full (nothing was changed, the store stays usable).
   virtual Result<Revision> commit(const Transaction& transaction) = 0;
   virtual Revision revision() const = 0;
+  // Why the newest commit could not be written; none once one was written again. Conflicts are none of it.
+  virtual std::optional<Error> write_error() const { return {}; }
 
   // Until the returned handle is destroyed (which waits for a call that is running, so not inside the watcher itself).
   class Watch {

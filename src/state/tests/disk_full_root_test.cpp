@@ -30,6 +30,7 @@ TEST(DiskFull, ChangesNothingAndStaysUsable) {
       ASSERT_LT(++kept, 1000);
     }
     EXPECT_EQ(committed.error().code, ErrorCode::resource_exhausted) << committed.error().describe();
+    EXPECT_EQ(store->write_error().value().describe(), committed.error().describe());
     EXPECT_EQ(store->list("fill/")->size(), static_cast<std::size_t>(kept));
     EXPECT_EQ(store->revision(), static_cast<Revision>(kept) + 1);
     EXPECT_EQ(value_of(*store, "small"), "before");
@@ -43,6 +44,7 @@ TEST(DiskFull, ChangesNothingAndStaysUsable) {
     // More room, and it goes on without being opened again.
     ASSERT_EQ(::mount("tmpfs", mounted.c_str(), "tmpfs", MS_REMOUNT, "size=16m"), 0) << std::strerror(errno);
     must_put(*store, "fill/again", std::string(20000, 'z'));
+    EXPECT_FALSE(store->write_error());
     EXPECT_EQ(store->list("fill/")->size(), static_cast<std::size_t>(kept + 1));
   }
   EXPECT_EQ(value_of(*open_sqlite_store(mounted / "state.db").value(), "small"), "before");
