@@ -45,6 +45,9 @@ int main(int argc, char** argv) {
   join_boot->fallthrough();
   std::string boot_file = agent_app::kBootFile;
   join_boot->add_option("--file", boot_file, "What the initramfs left")->capture_default_str()->type_name("FILE");
+  auto* install_upgrade = app.add_subcommand(
+      "install-upgrade", "Install the package that the manager has sent; run by systemd when the agent asks for it");
+  install_upgrade->fallthrough();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -58,9 +61,10 @@ int main(int argc, char** argv) {
     return kExitConfig;
   }
   log::configure(config->log_level, config->log_format, "bridgehead-agent");
-  const auto done = join->parsed()        ? agent_app::join(*config, token)
-                    : join_boot->parsed() ? agent_app::join_boot(*config, boot_file)
-                                          : agent_app::run_agent(*config);
+  const auto done = join->parsed()              ? agent_app::join(*config, token)
+                    : join_boot->parsed()       ? agent_app::join_boot(*config, boot_file)
+                    : install_upgrade->parsed() ? agent_app::install_upgrade(*config)
+                                                : agent_app::run_agent(*config, config_path);
   if (done) return 0;
   fmt::print(stderr, "bridgehead-agent: {}\n", done.error().describe());
   return exit_code(done.error());

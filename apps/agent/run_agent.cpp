@@ -18,6 +18,7 @@
 #include "host_agent/manager/join.h"
 #include "host_agent/messages.h"
 #include "host_agent/node_agent.h"
+#include "host_agent/upgrade/upgrade_install.h"
 #include "hypervisor/kvm_run.h"
 #include "hypervisor/libvirt/libvirt_hypervisor.h"
 #include "service_manager.h"
@@ -66,11 +67,14 @@ void leave_if_stop_hangs() {
   }).detach();
 }
 
-NodeAgentConfig agent_config(const Config& config) {
+NodeAgentConfig agent_config(const Config& config, const std::filesystem::path& file) {
+  std::error_code unknown;
   NodeAgentConfig agent{.state_dir = config.state_dir,
                         .import_directories = config.import_directories,
                         .watchdog = config.watchdog,
-                        .version = BRIDGEHEAD_VERSION};
+                        .version = BRIDGEHEAD_VERSION,
+                        .config_file = std::filesystem::absolute(file, unknown),
+                        .program = std::filesystem::read_symlink("/proc/self/exe", unknown)};
   agent.executor.workers = config.workers > 0 ? config.workers : default_workers();
   agent.executor.import_workers = config.import_workers;
   return agent;
@@ -78,7 +82,7 @@ NodeAgentConfig agent_config(const Config& config) {
 
 }  // namespace
 
-Status run_agent(const Config& config) {
+Status run_agent(const Config& config, const std::filesystem::path& file) {
   tame_malloc();
   ::signal(SIGPIPE, SIG_IGN);
   const auto signals = stop_signals();
@@ -100,7 +104,7 @@ Status run_agent(const Config& config) {
   SystemCommandRunner commands;
   const auto hypervisor = hypervisor::make_libvirt_hypervisor({.uri = config.libvirt_uri}, commands);
   auto agent =
-      NodeAgent::create(agent_config(config),
+      NodeAgent::create(agent_config(config, file),
                         {.hypervisor = *hypervisor,
                          .open_pool = [host = storage::PoolHost{config.state_dir / "pools", (*identity)->node.str()}](
                                           const model::Pool& pool) { return storage::open_pool(pool, host); },
@@ -108,7 +112,8 @@ Status run_agent(const Config& config) {
                                  .with_qemu = [&commands] { return hypervisor::try_kvm(commands); }},
                          .store = **store,
                          .clock = clock,
-                         .random = random},
+                         .random = random,
+                         .commands = commands},
                         **identity);
   if (!agent) return forward(agent);
   (*agent)->start();
@@ -158,6 +163,11 @@ Status join_boot(const Config& config, const std::filesystem::path& file) {
   }
   return fail(ErrorCode::failed_precondition, "{} has no join token: this machine was booted without one",
               file.string());
+}
+
+Status install_upgrade(const Config& config) {
+  SystemCommandRunner commands;
+  return host_agent::install_upgrade(UpgradeFiles(config.state_dir), commands);
 }
 
 }  // namespace bridgehead::agent_app

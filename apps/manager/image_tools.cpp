@@ -13,11 +13,17 @@ std::filesystem::path chosen(const std::filesystem::path& configured,
   return candidates.back();
 }
 
+std::filesystem::path programs_directory() {
+  std::error_code unknown;
+  return std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path();
+}
+
 }  // namespace
 
+std::filesystem::path agent_packages() { return programs_directory().parent_path() / "share/bridgehead/packages"; }
+
 boot_services::ImageTools image_tools(const NetbootConfig& config) {
-  std::error_code unknown;
-  const auto programs = std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path();
+  const auto programs = programs_directory();
   const auto prefix = programs.parent_path();
   return {.init = chosen(config.init, {programs / "bridgehead-init", prefix / "lib/bridgehead/bridgehead-init"}),
           .busybox = config.busybox,

@@ -33,6 +33,7 @@
 #include "reconcile/reconciler.h"
 #include "state/inventory.h"
 #include "state/sqlite_store.h"
+#include "upgrade_desk/upgrade_desk.h"
 
 namespace bridgehead::manager {
 namespace {
@@ -83,6 +84,7 @@ struct Manager::State {
   std::unique_ptr<power_desk::PowerDesk> power;
   std::unique_ptr<energy_desk::EnergyDesk> energy;
   std::unique_ptr<bench_desk::BenchDesk> bench;
+  std::unique_ptr<upgrade_desk::UpgradeDesk> upgrades;
   std::unique_ptr<availability_desk::AvailabilityDesk> availability;
   alert_desk::CurlPoster poster;
   std::unique_ptr<alert_desk::AlertDesk> alerts;
@@ -204,7 +206,8 @@ void Manager::State::tell_alerts() {
                                        return reconcile::find_problems({.inventory = *inventory,
                                                                         .now = clock.now(),
                                                                         .netboot = netboot.get(),
-                                                                        .availability = availability.get()});
+                                                                        .availability = availability.get(),
+                                                                        .upgrades = upgrades.get()});
                                      }},
       alert_desk::AlertDeskOptions{
           .cluster = cluster_id_of(authority->fingerprint()),
@@ -234,7 +237,8 @@ Status Manager::State::start_api(const pki::Identity& identity) {
                                                 .secrets = secrets.get(),
                                                 .power = power.get(),
                                                 .availability = availability.get(),
-                                                .energy = energy.get()});
+                                                .energy = energy.get(),
+                                                .upgrades = upgrades.get()});
   if (auto started = api->start(); !started) {
     auto error = started.error();
     if (error.hint.empty())
@@ -280,6 +284,7 @@ void Manager::State::stop() {
   if (energy) energy->stop();
   if (alerts) alerts->stop();
   if (availability) availability->stop();
+  upgrades.reset();
   power.reset();
   image_works.reset();
   netboot.reset();
@@ -317,6 +322,9 @@ Result<std::unique_ptr<Manager>> Manager::start(const Config& config) {
   parts.bench = std::make_unique<bench_desk::BenchDesk>(*parts.commander, *parts.gateway, *parts.gateway,
                                                         parts.reconciler->progress(),
                                                         bench_desk::BenchDeskOptions{.version = BRIDGEHEAD_VERSION});
+  parts.upgrades = std::make_unique<upgrade_desk::UpgradeDesk>(
+      *parts.inventory, *parts.gateway, *parts.gateway, parts.clock,
+      upgrade_desk::PackageShelf::open(agent_packages(), config.state_dir / "agent-packages"));
   parts.watch_over_nodes();
   parts.tell_alerts();
   if (auto started = parts.start_api(*identity); !started) return forward(started);

@@ -238,6 +238,7 @@ Result<std::shared_ptr<reconcile::Tunnel>> Gateway::Impl::open(const model::Node
       break;
     case reconcile::TunnelKind::boot_log: ask.set_kind(Open::KIND_BOOT_LOG); break;
     case reconcile::TunnelKind::sleep: ask.set_kind(Open::KIND_SLEEP); break;
+    case reconcile::TunnelKind::upgrade: ask.set_kind(Open::KIND_UPGRADE); break;
     case reconcile::TunnelKind::pool_survey:
       ask.set_kind(Open::KIND_POOL_SURVEY);
       ask.set_pool(model::encode(request.pool));

@@ -107,6 +107,9 @@ std::vector<Route> make_routes() {
       answer(Method::get, "/api/v1/nodes/{node}/boot-script", viewer, get_node_boot_script),
       answer(Method::post, "/api/v1/join-tokens", admin, create_join_token_ticket, dry),
 
+      // What runs as root on the nodes is replaced.
+      answer(Method::post, "/api/v1/agents/upgrade", admin, post_agents_upgrade, dry),
+
       answer(Method::get, "/api/v1/bench/results", viewer, list_benchmarks),
       answer(Method::post, "/api/v1/bench/results", operator_, start_benchmark, dry),
       answer(Method::post, "/api/v1/bench/records", operator_, keep_benchmark, dry),

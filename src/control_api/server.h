@@ -26,6 +26,7 @@ struct Commander;  // reconcile/commands/commands.h
 class NetbootPort;
 class AvailabilityPort;
 class EnergyPort;
+class UpgradePort;
 class PowerPort;
 class ProgressBoard;
 struct ReconcileMetrics;
@@ -77,6 +78,7 @@ struct ServerDependencies {
   reconcile::PowerPort* power = nullptr;                         // null = this manager switches no machines
   reconcile::AvailabilityPort* availability = nullptr;           // null = it doesn't watch over nodes
   reconcile::EnergyPort* energy = nullptr;                       // null = it doesn't add up what nodes take
+  const reconcile::UpgradePort* upgrades = nullptr;              // null = it upgrades no agents
 };
 
 class Server {

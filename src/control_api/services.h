@@ -12,6 +12,7 @@
 #include "reconcile/netboot_port.h"
 #include "reconcile/power_port.h"
 #include "reconcile/progress_board.h"
+#include "reconcile/upgrade_port.h"
 
 namespace bridgehead::control_api {
 
@@ -36,6 +37,7 @@ struct Services {
   reconcile::PowerPort* power;                // null = this manager switches no machines
   reconcile::AvailabilityPort* availability;  // null = it doesn't watch over nodes
   reconcile::EnergyPort* energy;              // null = it doesn't add up what nodes take
+  const reconcile::UpgradePort* upgrades;     // null = it upgrades no agents
 
   const state::Inventory& inventory() const { return commander.inventory; }
 };

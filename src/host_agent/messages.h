@@ -83,6 +83,18 @@ inline constexpr log::Message guest_stopped_alone{
 inline constexpr log::Message guest_not_stopped{
     "GUEST_NOT_STOPPED",
     "A guest whose lease ends could not be stopped, and why; it is tried again, then the watchdog resets this host."};
+inline constexpr log::Message upgrade_begins{
+    "UPGRADE_BEGINS",
+    "The manager has sent another version of the agent's package, which is installed now; guests run on."};
+inline constexpr log::Message upgrade_done{"UPGRADE_DONE",
+                                           "The new agent is connected to the manager; its package stays."};
+inline constexpr log::Message upgrade_goes_back{
+    "UPGRADE_GOES_BACK",
+    "The new agent's package couldn't be installed, or it didn't come to the manager; the one before is installed."};
+inline constexpr log::Message upgrade_not_noted{
+    "UPGRADE_NOT_NOTED",
+    "The new agent couldn't write that it is well, and why; it is taken for one that isn't, and the one before comes "
+    "back."};
 inline constexpr log::Message tunnel_failed{"TUNNEL_FAILED",
                                             "A console, VNC, upload or download could not be carried, and why."};
 

@@ -12,6 +12,7 @@
 #include "host_agent/pool_beats.h"
 #include "host_agent/remembered.h"
 #include "host_agent/secret_files.h"
+#include "host_agent/upgrade/agent_upgrade.h"
 #include "host_agent/use_meter.h"
 
 namespace bridgehead::host_agent {
@@ -89,7 +90,11 @@ struct NodeAgent::State {
         housekeeper(pools,
                     {.collect_facts = [this] { return facts.collect(look); },
                      .leftovers = [this] { undo_leftovers(); },
-                     .changed = [this] { session.send_report(); }},
+                     .changed =
+                         [this] {
+                           session.send_report();
+                           if (session.connected()) say_well();
+                         }},
                     {.round = config.housekeeping}),
         beats(pools, identity.node),
         meter(
@@ -99,12 +104,22 @@ struct NodeAgent::State {
             },
             config.measuring),
         sleep({.root = config.host_root}),
+        upgrade({.state_dir = config.state_dir,
+                 .config = config.config_file,
+                 .program = config.program,
+                 .root = config.host_root,
+                 .version = config.version},
+                parts.commands),
         tunnels(
             parts.hypervisor, pools, files, uploads,
             [this](const model::TunnelId& id) { return session.dial_tunnel(id); },
             [this](const model::TunnelId& id, const Error& error) { session.refuse_tunnel(id, error); },
             [this](const model::OperationId& operation) { return journal->is_unfinished(operation); },
-            [this] { return fall_asleep(); }) {}
+            [this] { return fall_asleep(); },
+            [this](const AgentUpgrade::More& more) -> Result<std::string> {
+              const auto answer = upgrade.serve(more);
+              return answer ? Result<std::string>(text_of(*answer)) : forward(answer);
+            }) {}
 
   SessionHandlers session_handlers();
   model::NodeLoad load() const;
@@ -124,6 +139,7 @@ struct NodeAgent::State {
   void remove_forsaken_files();
   void take_secrets(SecretSet set);
   Status fall_asleep();
+  void say_well();
 
   NodeAgentConfig config;
   NodeAgentParts parts;
@@ -150,6 +166,7 @@ struct NodeAgent::State {
   std::atomic<bool> looked = false;     // at the guests
   UseMeter meter;
   HostSleep sleep;
+  AgentUpgrade upgrade;
   Tunnels tunnels;
 };
 
@@ -224,6 +241,7 @@ void NodeAgent::State::on_welcome(const WelcomeMessage& welcome) {
   want_all_facts();
   takes_use = welcome.takes_use;
   leases.take_renewals(welcome.takes_renewals);
+  say_well();
   const auto& wanted = welcome.pools;
   for (const auto& [id, status] : pools.statuses()) {
     if (std::none_of(wanted.begin(), wanted.end(), [&](const auto& pool) { return pool.id == id; })) pools.remove(id);
@@ -332,6 +350,11 @@ Status NodeAgent::State::fall_asleep() {
     return fail(ErrorCode::failed_precondition, "a guest runs there: {}", guest.id);
   }
   return sleep.begin();
+}
+
+// To whoever has just installed this agent: the manager took its report, and guests can run here.
+void NodeAgent::State::say_well() {
+  if (housekeeper.facts().hypervisor_message.empty()) upgrade.is_well();
 }
 
 void NodeAgent::State::undo_leftovers() {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/command.h"
 #include "base/random.h"
 #include "host_agent/executor.h"
 #include "host_agent/facts/node_facts.h"
@@ -29,6 +30,8 @@ struct NodeAgentConfig {
   std::vector<std::filesystem::path> import_directories;
   std::filesystem::path watchdog = "/dev/watchdog0";  // of the host
   std::string version;
+  std::filesystem::path config_file = "/etc/bridgehead/agent.toml";  // what it was read from
+  std::filesystem::path program;                                     // what this process runs
   ExecutorOptions executor;
   SessionOptions session;
   PoolDeadlines pools;
@@ -48,6 +51,7 @@ struct NodeAgentParts {
   state::StateStore& store;
   const Clock& clock;
   RandomSource& random;
+  CommandRunner& commands;
 };
 
 class NodeAgent {

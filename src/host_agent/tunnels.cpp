@@ -61,7 +61,7 @@ Status copy_file(const std::filesystem::path& path, TunnelChannel& channel) {
 }  // namespace
 
 Tunnels::Tunnels(hypervisor::Hypervisor& hypervisor, PoolRegistry& pools, const GuestFiles& files,
-                 UploadRendezvous& uploads, Dial dial, Refused refused, Expected expected, Sleep sleep,
+                 UploadRendezvous& uploads, Dial dial, Refused refused, Expected expected, Sleep sleep, Upgrade upgrade,
                  std::size_t most)
     : hypervisor_(hypervisor),
       pools_(pools),
@@ -71,6 +71,7 @@ Tunnels::Tunnels(hypervisor::Hypervisor& hypervisor, PoolRegistry& pools, const 
       refused_(std::move(refused)),
       expected_(std::move(expected)),
       sleep_(std::move(sleep)),
+      upgrade_(std::move(upgrade)),
       most_(most) {}
 
 Tunnels::~Tunnels() { stop(); }
@@ -136,6 +137,7 @@ Status Tunnels::carry(const TunnelOrder& order) {
     case TunnelKind::free_locks: return carry_free_locks(order);
     case TunnelKind::claim: return carry_claim(order);
     case TunnelKind::sleep: return carry_sleep(order);
+    case TunnelKind::upgrade: return carry_upgrade(order);
   }
   return fail(ErrorCode::unsupported, "this agent does not know this kind of tunnel");
 }
@@ -387,6 +389,24 @@ Status Tunnels::carry_sleep(const TunnelOrder& order) {
   const auto begun = sleep_();
   if (begun) (*channel)->write({.data = "asleep soon"});
   return end_channel(**channel, begun);
+}
+
+Status Tunnels::carry_upgrade(const TunnelOrder& order) {
+  auto channel = dial(order);
+  if (!channel) return forward(channel);
+  bool over = false;
+  const auto answer = upgrade_([&]() -> Result<std::string> {
+    while (!over) {
+      auto message = (*channel)->read();
+      if (!message) return fail(ErrorCode::io_error, "the order was cut off");
+      if (!message->error.empty()) return fail(ErrorCode::io_error, "the manager gave up: {}", message->error);
+      over = message->end;
+      if (!message->data.empty()) return std::move(message->data);
+    }
+    return std::string();
+  });
+  if (answer) (*channel)->write({.data = *answer});
+  return end_channel(**channel, answer ? Status() : forward(answer));
 }
 
 }  // namespace bridgehead::host_agent

@@ -36,7 +36,8 @@ enum class TunnelKind {
   node_look,
   free_locks,
   claim,
-  sleep
+  sleep,
+  upgrade
 };
 
 struct TunnelOrder {
@@ -82,9 +83,11 @@ class Tunnels {
 
   // Puts the machine to sleep, a moment after it has returned.
   using Sleep = std::function<Status()>;
+  // Takes an order for this agent's upgrade from the bytes that `more` gives, "" at their end; the answer is a text.
+  using Upgrade = std::function<Result<std::string>(const std::function<Result<std::string>()>& more)>;
 
   Tunnels(hypervisor::Hypervisor& hypervisor, PoolRegistry& pools, const GuestFiles& files, UploadRendezvous& uploads,
-          Dial dial, Refused refused, Expected expected, Sleep sleep, std::size_t most = 64);
+          Dial dial, Refused refused, Expected expected, Sleep sleep, Upgrade upgrade, std::size_t most = 64);
   // Cancels all and waits for their threads.
   ~Tunnels();
   Tunnels(const Tunnels&) = delete;
@@ -109,6 +112,7 @@ class Tunnels {
   Status carry_free_locks(const TunnelOrder& order);
   Status carry_claim(const TunnelOrder& order);
   Status carry_sleep(const TunnelOrder& order);
+  Status carry_upgrade(const TunnelOrder& order);
   Result<std::shared_ptr<TunnelChannel>> dial(const TunnelOrder& order);
 
   hypervisor::Hypervisor& hypervisor_;
@@ -119,6 +123,7 @@ class Tunnels {
   const Refused refused_;
   const Expected expected_;
   const Sleep sleep_;
+  const Upgrade upgrade_;
   const std::size_t most_;
   std::timed_mutex surveying_;
   mutable std::mutex mutex_;

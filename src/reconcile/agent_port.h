@@ -52,7 +52,8 @@ enum class TunnelKind {
   node_look,
   free_locks,
   claim,
-  sleep
+  sleep,
+  upgrade
 };
 
 struct TunnelRequest {

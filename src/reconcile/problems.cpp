@@ -4,6 +4,7 @@
 #include <array>
 
 #include "model/enum_names.h"
+#include "reconcile/agent_versions.h"
 #include "reconcile/commands/netboot.h"
 #include "reconcile/commands/power.h"
 #include "reconcile/hung_guests.h"
@@ -25,14 +26,15 @@ constexpr auto kCritical = model::AlertSeverity::critical;
 
 // How bad a condition is, in one place; docs/alerts.md tells people.
 constexpr auto kConditions = std::to_array<std::pair<std::string_view, model::AlertSeverity>>({
-    {"boot-failed", kWarning},    {"boot-stalled", kWarning},      {"bridge-missing", kWarning},
-    {"dhcp-foreign", kWarning},   {"guest-failed", kCritical},     {"guest-given-up", kCritical},
-    {"guest-hung", kCritical},    {"guest-stamped", kCritical},    {"guest-waiting", kCritical},
-    {"image-failed", kWarning},   {"machine-waiting", kInfo},      {"netboot-down", kWarning},
-    {"node-image-failed", kInfo}, {"node-not-booted", kInfo},      {"node-not-ready", kWarning},
-    {"node-question", kCritical}, {"node-unreachable", kCritical}, {"nodes-missing", kInfo},
-    {"nodes-silent", kCritical},  {"pool-unusable", kCritical},    {"power-distrusted", kWarning},
-    {"power-unproven", kWarning}, {"state-unwritable", kCritical}, {"webhook-failing", kWarning},
+    {"agents-older", kInfo},         {"boot-failed", kWarning},      {"boot-stalled", kWarning},
+    {"bridge-missing", kWarning},    {"dhcp-foreign", kWarning},     {"guest-failed", kCritical},
+    {"guest-given-up", kCritical},   {"guest-hung", kCritical},      {"guest-stamped", kCritical},
+    {"guest-waiting", kCritical},    {"image-agents-older", kInfo},  {"image-failed", kWarning},
+    {"machine-waiting", kInfo},      {"netboot-down", kWarning},     {"node-image-failed", kInfo},
+    {"node-not-booted", kInfo},      {"node-not-ready", kWarning},   {"node-question", kCritical},
+    {"node-unreachable", kCritical}, {"nodes-missing", kInfo},       {"nodes-silent", kCritical},
+    {"pool-unusable", kCritical},    {"power-distrusted", kWarning}, {"power-unproven", kWarning},
+    {"state-unwritable", kCritical}, {"webhook-failing", kWarning},
 });
 
 class Problems {
@@ -259,6 +261,32 @@ void add_availability(Problems& problems, const ProblemSources& sources) {
   }
 }
 
+// Whose agent is older than the one that came with this manager.
+void add_older_agents(Problems& problems, const ProblemSources& sources) {
+  if (sources.upgrades == nullptr || sources.upgrades->version().empty()) return;
+  const auto version = sources.upgrades->version();
+  std::vector<std::string_view> installed;
+  std::vector<std::string_view> booted;
+  const auto nodes = sources.inventory.all<model::Node>();
+  for (const auto& record : nodes) {
+    const auto& node = record->value;
+    if (!is_older(node.facts.agent_version, version)) continue;
+    (node.netboot ? booted : installed).push_back(node.name);
+  }
+  const auto add = [&](std::string_view condition, const std::vector<std::string_view>& names, std::string action) {
+    if (names.empty()) return;
+    problems.add(
+        condition, "cluster", "",
+        fmt::format("{} {} an agent older than {}, which came with this manager: {}{}", names.size(),
+                    names.size() == 1 ? "node has" : "nodes have", version,
+                    fmt::join(names.begin(), names.begin() + std::min<std::ptrdiff_t>(8, std::ssize(names)), ", "),
+                    names.size() > 8 ? ", ..." : ""),
+        std::move(action));
+  };
+  add("agents-older", installed, "bh node upgrade --all");
+  add("image-agents-older", booted, "They get it with their image: bh node-image build, then bh node-image rollout.");
+}
+
 void add_webhook(Problems& problems, const state::Inventory& inventory, Timestamp now) {
   const auto webhook = inventory.find<model::Webhook>(model::WebhookId(model::kWebhookId));
   if (!webhook || webhook->value.failing_since == Timestamp{}) return;
@@ -287,6 +315,7 @@ std::vector<Problem> find_problems(const ProblemSources& sources) {
   add_guests_and_images(problems, inventory, sources.now);
   add_availability(problems, sources);
   add_webhook(problems, inventory, sources.now);
+  add_older_agents(problems, sources);
   return problems.take();
 }
 

@@ -9,6 +9,7 @@
 #include "model/alert.h"
 #include "reconcile/availability_port.h"
 #include "reconcile/netboot_port.h"
+#include "reconcile/upgrade_port.h"
 #include "state/inventory.h"
 
 namespace bridgehead::reconcile {
@@ -27,6 +28,7 @@ struct ProblemSources {
   Timestamp now;
   const NetbootPort* netboot = nullptr;            // null: this manager boots no machines
   const AvailabilityPort* availability = nullptr;  // null: it doesn't watch over nodes
+  const UpgradePort* upgrades = nullptr;           // null: it upgrades no agents
 };
 
 // Whether the node should be up: not so a machine that only waits for approval or for an image.

@@ -26,6 +26,7 @@ void add_plan_commands(CLI::App& root, Context& context);
 void add_rule_commands(CLI::App& root, Context& context);
 void add_policy_commands(CLI::App& root, Context& context);
 void add_node_drain_commands(CLI::App& node, Context& context);  // drain, undrain
+void add_node_upgrade_command(CLI::App& node, Context& context);
 void add_node_power_commands(CLI::App& node, Context& context);  // power, bmc
 void add_node_console_command(CLI::App& node, Context& context);
 void add_alert_commands(CLI::App& root, Context& context);

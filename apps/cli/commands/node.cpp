@@ -256,6 +256,7 @@ void add_node_commands(CLI::App& root, Context& context) {
   add_join_token(node, context);
   add_node_set(node, context);
   add_node_drain_commands(node, context);
+  add_node_upgrade_command(node, context);
   add_node_power_commands(node, context);
   add_node_console_command(node, context);
   add_wait(node, context);

@@ -6,7 +6,7 @@
 namespace bridgehead::cli {
 namespace {
 
-constexpr char kKind[] = "node_image.rollout";
+constexpr char kImageRollout[] = "node_image.rollout";
 
 // What each node of a rollout is doing: a node under way tells its own operation's phase.
 Result<nlohmann::json> nodes_of(ApiClient& api, const nlohmann::json& rollout) {
@@ -20,12 +20,14 @@ Result<nlohmann::json> nodes_of(ApiClient& api, const nlohmann::json& rollout) {
   return nodes;
 }
 
-Status show_status(Context& context, ApiClient& api, const std::string& image) {
-  const auto found = api.get(image.empty() ? "/operations?limit=10000"
-                                           : fmt::format("/operations?limit=10000&target={}", path_segment(image)));
+}  // namespace
+
+Status show_rollout(Context& context, ApiClient& api, std::string_view kind, const std::string& target) {
+  const auto found = api.get(target.empty() ? "/operations?limit=10000"
+                                            : fmt::format("/operations?limit=10000&target={}", path_segment(target)));
   if (!found) return forward(found);
   for (const auto& operation : found->at("items")) {
-    if (text(operation, "/kind") != kKind) continue;
+    if (text(operation, "/kind") != kind) continue;
     const auto nodes = nodes_of(api, operation);
     if (!nodes) return forward(nodes);
     if (context.format() != OutputFormat::table) {
@@ -45,15 +47,13 @@ Status show_status(Context& context, ApiClient& api, const std::string& image) {
   return {};
 }
 
-}  // namespace
-
 void add_boot_deadline(CLI::App& command, std::optional<std::uint64_t>& seconds) {
   command.add_option("--boot-deadline", seconds,
                      "Seconds that a machine may take from power-on until it is as well as before (default 900)");
 }
 
 std::string rollout_text(const nlohmann::json& operation) {
-  if (text(operation, "/kind") != kKind) return {};
+  if (!text(operation, "/kind").ends_with(".rollout")) return {};
   std::string all;
   for (const auto& node : operation.at("parameters").value("nodes", nlohmann::json::array())) {
     all += fmt::format("{}{} {}", all.empty() ? "" : ", ", text(node, "/name"), text(node, "/state"));
@@ -83,7 +83,7 @@ void add_rollout(CLI::App& image, Context& context) {
   rollout->add_flag("--status", options->status, "Only show how far the last one (of this image) is, node by node");
   add_change_flags(*rollout, options->flags);
   on_chosen(*rollout, context, [&context, options](ApiClient& api) -> Status {
-    if (options->status) return show_status(context, api, options->image);
+    if (options->status) return show_rollout(context, api, kImageRollout, options->image);
     if (options->image.empty() || options->nodes.empty()) {
       return fail_with_hint(ErrorCode::invalid_argument, "an image and --nodes are needed",
                             "bh node-image rollout debian-12:4 --nodes 'rack1-*'");

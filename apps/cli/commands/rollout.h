@@ -11,7 +11,9 @@ namespace bridgehead::cli {
 void add_boot_deadline(CLI::App& command, std::optional<std::uint64_t>& seconds);
 // node-image rollout
 void add_rollout(CLI::App& image, Context& context);
-// "m1 done, m2 running": of an operation node_image.rollout; "" for others.
+// How far the newest operation of this kind (of `target`; "" = of any) is, node by node.
+Status show_rollout(Context& context, ApiClient& api, std::string_view kind, const std::string& target);
+// "m1 done, m2 running": of an operation node_image.rollout or agent.rollout; "" for others.
 std::string rollout_text(const nlohmann::json& operation);
 
 }  // namespace bridgehead::cli

@@ -45,4 +45,15 @@ Result<reconcile::RolloutNodeImage> read_rollout(std::string_view body) {
   });
 }
 
+Result<reconcile::UpgradeNodes> read_upgrade(std::string_view body) {
+  return read_body<reconcile::UpgradeNodes>(body, [](ObjectReader& reader, reconcile::UpgradeNodes& request) {
+    reader.texts("nodes", request.nodes);
+    reader.flag("all", request.all);
+    reader.text("version", request.version);
+    reader.number("max_unavailable", request.max_unavailable);
+    reader.number("canary", request.canary);
+    reader.flag("without_way_back", request.without_way_back);
+  });
+}
+
 }  // namespace bridgehead::control_api

@@ -4,6 +4,7 @@
 #include "control_api/bodies/requests.h"
 #include "reconcile/commands/maintenance.h"
 #include "reconcile/commands/power.h"
+#include "reconcile/commands/upgrades.h"
 
 namespace bridgehead::control_api {
 
@@ -20,5 +21,6 @@ struct DrainRequest {
 };
 Result<DrainRequest> read_drain(std::string_view body);
 Result<reconcile::RolloutNodeImage> read_rollout(std::string_view body);
+Result<reconcile::UpgradeNodes> read_upgrade(std::string_view body);
 
 }  // namespace bridgehead::control_api

@@ -37,6 +37,8 @@ BRIDGEHEAD_ANSWER(get_webhook);
 BRIDGEHEAD_ANSWER(put_webhook);
 BRIDGEHEAD_ANSWER(delete_webhook);
 BRIDGEHEAD_ANSWER(post_webhook_test);
+// upgrades.cpp
+BRIDGEHEAD_ANSWER(post_agents_upgrade);
 // availability.cpp
 BRIDGEHEAD_ANSWER(get_availability);
 BRIDGEHEAD_ANSWER(post_availability_go_on);

@@ -15,7 +15,8 @@ nlohmann::json problems_of(const Services& services) {
   for (auto& one : reconcile::find_problems({.inventory = services.inventory(),
                    .now = services.commander.clock.now(),
                    .netboot = services.netboot,
-                   .availability = services.availability})) {
+                   .availability = services.availability,
+                   .upgrades = services.upgrades})) {
     list.push_back({{"condition", one.condition},
                     {"severity", model::to_string(one.severity)},
                     {"object_kind", std::move(one.object_kind)},

@@ -57,7 +57,8 @@ void ApiFixture::start_server() {
                                                                .secrets = secret_box.get(),
                                                                .power = &power,
                                                                .availability = &availability,
-                                                               .energy = &energy});
+                                                               .energy = &energy,
+                                                               .upgrades = &upgrades});
   const auto started = server->start();
   ASSERT_TRUE(started) << started.error().describe();
 }

@@ -17,6 +17,7 @@
 #include "control_api/testing/fake_netboot.h"
 #include "control_api/testing/fake_power.h"
 #include "control_api/testing/fake_tunnels.h"
+#include "control_api/testing/fake_upgrades.h"
 #include "control_api/testing/raw_client.h"
 #include "pki/secret_box.h"
 #include "reconcile/commands/commands.h"
@@ -100,6 +101,7 @@ class ApiFixture : public ::testing::Test {
   FakePower power;
   FakeAvailability availability;
   FakeEnergy energy;
+  FakeUpgrades upgrades;
   bool boots_machines = true;  // read by start_server()
   std::unique_ptr<pki::SecretBox> secret_box =
       std::move(*pki::SecretBox::open(directory.path() / "secrets.key", random));

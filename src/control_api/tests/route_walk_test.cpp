@@ -153,6 +153,7 @@ class RouteWalk : public ApiFixture {
   void walk_netboot();
   void walk_power();
   void walk_availability();
+  void walk_upgrades();
   void walk_alerts();
 
   std::vector<nlohmann::json> answers_;
@@ -291,6 +292,33 @@ void RouteWalk::walk_alerts() {
   ASSERT_EQ(alerts.size(), 1U);
   EXPECT_EQ(alerts[0]["condition"], "test");
   expect(200, "DELETE", path_of(""));
+}
+
+void RouteWalk::walk_upgrades() {
+  const nlohmann::json one = {{"nodes", {"node1"}}};
+  EXPECT_THAT(expect(409, "POST", "/agents/upgrade", one).body, HasSubstr("--without-way-back")) << "it has no version";
+  EXPECT_THAT(expect(409, "POST", "/agents/upgrade", {{"nodes", {"rack1-a"}}}).body,
+              HasSubstr("bh node-image build, then bh node-image rollout"));
+  expect(404, "POST", "/agents/upgrade", {{"nodes", {"nobody"}}});
+  expect(400, "POST", "/agents/upgrade", nlohmann::json::object());
+  const auto record = inventory->find<model::Node>(node.id);
+  auto older = record->value;
+  older.facts.agent_version = "1.0.0";
+  auto edit = inventory->edit();
+  edit.update(record, older);
+  ASSERT_TRUE(inventory->commit(std::move(edit)));
+  const auto problems = expect(200, "GET", "/status").json()["problems"];
+  EXPECT_TRUE(std::any_of(problems.begin(), problems.end(), [](const auto& problem) {
+    return problem["condition"] == "agents-older" && problem["action"] == "bh node upgrade --all";
+  })) << problems;
+  expect(200, "POST", "/agents/upgrade?dry_run=true", one);
+  const auto upgrade = expect(202, "POST", "/agents/upgrade", {{"all", true}, {"canary", 0}, {"max_unavailable", 2}})
+                           .json()["operation"];
+  EXPECT_EQ(upgrade["kind"], "agent.rollout");
+  EXPECT_EQ(upgrade["target_name"], "1.1.0");
+  EXPECT_EQ(upgrade["parameters"]["nodes"][0]["from"], "1.0.0");
+  expect(409, "POST", "/agents/upgrade", one);
+  finish_operation(upgrade["id"], model::OperationState::cancelled);
 }
 
 void RouteWalk::walk_availability() {
@@ -503,6 +531,7 @@ TEST_F(RouteWalk, AllRoutesAnswerAsDescribed) {
   walk_power();
   walk_bench();
   walk_availability();
+  walk_upgrades();
   walk_alerts();
 
   expect(200, "GET", "/operations?limit=5");

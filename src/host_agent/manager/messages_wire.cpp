@@ -60,6 +60,7 @@ Result<TunnelOrder> tunnel_from_wire(const agent::v1::OpenTunnel& open) {
     case Wire::KIND_IMAGE_UPLOAD: order.kind = TunnelKind::image_upload; return order;
     case Wire::KIND_BOOT_LOG: order.kind = TunnelKind::boot_log; return order;
     case Wire::KIND_SLEEP: order.kind = TunnelKind::sleep; return order;
+    case Wire::KIND_UPGRADE: order.kind = TunnelKind::upgrade; return order;
     case Wire::KIND_IMAGE_DOWNLOAD: {
       order.kind = TunnelKind::image_download;
       auto image = model::decode<model::Image>(open.image());

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "base/testing/fake_command_runner.h"
 #include "host_agent/manager/ca_probe.h"
 #include "host_agent/manager/join.h"
 #include "host_agent/manager/outbox.h"
@@ -162,7 +163,8 @@ class AgentTest : public JoinTest {
                            .kvm = kvm_,
                            .store = *host_.store,
                            .clock = clock_,
-                           .random = random_},
+                           .random = random_,
+                           .commands = commands_},
                           **file_.load());
     EXPECT_TRUE(agent) << agent.error().describe();
     (*agent)->start();
@@ -193,6 +195,7 @@ class AgentTest : public JoinTest {
   }
 
   TemporaryDirectory files_root_ = std::move(*TemporaryDirectory::create());
+  bridgehead::testing::FakeCommandRunner commands_;
   Host host_;
   KvmTrials kvm_{.run = [] { return Status(fail(ErrorCode::not_found, "no /dev/kvm")); },
                  .with_qemu =

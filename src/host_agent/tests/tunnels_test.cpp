@@ -109,8 +109,31 @@ class TunnelsTest : public ::testing::Test {
                    },
                    [this](const model::OperationId& operation) { return node_.journal().is_unfinished(operation); },
                    [this] { return sleeps_; },
+                   [](const auto& more) -> Result<std::string> {
+                     std::string taken;
+                     for (;;) {
+                       auto next = more();
+                       if (!next) return forward(next);
+                       if (next->empty()) return "took " + taken;
+                       taken += *next;
+                     }
+                   },
                    3};
 };
+
+TEST_F(TunnelsTest, AnUpgradesOrderIsTakenWholeAndAnswered) {
+  const auto wire = open({.kind = TunnelKind::upgrade});
+  wire->send({.data = "an order"});
+  wire->send({.data = ", and bytes"});
+  wire->send({.end = true});
+  ASSERT_TRUE(wire->wait([&] { return wire->ended; }));
+  EXPECT_EQ(wire->received, "took an order, and bytes");
+  const auto cut = open({.kind = TunnelKind::upgrade});
+  cut->send({.data = "an or"});
+  cut->send({.error = "it was cancelled"});
+  ASSERT_TRUE(cut->wait([&] { return !cut->error.empty(); }));
+  EXPECT_NE(cut->error.find("the manager gave up"), std::string::npos) << cut->error;
+}
 
 TEST_F(TunnelsTest, AConsoleGoesBothWaysUntilTheUserLeaves) {
   const auto wire = open({.kind = TunnelKind::serial_console, .vm = running_vm()});

@@ -209,10 +209,11 @@ Result<Accepted<model::NodeImage>> fill_rollout(const Commander& commander, Draf
   if (std::all_of(nodes->begin(), nodes->end(), [&](const auto& node) { return runs(inventory, node->value, name); })) {
     return fail(ErrorCode::failed_precondition, "all of these nodes run {} already", name);
   }
-  operations::RolloutState state{.image = name,
-                                 .max_unavailable = request.max_unavailable,
-                                 .canary = std::min<std::uint64_t>(request.canary, nodes->size()),
-                                 .boot_deadline = *deadline};
+  operations::RolloutState state;
+  state.image = name;
+  state.max_unavailable = request.max_unavailable;
+  state.canary = std::min<std::uint64_t>(request.canary, nodes->size());
+  state.boot_deadline = *deadline;
   std::vector<std::string> problems;
   std::vector<model::NodeId> emptied;
   for (auto at = nodes->begin(); at != nodes->end(); ++at) {

@@ -40,7 +40,9 @@ const Logic* logic_of(std::string_view kind) {
                                      &network_delete,
                                      &plan_apply,
                                      &node_maintain,
-                                     &node_image_rollout};
+                                     &node_image_rollout,
+                                     &node_upgrade,
+                                     &agent_rollout};
   for (const auto* logic : all) {
     if (logic->kind == kind) return logic;
   }

@@ -73,7 +73,7 @@ const Logic* logic_of(std::string_view kind);
 extern const Logic vm_create, vm_delete, vm_update, vm_start, vm_stop, vm_pause, vm_resume, vm_reboot, vm_migrate,
     vm_clear, vm_restart, vm_snapshot_create, vm_snapshot_rollback, vm_snapshot_delete, image_import, image_migrate,
     image_flatten, image_clear, image_delete, pool_add, pool_remove, network_create, network_delete, plan_apply,
-    node_maintain, node_image_rollout;
+    node_maintain, node_image_rollout, node_upgrade, agent_rollout;
 
 // The assignment that undoes an operation has an id of its own, derived from the operation's (the UUID's version
 // becomes 8, "custom" in RFC 9562), so that nothing needs to be remembered to tell whose it is.

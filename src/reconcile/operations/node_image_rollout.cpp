@@ -2,12 +2,9 @@
 // first; all others only when these are well. What fails takes its own node back to the image before; here it ends
 // the rollout: what is under way goes to its end, nothing else begins. The same when it is cancelled. Its parameters
 // say how far each node is; they and the operations change in one transaction, so a manager that is killed goes on.
-#include <algorithm>
-
-#include "model/enum_names.h"
 #include "reconcile/operations/maintenance_state.h"
 #include "reconcile/operations/records.h"
-#include "reconcile/operations/rollout_state.h"
+#include "reconcile/operations/rollout_step.h"
 #include "reconcile/sleeping_nodes.h"
 
 namespace bridgehead::reconcile::operations {
@@ -22,127 +19,59 @@ bool runs(const View& view, const model::Node& node, const std::string& image) {
          node.netboot->image == image;
 }
 
-// One pass over a rollout.
-class Work {
+class Work final : public RolloutStep {
  public:
-  Work(const View& view, Changes& changes, const model::Operation& operation)
-      : view_(view), changes_(changes), state_(rollout_of(operation)) {}
-
-  void follow() {
-    for (auto& one : state_.nodes) {
-      if (one.state != "running") continue;
-      const auto operation = view_.inventory.find<model::Operation>(one.operation);
-      if (operation && !operation->value.terminal()) continue;
-      const auto node = view_.inventory.find<model::Node>(one.node);
-      // Its record may be trimmed already.
-      const bool well = operation ? operation->value.state == model::OperationState::succeeded
-                                  : node && runs(view_, node->value, state_.image);
-      one.state = well ? "done" : "failed";
-      if (!well) one.message = operation && operation->value.error ? operation->value.error->message : "it didn't end";
-    }
-  }
-
-  void begin_more() {
-    const auto canaries = std::min<std::size_t>(state_.canary, state_.nodes.size());
-    const bool proven = std::all_of(state_.nodes.begin(), state_.nodes.begin() + static_cast<std::ptrdiff_t>(canaries),
-                                    [](const auto& one) { return one.state == "done"; });
-    const auto end = proven ? state_.nodes.size() : canaries;
-    for (std::size_t i = 0; i < end; ++i) {
-      if (stopping() || count("running") >= state_.max_unavailable) return;
-      if (state_.nodes[i].state == "waiting") begin(state_.nodes[i]);
-    }
-  }
-
-  bool stopping() const { return view_.operation().cancel_requested || count("failed") != 0; }
-  std::size_t count(std::string_view state) const {
-    return static_cast<std::size_t>(
-        std::count_if(state_.nodes.begin(), state_.nodes.end(), [&](const auto& one) { return one.state == state; }));
-  }
-
-  std::optional<Ended> end() {
-    if (count("running") != 0 || (!stopping() && count("waiting") != 0)) return {};
-    for (auto& one : state_.nodes) {
-      if (one.state == "waiting") one.state = "left";
-    }
-    const auto how_far = fmt::format("{} of {} nodes run {}", count("done"), state_.nodes.size(), state_.image);
-    const auto bad =
-        std::find_if(state_.nodes.begin(), state_.nodes.end(), [](const auto& one) { return one.state == "failed"; });
-    if (bad != state_.nodes.end()) {
-      return Ended{
-          Error{ErrorCode::failed_precondition, fmt::format("stopped: {} ({})", bad->message, how_far),
-                fmt::format("Node by node: bh node-image rollout --status; its boot: bh node show {}", bad->name)}};
-    }
-    if (count("left") != 0) return Ended{Error{ErrorCode::cancelled, fmt::format("cancelled: {}", how_far), {}}};
-    if (state_.refill.empty()) state_.refill = kRefillWanted;
-    // The planner answers; nobody needs to wait for the moves.
-    return state_.refill == kRefillWanted && !view_.operation().cancel_requested ? std::nullopt
-                                                                                 : std::optional(Ended{});
-  }
-
-  void put(model::Operation& operation) const {
-    put_rollout(operation, state_);
-    std::string names;
-    for (const auto& one : state_.nodes) {
-      if (one.state == "running") names += fmt::format("{}{}", names.empty() ? "" : ", ", one.name);
-    }
-    if (state_.refill == kRefillWanted) names = "letting guests come back";
-    const bool canaries = count("done") < state_.canary && state_.canary < state_.nodes.size();
-    operation.progress = {.phase = fmt::format("{}{}", canaries ? "canary " : "", names),
-                          .done = count("done"),
-                          .total = state_.nodes.size()};
-  }
+  Work(const View& view, Changes& changes, RolloutState& state) : RolloutStep(view, changes, state), state_(state) {}
 
  private:
-  void done(RolloutNode& one, std::string why) {
-    one.state = "done";
-    one.message = std::move(why);
-  }
-  void failed(RolloutNode& one, std::string why) {
-    one.state = "failed";
-    one.message = fmt::format("node '{}': {}", one.name, why);
+  bool is_well(const model::Node& node) const override { return runs(view(), node, state_.image); }
+  std::string goal() const override { return state_.image; }
+  std::string where_to_look(const RolloutNode& failed) const override {
+    return fmt::format("Node by node: bh node-image rollout --status; its boot: bh node show {}", failed.name);
   }
 
-  void begin(RolloutNode& one) {
-    const auto record = view_.inventory.find<model::Node>(one.node);
+  // The planner answers; nobody needs to wait for the moves.
+  std::optional<Ended> all_done() override {
+    if (state_.refill.empty()) state_.refill = kRefillWanted;
+    return state_.refill == kRefillWanted && !view().operation().cancel_requested ? std::nullopt
+                                                                                  : std::optional(Ended{});
+  }
+
+  void begin(RolloutNode& one) override {
+    const auto record = view().inventory.find<model::Node>(one.node);
     if (!record || !record->value.netboot) return failed(one, "it was taken out of the cluster");
     const auto& node = record->value;
-    if (maintenance_on(view_.inventory, node.id)) return;  // somebody else's; its turn comes after that
-    if (runs(view_, node, state_.image)) return done(one, "it ran it already");
-    if (is_asleep(view_.inventory, node)) {
+    if (maintenance_on(view().inventory, node.id)) return;  // somebody else's; its turn comes after that
+    if (runs(view(), node, state_.image)) return done(one, "it ran it already");
+    if (is_asleep(view().inventory, node)) {
       auto assigned = node;
       assigned.netboot->image = state_.image;
-      if (assigned != node) changes_.update(record, assigned);
+      if (assigned != node) changes().update(record, assigned);
       return done(one, "it is off, and boots it when it is switched on");
     }
     if (node.state != model::NodeState::ready) {
       // After its own restart the manager knows nobody yet.
-      if (view_.settled) failed(one, node.message.empty() ? "it isn't ready" : node.message);
+      if (view().settled) failed(one, node.message.empty() ? "it isn't ready" : node.message);
       return;
     }
-    auto child = internal_operation(view_.random, view_.now, model::operation_kind::node_maintain, "node",
+    auto child = internal_operation(view().random, view().now, model::operation_kind::node_maintain, "node",
                                     node.id.str(), node.name, 0);
-    child.created_by = view_.operation().created_by;
-    child.parameters["rollout"] = view_.operation().id.str();
     put_maintenance(child, {.then = model::AfterDrain::update,
                             .image = state_.image,
                             .before = one.from,
                             .boot_deadline = state_.boot_deadline});
-    one.state = "running";
-    one.operation = child.id;
-    changes_.create(std::move(child));
+    started(one, std::move(child));
   }
 
-  const View& view_;
-  Changes& changes_;
-  RolloutState state_;
+  RolloutState& state_;
 };
 
 std::optional<Ended> work(const View& view, Changes& changes, model::Operation& operation) {
-  Work step(view, changes, operation);
-  step.follow();
-  step.begin_more();
-  auto ended = step.end();
-  step.put(operation);
+  auto state = rollout_of(operation);
+  Work step(view, changes, state);
+  auto ended = step.go_on();
+  put_rollout(operation, state);
+  operation.progress = step.progress(state.refill == kRefillWanted ? "letting guests come back" : "");
   return ended;
 }
 

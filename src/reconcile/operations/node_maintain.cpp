@@ -39,10 +39,7 @@ Start start(const View& view, Changes& changes, model::Operation& operation) {
   auto node = record->value;
   state.opens = node.schedulable;
   state.kvm = node.facts.virtualization == model::Virtualization::kvm;
-  for (const auto& pool : view.inventory.all<model::Pool>()) {
-    const auto there = pool->value.nodes.find(node.id);
-    if (there != pool->value.nodes.end() && there->second.ready) state.pools.push_back(pool->value.id.str());
-  }
+  state.pools = ready_pools(view, node.id);
   put_maintenance(operation, state);
   node.schedulable = false;
   node.draining = true;
@@ -251,15 +248,7 @@ class Work {
       return node_.message.empty() ? "it isn't ready" : node_.message;
     }
     if (boot && fell_back(boot->value)) return "it runs without its bridge";
-    for (const auto& id : state_.pools) {
-      const auto pool = view_.inventory.find<model::Pool>(model::PoolId(id));
-      if (!pool || pool->value.deleting) continue;
-      const auto there = pool->value.nodes.find(node_.id);
-      if (there != pool->value.nodes.end() && there->second.ready) continue;
-      return fmt::format("pool '{}' isn't ready there{}{}", pool->value.name,
-                         there == pool->value.nodes.end() || there->second.message.empty() ? "" : ": ",
-                         there == pool->value.nodes.end() ? std::string() : there->second.message);
-    }
+    if (auto missing = missing_pool(view_, node_.id, state_.pools); !missing.empty()) return missing;
     if (state_.kvm && node_.facts.virtualization != model::Virtualization::kvm) {
       return fmt::format("its agent's trial guest doesn't run on KVM{}{}",
                          node_.facts.virtualization_message.empty() ? "" : ": ", node_.facts.virtualization_message);

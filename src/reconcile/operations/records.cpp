@@ -201,6 +201,27 @@ std::optional<model::RemoveVm> removed_before(const View& view, const model::Ope
   }
 }
 
+std::vector<std::string> ready_pools(const View& view, const model::NodeId& node) {
+  std::vector<std::string> ready;
+  for (const auto& pool : view.inventory.all<model::Pool>()) {
+    const auto there = pool->value.nodes.find(node);
+    if (there != pool->value.nodes.end() && there->second.ready) ready.push_back(pool->value.id.str());
+  }
+  return ready;
+}
+
+std::string missing_pool(const View& view, const model::NodeId& node, const std::vector<std::string>& pools) {
+  for (const auto& id : pools) {
+    const auto pool = view.inventory.find<model::Pool>(model::PoolId(id));
+    if (!pool || pool->value.deleting) continue;
+    const auto there = pool->value.nodes.find(node);
+    if (there != pool->value.nodes.end() && there->second.ready) continue;
+    const auto why = there == pool->value.nodes.end() ? std::string() : there->second.message;
+    return fmt::format("pool '{}' isn't ready there{}{}", pool->value.name, why.empty() ? "" : ": ", why);
+  }
+  return {};
+}
+
 model::VmStatus with_phase(model::VmStatus status, model::VmPhase phase, std::string message, Timestamp now) {
   if (status.phase != phase) status.since = now;
   status.phase = phase;

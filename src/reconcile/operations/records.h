@@ -55,6 +55,10 @@ void drop_vm(const View& view, const state::Record<model::Vm>& vm, bool keep_dis
 // RemoveVm from {"removed": ...}; none when it isn't there.
 std::optional<model::RemoveVm> removed_before(const View& view, const model::Operation& operation);
 
+// Pools that are ready there, by id; and which of those that were isn't any more, for people ("" = none).
+std::vector<std::string> ready_pools(const View& view, const model::NodeId& node);
+std::string missing_pool(const View& view, const model::NodeId& node, const std::vector<std::string>& pools);
+
 model::VmStatus with_phase(model::VmStatus status, model::VmPhase phase, std::string message, Timestamp now);
 model::VmPhase phase_of(model::PowerState power);
 std::optional<model::PowerState> power_of(model::VmPhase phase);  // of the three that rest

@@ -103,11 +103,13 @@ class FakeAgent {
   }
 
   std::uint64_t uptime_seconds = 0;  // of its machine
+  std::string version;               // its own
 
   model::NodeReport report(Timestamp) const {
     model::NodeReport report;
     report.facts.cpus = 64;
     report.facts.memory = Bytes(256_GiB);
+    report.facts.agent_version = version;
     report.load.uptime_seconds = uptime_seconds;
     report.helps_imports = helps_imports;
     for (const auto& [vm, guest] : guests) report.vms.push_back(observed(vm, guest));
