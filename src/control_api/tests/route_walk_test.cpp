@@ -7,6 +7,7 @@
 #include "control_api/testing/api_fixture.h"
 #include "model/codec.h"
 #include "model/enum_names.h"
+#include "model/json.h"
 #include "model/past_boots.h"
 #include "pki/tokens.h"
 #include "reconcile/commands/plans.h"
@@ -442,6 +443,21 @@ TEST_F(RouteWalk, AllRoutesAnswerAsDescribed) {
   expect(202, "DELETE", "/vms/parts/disks/disk0");
   expect(202, "POST", "/vms/parts/nics", {{"network", "default"}});
   expect(202, "DELETE", "/vms/parts/nics/nic0");
+  const auto stamped = make_vm("stamped", false);
+  const auto nobody_asks = expect(409, "POST", "/vms/stamped/confirm-stopped");
+  EXPECT_THAT(nobody_asks.body, HasSubstr("nobody asks"));
+  commit([&](state::Edit& edit) {
+    edit.create(model::Operation{
+        .id = make_id<model::OperationId>(random),
+        .kind = model::operation_kind::vm_start,
+        .target_kind = "vm",
+        .target = stamped.id.str(),
+        .state = model::OperationState::failed,
+        .parameters = {{"stamp", model::LeaseStamp{.vm = stamped.id, .node = node.id, .token = 99, .source = {}}}},
+        .created = clock.now()});
+  });
+  expect(200, "POST", "/vms/stamped/confirm-stopped?dry_run=true");
+  expect(200, "POST", "/vms/stamped/confirm-stopped");
   const auto snap = make_vm("snap", false);
   auto status = inventory->find<model::Vm>(snap.id)->value.status;
   status.snapshots = {{"before", clock.now(), false}};
