@@ -43,15 +43,16 @@ finish() { # prints the count; fails when a check has
   if [[ $skipped -eq 0 ]]; then echo "$passed passed, $failed failed"; else echo "$passed passed, $failed failed, $skipped skipped"; fi
   [[ $failed -eq 0 ]]
 }
+# Seldom after the first seconds: what is asked then takes long, and asking takes processor time from it.
 eventually() { # SECONDS COMMAND...
-  local deadline=$((SECONDS + $1))
+  local began=$SECONDS deadline=$((SECONDS + $1))
   shift
   until "$@" >"$check_log.last" 2>&1; do
     if ((SECONDS >= deadline)); then
       cat "$check_log.last" # of the last try
       return 1
     fi
-    sleep 0.1
+    if ((SECONDS < began + 5)); then sleep 0.1; else sleep 0.5; fi
   done
 }
 need() { # SECONDS COMMAND...: without it nothing else makes sense. Not in $( ): the script would go on without a word.
