@@ -192,8 +192,6 @@ Command qemu_command(const Machine& machine, const MachineFiles& files, Accelera
   add_firmware(words, machine, files);
   add_nics(words, machine);
   add(words, {"-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"});
-  // As a server's board has one. It counts from when the machine's system opens it.
-  add(words, {"-device", "i6300esb", "-action", "watchdog=reset"});
   add(words, {"-chardev",
               fmt::format("socket,id=serial0,path={},server=on,wait=off,logfile={},logappend=on",
                           escaped(files.serial_socket), escaped(files.serial_log)),
