@@ -35,7 +35,9 @@ inline ImportRequest import_of_path(RandomSource& random, const std::filesystem:
 
 inline std::string run_tool(std::string program, std::vector<std::string> arguments) {
   SystemCommandRunner runner;
-  auto output = runner.run({.program = std::move(program), .arguments = std::move(arguments)});
+  // A busy machine takes a minute for what is done in a second.
+  auto output = runner.run(
+      {.program = std::move(program), .arguments = std::move(arguments), .timeout = std::chrono::minutes(5)});
   require(output.has_value(), output ? "" : output.error().message);
   return output->out;
 }
