@@ -45,6 +45,9 @@ class Draft {
   std::uint64_t operations_ = 0;
 };
 
+// By its id, its name, or a pattern for names such as "rack1-*".
+bool is_meant(const model::Node& node, const std::string& wanted);
+
 // The id that the n-th operation of a request with an idempotency key has.
 model::OperationId idempotent_id(const std::string& key, std::uint64_t index);
 // The operations that the same request made before. conflict when the key came with another request.

@@ -1,7 +1,5 @@
 // Node images, and which nodes boot them.
 #include <arpa/inet.h>
-#include <fnmatch.h>
-
 #include <algorithm>
 
 #include "base/ids.h"
@@ -120,7 +118,7 @@ Result<std::vector<state::Record<model::Node>>> selected(const state::Inventory&
     bool found = false;
     for (const auto& node : all) {
       const auto& value = node->value;
-      if (value.id.str() != wanted && fnmatch(wanted.c_str(), value.name.c_str(), 0) != 0) continue;
+      if (!is_meant(value, wanted)) continue;
       if (!value.netboot && value.name == wanted) {
         return fail(ErrorCode::failed_precondition, "node '{}' doesn't boot over the network", value.name);
       }

@@ -1,5 +1,7 @@
+#include <fnmatch.h>
+
 #include "base/ids.h"
-#include "reconcile/commands/commands.h"
+#include "reconcile/commands/draft.h"
 #include "reconcile/commands/validate.h"
 
 namespace bridgehead::reconcile {
@@ -37,6 +39,10 @@ Result<state::Record<T>> resolve(const state::Inventory& inventory, const std::s
   }
   if (auto record = inventory.find_by_name<T>(reference)) return record;
   return fail(ErrorCode::not_found, "there is no {} '{}'", kWord<T>, validate::shown(reference));
+}
+
+bool is_meant(const model::Node& node, const std::string& wanted) {
+  return node.id.str() == wanted || ::fnmatch(wanted.c_str(), node.name.c_str(), 0) == 0;
 }
 
 template <typename T>

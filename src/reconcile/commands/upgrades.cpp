@@ -1,7 +1,5 @@
 #include "reconcile/commands/upgrades.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 
 #include "reconcile/agent_versions.h"
@@ -35,7 +33,7 @@ Result<std::vector<state::Record<model::Node>>> upgraded_nodes(const state::Inve
   for (const auto& wanted : request.nodes) {
     bool found = false;
     for (const auto& node : all) {
-      if (node->value.id.str() != wanted && fnmatch(wanted.c_str(), node->value.name.c_str(), 0) != 0) continue;
+      if (!is_meant(node->value, wanted)) continue;
       found = true;
       if (std::find(chosen.begin(), chosen.end(), node) == chosen.end()) chosen.push_back(node);
     }

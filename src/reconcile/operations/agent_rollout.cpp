@@ -32,11 +32,7 @@ class Work final : public RolloutStep {
     const auto& node = record->value;
     if (maintenance_on(view().inventory, node.id) || upgrade_on(view().inventory, node.id)) return;
     if (is_well(node)) return done(one, "it ran it already");
-    if (node.state != model::NodeState::ready) {
-      // After its own restart the manager knows nobody yet.
-      if (view().settled) failed(one, node.message.empty() ? "it isn't ready" : node.message);
-      return;
-    }
+    if (!is_ready(one, node)) return;
     auto child = internal_operation(view().random, view().now, kNodeUpgrade, "node", node.id.str(), node.name, 0);
     put_upgrade(
         child,

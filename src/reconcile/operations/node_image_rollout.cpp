@@ -49,11 +49,7 @@ class Work final : public RolloutStep {
       if (assigned != node) changes().update(record, assigned);
       return done(one, "it is off, and boots it when it is switched on");
     }
-    if (node.state != model::NodeState::ready) {
-      // After its own restart the manager knows nobody yet.
-      if (view().settled) failed(one, node.message.empty() ? "it isn't ready" : node.message);
-      return;
-    }
+    if (!is_ready(one, node)) return;
     auto child = internal_operation(view().random, view().now, model::operation_kind::node_maintain, "node",
                                     node.id.str(), node.name, 0);
     put_maintenance(child, {.then = model::AfterDrain::update,

@@ -86,4 +86,11 @@ void RolloutStep::failed(RolloutNode& one, std::string_view why) {
   one.message = fmt::format("node '{}': {}", one.name, why);
 }
 
+bool RolloutStep::is_ready(RolloutNode& one, const model::Node& node) {
+  if (node.state == model::NodeState::ready) return true;
+  // After its own restart the manager knows nobody yet.
+  if (view_.settled) failed(one, node.message.empty() ? "it isn't ready" : node.message);
+  return false;
+}
+
 }  // namespace bridgehead::reconcile::operations

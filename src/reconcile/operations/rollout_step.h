@@ -33,6 +33,8 @@ class RolloutStep {
   void started(RolloutNode& one, model::Operation child);
   void done(RolloutNode& one, std::string why);
   void failed(RolloutNode& one, std::string_view why);
+  // False: nothing can be begun on its node now, by which `one` has failed, unless the manager has just started.
+  bool is_ready(RolloutNode& one, const model::Node& node);
   const View& view() const { return view_; }
   Changes& changes() { return changes_; }
 
