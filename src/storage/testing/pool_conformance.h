@@ -1,5 +1,6 @@
-// What every pool driver must do, whatever is under it (shared ones also what is in shared_pool_conformance.h). A test
-// instantiates it:
+// What every pool driver must do, whatever is under it (what it does with marks beside the
+// images is in pool_marks_conformance.h, what shared ones do besides in shared_pool_conformance.h). A test instantiates
+// it:
 //
 //   INSTANTIATE_TEST_SUITE_P(Local, PoolConformance, ::testing::Values(PoolUnderTest{}));
 //
@@ -433,108 +434,6 @@ TEST_P(PoolConformance, ChainsAreNeverLongerThanTwo) {
   }
   // An import of an image with a file under it is refused, so a golden image never has one.
   EXPECT_EQ(chain_of(root() / "golden" / (golden.id.str() + ".raw")).size(), 1U);
-}
-
-TEST_P(PoolConformance, LeaseTokensOnlyGrow) {
-  const auto vm = make_id<model::VmId>(random_);
-  const auto node = make_id<model::NodeId>(random_);
-  const auto other = make_id<model::NodeId>(random_);
-  EXPECT_FALSE(pool_->read_lease(vm)->has_value());
-  ASSERT_TRUE(pool_->stamp_lease({vm, node, 5}));
-  EXPECT_TRUE(pool_->stamp_lease({vm, node, 5}));
-  EXPECT_EQ(pool_->stamp_lease({vm, other, 5}).error().code, ErrorCode::failed_precondition);
-  EXPECT_EQ(pool_->stamp_lease({vm, other, 4}).error().code, ErrorCode::failed_precondition);
-  ASSERT_TRUE(pool_->stamp_lease({vm, other, 6}));
-  // Another opener of the same pool sees it.
-  auto second = open();
-  ASSERT_TRUE(second->attach().ready);
-  const auto seen = second->read_lease(vm);
-  ASSERT_TRUE(seen && seen->has_value());
-  EXPECT_EQ((*seen)->token, 6U);
-  EXPECT_EQ((*seen)->node, other);
-  EXPECT_TRUE(pool_->remove_lease(vm));
-  EXPECT_TRUE(pool_->remove_lease(vm));
-  EXPECT_FALSE(pool_->read_lease(vm)->has_value());
-}
-
-TEST_P(PoolConformance, ALeasesStampReplacesOnlyWhatIsOver) {
-  const auto vm = make_id<model::VmId>(random_);
-  const auto node = make_id<model::NodeId>(random_);
-  const auto other = make_id<model::NodeId>(random_);
-  const auto third = make_id<model::NodeId>(random_);
-  const auto claim = [&](const model::NodeId& by, std::uint64_t token, model::PastLeases past,
-                         std::optional<model::LeaseHolder> source = {}) {
-    return model::LeaseClaim{
-        .vm = vm, .node = by, .token = token, .past = std::move(past), .source = std::move(source)};
-  };
-  ASSERT_TRUE(pool_->stamp_lease(claim(node, 5, {})));
-  // A manager that knows nothing of that lease.
-  EXPECT_EQ(pool_->stamp_lease(claim(other, 90, {.over = 4, .ended = {}})).error().code,
-            ErrorCode::failed_precondition);
-  EXPECT_EQ(pool_->stamp_lease(claim(other, 90, {.over = 4, .ended = {{other, 5}}})).error().code,
-            ErrorCode::failed_precondition);
-  EXPECT_EQ((*pool_->read_lease(vm))->holder(), (model::LeaseHolder{node, 5}));
-  // One that knows that it has ended; from where a guest comes in.
-  ASSERT_TRUE(pool_->stamp_lease(claim(other, 6, {.over = 4, .ended = {{node, 5}}})));
-  EXPECT_EQ(pool_->stamp_lease(claim(third, 7, {.over = 4, .ended = {}}, model::LeaseHolder{node, 6})).error().code,
-            ErrorCode::failed_precondition);
-  ASSERT_TRUE(pool_->stamp_lease(claim(third, 7, {.over = 4, .ended = {}}, model::LeaseHolder{other, 6})));
-  auto second = open();
-  ASSERT_TRUE(second->attach().ready);
-  const auto seen = second->read_lease(vm);
-  ASSERT_TRUE(seen && seen->has_value());
-  EXPECT_EQ((*seen)->holder(), (model::LeaseHolder{third, 7}));
-  EXPECT_EQ((*seen)->source, (model::LeaseHolder{other, 6}));
-  ASSERT_TRUE(pool_->stamp_lease(claim(node, 8, {.over = 7, .ended = {}})));
-  EXPECT_EQ(pool_->stamp_lease(claim(other, 7, {.over = 8, .ended = {}})).error().code, ErrorCode::failed_precondition)
-      << "a token only grows";
-}
-
-TEST_P(PoolConformance, ANodesCountIsReadByOthers) {
-  const auto node = make_id<model::NodeId>(random_);
-  EXPECT_EQ(pool_->read_beat(node).error().code, ErrorCode::not_found);
-  ASSERT_TRUE(pool_->write_beat(node, 1'000'000));
-  ASSERT_TRUE(pool_->write_beat(node, 7));
-  auto second = open();
-  ASSERT_TRUE(second->attach().ready);
-  const auto seen = second->read_beat(node);
-  ASSERT_TRUE(seen) << seen.error().describe();
-  EXPECT_EQ(*seen, 7U);
-  EXPECT_FALSE(pool_->write_beat(model::NodeId("../x"), 1));
-}
-
-TEST_P(PoolConformance, ClaimsAgainstANodeAreReadAndRemovedOneByOne) {
-  const auto node = make_id<model::NodeId>(random_);
-  auto second = open();
-  ASSERT_TRUE(second->attach().ready);
-  const auto none = second->read_claims(node);
-  if (!none && none.error().code == ErrorCode::unsupported) GTEST_SKIP() << none.error().describe();
-  ASSERT_TRUE(none) << none.error().describe();
-  EXPECT_TRUE(none->empty());
-  ASSERT_TRUE(pool_->write_claim(node, 7));
-  ASSERT_TRUE(pool_->write_claim(node, (std::uint64_t{1} << 60) + 8));
-  EXPECT_EQ(second->read_claims(node)->size(), 2U);
-  ASSERT_TRUE(pool_->remove_claim(node, 7));
-  EXPECT_EQ(*second->read_claims(node), std::vector<std::uint64_t>{(std::uint64_t{1} << 60) + 8});
-  EXPECT_FALSE(pool_->write_claim(model::NodeId("../x"), 1));
-}
-
-TEST_P(PoolConformance, OfManyStampersTheHighestTokenStays) {
-  const auto vm = make_id<model::VmId>(random_);
-  constexpr std::uint64_t kStampers = 16;
-  std::latch go(kStampers);
-  std::vector<std::thread> threads;
-  std::vector<std::unique_ptr<ImagePool>> pools;
-  for (std::uint64_t i = 0; i < 2; ++i) pools.push_back(open());
-  for (auto& pool : pools) ASSERT_TRUE(pool->attach().ready);
-  for (std::uint64_t token = 1; token <= kStampers; ++token) {
-    threads.emplace_back([&, token] {
-      go.arrive_and_wait();
-      (void)pools[token % 2]->stamp_lease({vm, model::NodeId(fmt::format("node-{}", token)), token});
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  EXPECT_EQ((*pool_->read_lease(vm))->token, kStampers);
 }
 
 TEST_P(PoolConformance, TwoCreatesOfOneDiskAtOnceMakeOne) {

@@ -9,6 +9,7 @@
 
 #include "model/enum_names.h"
 #include "storage/layout.h"
+#include "storage/testing/pool_marks_conformance.h"
 #include "storage/testing/shared_pool_conformance.h"
 
 namespace bridgehead::storage::testing {

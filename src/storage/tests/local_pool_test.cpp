@@ -9,7 +9,7 @@
 #include "storage/qcow2_overlay.h"
 #include "storage/testing/fake_pool.h"
 #include "storage/testing/holding_qemu.h"
-#include "storage/testing/pool_conformance.h"
+#include "storage/testing/pool_marks_conformance.h"
 
 namespace bridgehead::storage::testing {
 namespace {
