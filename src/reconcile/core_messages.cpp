@@ -122,7 +122,11 @@ Changes Core::take_in_vm(const model::NodeId& node, const model::ObservedVm& see
   Circumstances circumstances{.whole_report = whole_report};
   if (const auto booted = booted_.find(node); booted != booted_.end()) circumstances.booted = booted->second;
   const auto record = inventory_.find<model::Vm>(seen.vm);
-  circumstances.home_is_heard = record && agents_.connected(record->value.node);
+  if (record) {
+    const auto& home = record->value.node;
+    circumstances.home_is_judged =
+        agents_.connected(home) || lost_.contains(home) || !inventory_.find<model::Node>(home);
+  }
   auto result = observe_vm(moment(), node, seen, circumstances);
   if (result.orphan) {
     note_orphan(node, seen);

@@ -131,9 +131,10 @@ std::optional<Changes> adopt_lease(const Moment& moment, const state::Record<mod
                                    const Circumstances& circumstances) {
   const auto& known = record->value;
   if (observed.lease <= known.lease || known.lease == 0 || known.deleting) return {};
+  if (observed.lease - known.lease > operations::kMostLeasesLost) return {};
   if (known.node != node) {
     const bool lives = known.status.phase == VmPhase::running || known.status.phase == VmPhase::paused;
-    if (observed.status.phase != VmPhase::running || (circumstances.home_is_heard && lives)) return {};
+    if (observed.status.phase != VmPhase::running || !circumstances.home_is_judged || lives) return {};
   }
   if (has_open_operation(moment.inventory, known.id.str())) return {};
   Changes changes;

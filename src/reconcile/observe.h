@@ -30,7 +30,8 @@ struct ObserveResult {
 struct Circumstances {
   bool whole_report = false;        // the truth at that moment; otherwise a single message, which may be late
   std::optional<Timestamp> booted;  // when the node's kernel started, if it is known
-  bool home_is_heard = false;       // the node of the guest's record is connected, so its status is no old one
+  // The node of the guest's record is connected or given up, so that its status there is no old one.
+  bool home_is_judged = false;
 };
 ObserveResult observe_vm(const Moment& moment, const model::NodeId& node, const model::ObservedVm& observed,
                          const Circumstances& circumstances);

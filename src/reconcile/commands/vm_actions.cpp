@@ -156,6 +156,13 @@ Result<model::Vm> confirm_stopped(Commander& commander, const Caller& caller, co
                             fmt::format("VM '{}' is {}", vm.name, model::to_string(vm.status.phase)),
                             fmt::format("Look where it is: bh vm show {}", vm.name));
     }
+    if (stamp->token > vm.lease && stamp->token - vm.lease > operations::kMostLeasesLost) {
+      return fail_with_hint(
+          ErrorCode::failed_precondition, fmt::format("{} is no lease that a manager can have given", stamp->token),
+          fmt::format("Find out who wrote it: leases/{}.json in the pools of its disks. If the VM runs nowhere, for "
+                      "certain, delete that file.",
+                      vm.id));
+    }
     model::note_ended(vm, stamp->holder(), false);
     if (stamp->source) model::note_ended(vm, *stamp->source, false);
     draft.edit.skip("lease", stamp->token);

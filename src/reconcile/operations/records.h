@@ -30,6 +30,10 @@ Start at_node(const View& view, model::Operation& operation, const model::NodeId
 bool is_without_node(const model::Vm& vm);
 inline constexpr char kWithoutNode[] = "its node is gone; what it waits for: bh ha status";
 
+// More leases than a manager can have given between a backup and its loss. Who says that he has seen a token so far
+// beyond what is known isn't believed: the numbers of all guests would be used up.
+inline constexpr std::uint64_t kMostLeasesLost = std::uint64_t{1} << 32;
+
 // The parameter of an operation that failed by a stamp beside the guest's disks: the stamp.
 inline constexpr char kStamp[] = "stamp";
 // The stamp by which a guest's newest operation has failed, so that nobody knows who may run it.

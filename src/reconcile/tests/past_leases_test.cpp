@@ -76,11 +76,12 @@ TEST_F(PastLeasesTest, AGuestIsTakenOverWhereItRuns) {
   const auto token = move_to_target();
   restore(old);
   report(*target);
+  EXPECT_EQ(vm().node, source->id) << "the node of its record may have it, too, and say so soon";
+  EXPECT_TRUE(sim.settle());
   EXPECT_EQ(vm().node, target->id);
   EXPECT_EQ(vm().lease, token);
   EXPECT_EQ(vm().status.phase, model::VmPhase::running);
   EXPECT_TRUE(target->guests.contains(vm().id));
-  EXPECT_TRUE(sim.settle());
   std::swap(source, target);
   EXPECT_GT(move_to_target(), token);
   EXPECT_EQ(source->unknown_stamps + target->unknown_stamps, "");
@@ -147,6 +148,39 @@ TEST_F(PastLeasesTest, APersonSaysThatItRunsNowhere) {
   exchange(*source, 8);
   EXPECT_TRUE(source->guests.contains(vm().id));
   EXPECT_EQ(stamped(), vm().lease);
+}
+
+TEST_F(PastLeasesTest, ItIsTakenOverWhenTheNodeOfItsRecordIsGivenUp) {
+  const auto old = vm();
+  const auto token = move_to_target();
+  restore(old);
+  report(*target);
+  sim.advance(std::chrono::minutes(1));
+  for (int i = 0; i < 8 && vm().node != target->id; ++i) {
+    sim.hear_agents();
+    sim.advance(std::chrono::seconds(31));
+    sim.pass();
+  }
+  EXPECT_EQ(vm().node, target->id);
+  EXPECT_EQ(vm().lease, token);
+}
+
+// The numbers of all guests would be used up.
+TEST_F(PastLeasesTest, ANodeThatClaimsALeaseBeyondAllNumbersIsntBelieved) {
+  const auto before = vm();
+  source->guests.at(before.id).lease = std::numeric_limits<std::uint64_t>::max();
+  EXPECT_TRUE(sim.settle());
+  EXPECT_EQ(vm().lease, before.lease);
+  source->guests.at(before.id).lease = before.lease;
+  (*source->stamps)[before.id] = {
+      .vm = before.id, .node = target->id, .token = before.lease + operations::kMostLeasesLost + 1};
+  source->guests.erase(before.id);
+  try_on_source();
+  ASSERT_TRUE(in_the_way());
+  const auto refused = confirm_stopped(sim.commander(), sim.caller(), "web");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().hint.find(before.id.str() + ".json"), std::string::npos);
+  EXPECT_EQ(vm().lease, before.lease);
 }
 
 TEST_F(PastLeasesTest, ALeaseOfItsOwnNodeThatIsNewerIsTaken) {
