@@ -14,8 +14,10 @@ debian_sources() {
            print "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] " $1 " " $2 " main"}'
 }
 make_clean_root() { # NAME
-  local key root=$work/$1
+  local key lock root=$work/$1
   mkdir -p "$machines_cache"
+  exec {lock}>"$machines_cache/lock"
+  flock "$lock" # one test makes it, others wait for it
   key=$({ debian_sources; cat "${BASH_SOURCE[0]}"; date +%Y-%m; } | sha256sum | cut -c1-16)
   if [[ ! -e $machines_cache/$key.tar ]]; then
     find "$machines_cache" -name '*.tar' -delete
@@ -30,6 +32,7 @@ make_clean_root() { # NAME
   fi
   mkdir "$root"
   tar -C "$root" -xf "$machines_cache/$key.tar"
+  exec {lock}>&-
   # Nothing starts while packages are installed into a root that isn't booted.
   printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
   chmod 755 "$root/usr/sbin/policy-rc.d"
