@@ -19,11 +19,26 @@ std::string about(const model::Alert& alert) {
   return fmt::format("{} '{}': {}", alert.object_kind, alert.object, alert.message);
 }
 
-model::Event event_of(const model::Alert& alert) {
+template <typename T>
+std::string id_of(const state::Inventory& inventory, const std::string& name) {
+  const auto record = inventory.find_by_name<T>(name);
+  return record ? record->value.id.str() : "";
+}
+
+// Of what has records with ids of their own; "" for the cluster, and for what is gone meanwhile.
+std::string object_id(const state::Inventory& inventory, const model::Alert& alert) {
+  if (alert.object_kind == "node") return id_of<model::Node>(inventory, alert.object);
+  if (alert.object_kind == "vm") return id_of<model::Vm>(inventory, alert.object);
+  if (alert.object_kind == "pool") return id_of<model::Pool>(inventory, alert.object);
+  if (alert.object_kind == "image") return id_of<model::Image>(inventory, alert.object);
+  return {};
+}
+
+model::Event event_of(const state::Inventory& inventory, const model::Alert& alert) {
   const bool over = alert.cleared != Timestamp{};
   return {.kind = over ? "alert.cleared" : "alert.raised",
           .object_kind = alert.object_kind,
-          .object = {},
+          .object = object_id(inventory, alert),
           .object_name = alert.object,
           .message = over ? fmt::format("Over: {}", about(alert))
                           : fmt::format("{}: {}", model::to_string(alert.severity), about(alert)),
@@ -70,7 +85,7 @@ Status AlertDesk::keep_changes(Timestamp now) {
   const auto committed = state::change(parts_.inventory, [&](state::Edit& edit) -> Status {
     for (const auto& alert : changes.raised) {
       edit.create(alert);
-      edit.event(event_of(alert));
+      edit.event(event_of(parts_.inventory, alert));
     }
     for (const auto* some : {&changes.changed, &changes.cleared}) {
       for (const auto& alert : *some) {
@@ -78,7 +93,7 @@ Status AlertDesk::keep_changes(Timestamp now) {
         if (record) edit.update(record, alert);
       }
     }
-    for (const auto& alert : changes.cleared) edit.event(event_of(alert));
+    for (const auto& alert : changes.cleared) edit.event(event_of(parts_.inventory, alert));
     return {};
   });
   if (!committed) return forward(committed);

@@ -12,7 +12,7 @@ struct Event {
   Timestamp time{};
   std::string kind;         // "vm.created", "vm.phase", "operation.finished", "node.joined", ...
   std::string object_kind;  // "vm", "node", ...
-  std::string object;       // id
+  std::string object;       // id; "" where there is no record of it
   std::string object_name;
   std::string message;  // a sentence for a person
   std::string actor;    // token name, node name or "manager"

@@ -61,7 +61,7 @@ export class Browser {
     page.on("console", (message) => {
       if (/content security policy|refused to/i.test(message.text())) this.faults.push(message.text());
     });
-    page.on("pageerror", (error) => this.faults.push(String(error)));
+    page.on("pageerror", (error) => this.faults.push(error.stack ?? String(error)));
     return page;
   }
   async login(page, token) {

@@ -177,6 +177,19 @@ TEST_F(AlertDeskTest, AlertsAreKeptWithEventsThoughNobodyIsTold) {
   EXPECT_EQ(poster_.tries, 0);
 }
 
+TEST_F(AlertDeskTest, EventsNameByIdWhatHasRecords) {
+  const auto made = state::change(*inventory_, [](state::Edit& edit) -> Status {
+    edit.create(model::Node{.id = model::NodeId("id-of-a"), .name = "a"});
+    return {};
+  });
+  ASSERT_TRUE(made) << made.error().describe();
+  problems_ = {node_gone("a"), node_gone("unknown")};
+  pass(1);
+  std::vector<std::string> objects;
+  for (const auto& event : inventory_->events_since(0, 100)) objects.push_back(event.object_name + "=" + event.object);
+  EXPECT_THAT(objects, UnorderedElementsAre("a=id-of-a", "unknown="));
+}
+
 TEST_F(AlertDeskTest, BeginningAndEndAreToldOnceEachAndSigned) {
   set_webhook("secret");
   problems_ = {node_gone("a"), not_ready("b")};

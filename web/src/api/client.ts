@@ -41,7 +41,11 @@ export interface Call<O> {
 }
 
 export function address(pattern: string, path: Record<string, string> = {}, query: object = {}): string {
-  const filled = pattern.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(path[name] ?? ""));
+  const filled = pattern.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = path[name];
+    if (!value) throw new Error(`${pattern} needs a ${name}`); // or it would be the address of the list
+    return encodeURIComponent(value);
+  });
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined && value !== "") search.append(name, String(value));

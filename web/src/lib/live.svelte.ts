@@ -249,7 +249,7 @@ class Live {
   // What an operation has changed isn't always told by an event of its own.
   private touchTargets(operations: Set<string>, by: ByKind) {
     for (const operation of this.operations.items) {
-      if (operations.has(operation.id) && operation.finished) void by[operation.target_kind]?.touched(new Set([operation.target]));
+      if (operations.has(operation.id) && operation.finished && operation.target) void by[operation.target_kind]?.touched(new Set([operation.target]));
     }
   }
   private progress(operation: Operation & Record) {
@@ -264,8 +264,8 @@ class Live {
     this.events = [...events.toReversed(), ...this.events].slice(0, mostEvents);
     const ids = new Map<string, Set<string>>();
     for (const event of events) {
-      const of = ids.get(event.object_kind) ?? new Set();
-      ids.set(event.object_kind, of.add(event.object));
+      // What isn't one record of its kind (the cluster, all agents) has no id.
+      if (event.object) ids.set(event.object_kind, (ids.get(event.object_kind) ?? new Set()).add(event.object));
       for (const heard of this.listeners) heard(event);
     }
     const by: ByKind = {
