@@ -24,6 +24,8 @@ RemainAfterExit=yes
 ExecStart=/usr/bin/bridgehead-agent join-boot
 Restart=on-failure
 RestartSec=5
+# Nobody can log in to a node that hasn't joined: why it can't is told where a person looks.
+StandardError=journal+console
 
 [Install]
 WantedBy=multi-user.target

@@ -7,7 +7,7 @@
 namespace bridgehead::host_agent {
 namespace {
 
-constexpr std::chrono::seconds kTimeout{15};
+constexpr std::chrono::seconds kTimeout{60};  // machines that boot are busy, and so is the manager of many that do
 
 // What the manager gave must fit the key and the CA, or the node would be locked out at its next start.
 Status check(const Identity& identity, Timestamp now) {
