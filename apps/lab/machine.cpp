@@ -192,6 +192,8 @@ Command qemu_command(const Machine& machine, const MachineFiles& files, Accelera
   add_firmware(words, machine, files);
   add_nics(words, machine);
   add(words, {"-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"});
+  // The chipset's watchdog (iTCO_wdt) resets the machine, as a board's does; QEMU's default is that it only counts.
+  add(words, {"-global", "ICH9-LPC.noreboot=off", "-action", "watchdog=reset"});
   add(words, {"-chardev",
               fmt::format("socket,id=serial0,path={},server=on,wait=off,logfile={},logappend=on",
                           escaped(files.serial_socket), escaped(files.serial_log)),

@@ -49,6 +49,8 @@ TEST(Machine, BiosBootsFromTheRomOfItsFirstNic) {
   EXPECT_THAT(command.arguments, Contains("virtio-net-pci,netdev=net0,mac=" + value.macs[0] + ",bootindex=1"));
   EXPECT_THAT(command.arguments, Contains("virtio-net-pci,netdev=net1,mac=" + value.macs[1] + ",bootindex=2"));
   EXPECT_THAT(command.arguments, Contains("virtio-rng-pci,rng=rng0"));
+  EXPECT_EQ(values_of(command, "-global"), "ICH9-LPC.noreboot=off\n");
+  EXPECT_EQ(values_of(command, "-action"), "watchdog=reset\n");
   EXPECT_EQ(values_of(command, "-drive"), "");
 }
 
