@@ -52,7 +52,7 @@ eventually() { # SECONDS COMMAND...
       cat "$check_log.last" # of the last try
       return 1
     fi
-    if ((SECONDS < began + 5)); then sleep 0.1; else sleep 0.5; fi
+    if ((SECONDS < began + 3)); then sleep 0.1; else sleep 1; fi
   done
 }
 need() { # SECONDS COMMAND...: without it nothing else makes sense. Not in $( ): the script would go on without a word.
