@@ -140,7 +140,7 @@ void add_nodes(Problems& problems, const state::Inventory& inventory, Timestamp 
   const auto nodes = inventory.all<model::Node>();
   if (nodes.empty()) {
     problems.add("nodes-missing", "cluster", "", "No node has joined yet.",
-                 "Make a join token (POST /join-tokens) and start an agent with it.");
+                 "bh node join-token, then on a host: bridgehead-agent join TOKEN. Without disks: bh netboot enable.");
   }
   for (const auto& record : nodes) {
     const auto& node = record->value;

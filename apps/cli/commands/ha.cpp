@@ -24,14 +24,20 @@ void add_status(CLI::App& ha, Context& context) {
                           column("NOT-PROTECTED", "/not_protected"), column("NOT-STOPPED", "/not_stopped"),
                           column("WAITS-FOR", "/waits_for")});
     }
-    if (answer->value("learning", false)) context.say("\nThe manager has just started and learns who runs what.");
+    const auto paragraph = [&context](const std::string& line) {
+      context.say("");
+      context.say(line);
+    };
+    if (answer->value("learning", false)) paragraph("The manager has just started and learns who runs what.");
     if (const auto question = text(*answer, "/question"); !question.empty()) {
-      context.say(fmt::format("\n{}: bh ha go-on", question));
+      paragraph(fmt::format("{}: bh ha go-on", question));
     }
     for (const auto& node : answer->at("nodes")) {
       const auto question = text(node, "/question");
       if (question.empty()) continue;
-      context.say(fmt::format("\n{0}: {1}\nOnce it is off: bh ha confirm-off {0}", text(node, "/node_name"), question));
+      const auto name = text(node, "/node_name");
+      paragraph(fmt::format("{}: {}", name, question));
+      context.say(fmt::format("Once it is off: bh ha confirm-off {}", name));
     }
     return {};
   });
