@@ -409,7 +409,7 @@ void Availability::restart(std::vector<Restart> guests, BootTime now, const Rest
     }
     actions.push_back(Place{
         placement.vm, placement.node, granted->token,
-        fmt::format("its node {} is gone, and nobody may run it any more{}{}", guest.record.home,
+        fmt::format("its node is gone, and nobody may run it any more{}{}",
                     placement.breaks.empty() ? "" : "; no node that keeps its rules has room: ", placement.breaks)});
     guest.record.home = placement.node;
     guest.runs_since.reset();

@@ -142,7 +142,8 @@ NodeWatch::Verdict NodeWatch::tick(const Surroundings& around, BootTime now, Act
 void NodeWatch::tick_well(const Surroundings& around, BootTime now, Actions& actions) {
   if (around.left_alone) return;
   if (came_back_ && now >= *came_back_ + timing_.flap_window) flaps_ = 0;
-  const auto silent_from = last_heard_ ? std::max(*last_heard_, around.listening_from) : around.listening_from;
+  // One that wasn't heard yet has only just joined, or this process has just begun: both have the same time for it.
+  const auto silent_from = std::max(last_heard_.value_or(since_ + timing_.grace), around.listening_from);
   if (now >= silent_from + timing_.suspect_after * (1 + std::min(flaps_, 4))) {
     enter(Stage::suspected, now);
     said_cut_off_ = false;

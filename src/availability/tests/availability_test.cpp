@@ -141,9 +141,29 @@ TEST(Availability, ADeadNodesGuestsRunElsewhereAfterItWasVerifiedOffAndItsLocksF
   EXPECT_EQ(cluster.ordered_off, std::vector{NodeId("n0")});
   EXPECT_EQ(cluster.freed.size(), 2U);
   EXPECT_NE(cluster.home("web"), NodeId("n0"));
-  EXPECT_THAT(cluster.placed.back().why, HasSubstr("its node n0 is gone"));
+  EXPECT_THAT(cluster.placed.back().why, HasSubstr("its node is gone"));
   EXPECT_THAT(cluster.said, ::testing::Contains(HasSubstr("other nodes don't reach it")));
   EXPECT_TRUE(cluster.asked.empty());
+}
+
+TEST(Availability, NodesThatHaveJustJoinedHaveTimeToSpeak) {
+  Cluster cluster(2);
+  cluster.start();
+  cluster.run(300);
+  for (int i = 2; i < 6; ++i) {
+    const NodeId id(fmt::format("n{}", i));
+    cluster.nodes[id] = {.id = id, .silent = true};
+    cluster.facts[id] = {.node = id, .power_control = true};
+    cluster.manager->know(cluster.facts[id], cluster.now);
+  }
+  cluster.run(30);
+  EXPECT_TRUE(cluster.asked.empty());
+  EXPECT_TRUE(cluster.said.empty());
+  for (int i = 2; i < 5; ++i) cluster.node(i).silent = false;
+  cluster.run(30);
+  EXPECT_TRUE(cluster.asked.empty());
+  EXPECT_THAT(cluster.said, ::testing::Contains(HasSubstr("n5: not heard for")));
+  EXPECT_THAT(cluster.said, ::testing::Each(HasSubstr("n5: ")));
 }
 
 TEST(Availability, NothingHappensToANodeThatOnlyTheManagerDoesNotHear) {
