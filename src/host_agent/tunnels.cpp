@@ -348,13 +348,12 @@ Status Tunnels::carry_node_look(const TunnelOrder& order) {
 }
 
 Status Tunnels::carry_free_locks(const TunnelOrder& order) {
+  auto channel = dial(order);  // first: it may take longer than the manager waits for that
+  if (!channel) return forward(channel);
   SystemCommandRunner runner;
   const auto freed = storage::free_dead_client(order.pool, order.addresses, runner);
-  if (!freed) return forward(freed);
-  auto channel = dial(order);
-  if (!channel) return forward(channel);
-  (*channel)->write({.data = std::to_string(*freed)});
-  return end_channel(**channel, {});
+  if (freed) (*channel)->write({.data = std::to_string(*freed)});
+  return end_channel(**channel, freed ? Status() : forward(freed));
 }
 
 // Told only when the node would read it so.

@@ -7,7 +7,7 @@
 namespace bridgehead::storage::moosefs {
 namespace {
 
-constexpr std::chrono::seconds kPatience{15};
+constexpr std::chrono::seconds kPatience{60};  // a Python program, perhaps on a host that boots
 
 Command mfscli(const Master& master, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {"-H", master.host, "-P", master.port, "-p", "-n"});
