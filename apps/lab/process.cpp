@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -106,6 +107,7 @@ struct Prepared {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (daemon.timer_slack.count() > 0) ::prctl(PR_SET_TIMERSLACK, daemon.timer_slack.count());
   for (const auto& [name, value] : daemon.command.environment) ::setenv(name.c_str(), value.c_str(), 1);
   ::execvp(prepared.arguments[0], prepared.arguments.data());
   give_up(Stage::exec);

@@ -44,6 +44,7 @@ struct Daemon {
   bool own_sysfs = false;     // a /sys that shows this namespace's interfaces, in a mount namespace of its own
   std::vector<Bind> binds;    // in a mount namespace of its own
   std::filesystem::path log;  // standard output and error are appended to it
+  std::chrono::nanoseconds timer_slack{0};  // how late its sleeps may end (prctl(2), PR_SET_TIMERSLACK); 0: as ours
 };
 
 // Writes down who the new process is. It runs nothing before this has succeeded: if this program is killed in between,

@@ -76,10 +76,12 @@ PoolSource pool_source(const Storage& storage) {
 std::filesystem::path ceph_config(const Places& places) { return places.storage() / "etc" / "ceph.conf"; }
 
 Status StorageStart::start(Member& server, Command command, std::vector<Bind> binds) {
+  // MooseFS's servers look a thousand times a second whether there is something to do. Many share one machine here.
   const Daemon daemon{.command = std::move(command),
                       .network_namespace = places_->namespace_file_of(server.name),
                       .binds = std::move(binds),
-                      .log = log(server.name)};
+                      .log = log(server.name),
+                      .timer_slack = std::chrono::milliseconds(10)};
   const auto started = start_daemon(daemon, [&](const ProcessId& process) -> Status {
     // What else the server runs is found by its namespace.
     if (server.process.pid != 0) return {};

@@ -27,7 +27,7 @@ Status start_master(StorageStart& start, Member& master) {
   if (auto done = file("topology.cfg", ""); !done) return done;
   const auto configuration = fmt::format(
       "WORKING_USER = root\nWORKING_GROUP = root\nDATA_PATH = {0}\nEXPORTS_FILENAME = {0}/exports.cfg\n"
-      "TOPOLOGY_FILENAME = {0}/topology.cfg\nREPLICATIONS_DELAY_INIT = 5\n",
+      "TOPOLOGY_FILENAME = {0}/topology.cfg\nREPLICATIONS_DELAY_INIT = 5\nNICE_LEVEL = 0\n",
       data.native());
   if (auto done = file("master.cfg", configuration); !done) return done;
   return start.start(master,
@@ -52,7 +52,7 @@ Status start_chunk_server(StorageStart& start, Member& server, unsigned number, 
   const auto configuration = fmt::format(
       "WORKING_USER = root\nWORKING_GROUP = root\nDATA_PATH = {0}/state\nHDD_CONF_FILENAME = {0}/disks.cfg\n"
       "HDD_LEAVE_SPACE_DEFAULT = 256MiB\nBIND_HOST = {1}\nCSSERV_LISTEN_HOST = {1}\nMASTER_HOST = {2}\n"
-      "MASTER_RECONNECTION_DELAY = 1\nLABELS = {3}\n",
+      "MASTER_RECONNECTION_DELAY = 1\nNICE_LEVEL = 0\nLABELS = {3}\n",
       data.native(), server.address, master.address, labels(number));
   if (auto done = write_file_atomic(data / "disks.cfg", (data / "disk").native() + "\n", 0644); !done) return done;
   if (auto done = write_file_atomic(data / "server.cfg", configuration, 0644); !done) return done;
