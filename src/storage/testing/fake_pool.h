@@ -302,10 +302,20 @@ class FakePool : public ImagePool {
     const std::lock_guard lock(mutex_);
     if (auto error = note(fmt::format("stamp_lease {} {}", claim.vm, claim.token))) return fail(*error);
     auto& held = leases_[claim.vm];
-    if (model::judge_stamp(held ? std::optional(held->holder()) : std::nullopt, claim) == model::StampVerdict::refuse) {
+    const auto verdict = model::judge_stamp(held, claim);
+    if (verdict == model::StampVerdict::refuse) {
       return fail(ErrorCode::failed_precondition, "VM {} is leased under token {}", claim.vm, held->token);
     }
-    held = {.vm = claim.vm, .node = claim.node, .token = claim.token, .source = claim.source};
+    if (verdict == model::StampVerdict::write) held = claim.stamp();
+    return {};
+  }
+
+  Status change_terms(const model::LeaseClaim& own) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note(fmt::format("change_terms {} {}", own.vm, own.token))) return fail(*error);
+    auto& held = leases_[own.vm];
+    if (!held || held->holder() != own.holder()) return fail(ErrorCode::not_found, "VM {} isn't stamped so", own.vm);
+    held->terms = own.terms;
     return {};
   }
 
