@@ -71,6 +71,7 @@ struct LeaseStamp {
   std::optional<LeaseHolder> source;  // may still run the guest, if it hasn't come in at `node`
   // By which its node holds it: one that says `stop` is a node's that stops the guest in time. None: a stamp of before.
   std::optional<LeaseTerms> terms = {};
+  std::optional<LeaseTerms> source_terms = {};  // what the source's stamp said when this one replaced it
   LeaseHolder holder() const { return {node, token}; }
   bool operator==(const LeaseStamp&) const = default;
 };
@@ -78,8 +79,11 @@ struct LeaseStamp {
 // Whether nobody can run the guest under this stamp. A manager with records of before the terms were lowered to `keep`
 // believes that the lease ends by time: the stamp knows better.
 inline bool is_over(const PastLeases& past, const LeaseStamp& stamp) {
-  const bool only_by_time = past.by_time && stamp.token == past.over;
-  return is_over(past, stamp.holder()) && !(only_by_time && stamp.terms == LeaseTerms::keep);
+  const auto kept = [&](const LeaseHolder& lease, std::optional<LeaseTerms> terms) {
+    return past.by_time && lease.token == past.over && terms == LeaseTerms::keep;
+  };
+  return is_over(past, stamp.holder()) && !kept(stamp.holder(), stamp.terms) &&
+         !(stamp.source && kept(*stamp.source, stamp.source_terms));
 }
 
 // A lease that is to be stamped.
@@ -91,7 +95,16 @@ struct LeaseClaim {
   std::optional<LeaseHolder> source;  // from where the guest comes in
   std::optional<LeaseTerms> terms = {};  // what the stamp is to say
   LeaseHolder holder() const { return {node, token}; }
-  LeaseStamp stamp() const { return {.vm = vm, .node = node, .token = token, .source = source, .terms = terms}; }
+  // `found`: what it replaces.
+  LeaseStamp stamp(const std::optional<LeaseStamp>& found) const {
+    const bool comes_from_it = found && source == found->holder();
+    return {.vm = vm,
+            .node = node,
+            .token = token,
+            .source = source,
+            .terms = terms,
+            .source_terms = comes_from_it ? found->terms : std::nullopt};
+  }
 };
 
 enum class StampVerdict {

@@ -140,8 +140,8 @@ class ImagePool {
   // Compare and swap, by model::judge_stamp: failed_precondition where that refuses. Durable when it returns. The same
   // stamp again is success.
   virtual Status stamp_lease(const model::LeaseClaim& claim) = 0;
-  // What the stamp of this very lease says of its terms, from now on. Durable when it returns. not_found: another one
-  // is stamped, which stays, or none.
+  // What the stamp of this very lease says of its terms, from now on. Durable when it returns. Another one stays:
+  // failed_precondition if the guest may be coming in there from this lease, else not_found, as where there is none.
   virtual Status change_terms(const model::LeaseClaim& own) = 0;
   virtual Result<std::optional<model::LeaseStamp>> read_lease(const model::VmId& vm) const = 0;
   virtual Status remove_lease(const model::VmId& vm) = 0;

@@ -52,7 +52,7 @@ Status LeaseStamps::stamp(const model::LeaseClaim& claim, const std::filesystem:
                   claim.vm, (*held)->node, (*held)->token, claim.token, claim.node);
     case model::StampVerdict::write: break;
   }
-  return replace(claim.stamp(), staging);
+  return replace(claim.stamp(*held), staging);
 }
 
 Status LeaseStamps::change_terms(const model::LeaseClaim& own, const std::filesystem::path& staging) const {
@@ -60,6 +60,10 @@ Status LeaseStamps::change_terms(const model::LeaseClaim& own, const std::filesy
   if (!locked) return forward(locked);
   auto held = read(own.vm);
   if (!held) return forward(held);
+  if (*held && (*held)->source == own.holder()) {
+    return fail(ErrorCode::failed_precondition, "VM {} is about to go to node {} under token {}", own.vm, (*held)->node,
+                (*held)->token);
+  }
   if (!*held || (*held)->holder() != own.holder()) {
     return fail(ErrorCode::not_found, "VM {} isn't stamped {} of node {}", own.vm, own.token, own.node);
   }

@@ -65,6 +65,15 @@ TEST(StampTest, TimeEndsNoLeaseWhoseStampSaysThatItIsKept) {
   EXPECT_EQ(judge_stamp(stamp(b, 4, LeaseTerms::keep), claim(a, 9, proven)), write);
 }
 
+TEST(StampTest, NorOneFromWhichTheGuestWasComingIn) {
+  const PastLeases by_time{.over = 4, .ended = {{c, 6}}, .by_time = true};
+  auto coming = claim(c, 6, PastLeases{}, LeaseHolder{b, 4});
+  EXPECT_EQ(judge_stamp(coming.stamp(stamp(b, 4, LeaseTerms::keep)), claim(a, 9, by_time)), StampVerdict::refuse);
+  EXPECT_EQ(judge_stamp(coming.stamp(stamp(b, 4, LeaseTerms::stop)), claim(a, 9, by_time)), StampVerdict::write);
+  EXPECT_EQ(judge_stamp(coming.stamp(stamp(b, 4)), claim(a, 9, by_time)), StampVerdict::write);
+  EXPECT_EQ(coming.stamp(stamp(b, 3, LeaseTerms::keep)).source_terms, std::nullopt) << "that isn't its source";
+}
+
 TEST(PastLeasesTest, ProofEndsWhatTimeHasEnded) {
   PastLeases past{.over = 0, .ended = {{a, 3}}};
   end_lease(past, {b, 5}, false, LeaseEnd::time);

@@ -306,7 +306,7 @@ class FakePool : public ImagePool {
     if (verdict == model::StampVerdict::refuse) {
       return fail(ErrorCode::failed_precondition, "VM {} is leased under token {}", claim.vm, held->token);
     }
-    if (verdict == model::StampVerdict::write) held = claim.stamp();
+    if (verdict == model::StampVerdict::write) held = claim.stamp(held);
     return {};
   }
 
@@ -314,6 +314,9 @@ class FakePool : public ImagePool {
     const std::lock_guard lock(mutex_);
     if (auto error = note(fmt::format("change_terms {} {}", own.vm, own.token))) return fail(*error);
     auto& held = leases_[own.vm];
+    if (held && held->source == own.holder()) {
+      return fail(ErrorCode::failed_precondition, "VM {} goes to node {}", own.vm, held->node);
+    }
     if (!held || held->holder() != own.holder()) return fail(ErrorCode::not_found, "VM {} isn't stamped so", own.vm);
     held->terms = own.terms;
     return {};

@@ -104,6 +104,19 @@ TEST_P(PoolConformance, AStampSaysByWhichTermsItsLeaseIsHeld) {
   ASSERT_TRUE(pool_->change_terms(own(5, stop)));
   ASSERT_TRUE(pool_->stamp_lease(claim()));
   EXPECT_EQ((*pool_->read_lease(vm))->terms, keep);
+
+  // It comes in elsewhere: the new stamp remembers what the old one said, and nobody changes that meanwhile.
+  ASSERT_TRUE(pool_->stamp_lease({.vm = vm,
+                                  .node = node,
+                                  .token = 7,
+                                  .past = model::PastLeases{},
+                                  .source = model::LeaseHolder{other, 6},
+                                  .terms = keep}));
+  EXPECT_EQ((*pool_->read_lease(vm))->source_terms, keep);
+  EXPECT_EQ(pool_->change_terms({.vm = vm, .node = other, .token = 6, .past = {}, .source = {}, .terms = stop})
+                .error()
+                .code,
+            ErrorCode::failed_precondition);
 }
 
 TEST_P(PoolConformance, ANodesCountIsReadByOthers) {
