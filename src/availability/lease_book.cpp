@@ -93,7 +93,10 @@ Grant LeaseBook::add(GuestLeases& leases, const VmId& vm, LeaseEntry entry) {
   entry.token = next_token(leases);
   entry.after = leases.over;
   entry.after_by_time = !leases.by_time.empty();
-  if (wanted_.contains(vm)) entry.terms = std::min(entry.terms, Terms::keep);  // until its agent holds it by others
+  if (entry.terms == Terms::stop) {
+    wanted_.emplace(vm, Terms::stop);
+    entry.terms = Terms::keep;  // until its agent says that it holds it so
+  }
   mine_.insert({vm, entry.token});
   leases.outstanding.push_back(entry);
   return as_grant(vm, entry);

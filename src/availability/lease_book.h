@@ -50,7 +50,7 @@ class LeaseBook {
   LeaseBook(const Timing& timing, BookRecord record, BootTime now)
       : timing_(timing), record_(std::move(record)), started_(now) {}
 
-  // The right to run a guest. One that the node holds already is returned again.
+  // The right to run a guest. One that the node holds already is returned again. The terms `stop` count as in `adopt`.
   Result<Grant> grant(const model::VmId& vm, const model::NodeId& node, Terms terms, BootTime now);
   // The right to let a guest in from the one node that may run it.
   Result<Grant> grant_incoming(const model::VmId& vm, const model::NodeId& to, Terms terms, BootTime now);
@@ -116,7 +116,7 @@ class LeaseBook {
   std::map<model::NodeId, Seen> seen_;
   std::set<GrantName> mine_;             // granted by this process
   std::set<model::VmId> newcomers_;      // had no lease before this process gave them one
-  std::map<model::VmId, Terms> wanted_;  // of leases that were adopted
+  std::map<model::VmId, Terms> wanted_;  // of leases that were adopted or granted
   std::map<GrantName, Lowered>
       lowered_;  // the newest answer by which an agent that held it by `stop` shouldn't any more
 };

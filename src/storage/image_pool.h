@@ -10,7 +10,7 @@
 //   disks/<image id>.incomplete   beside a disk that QEMU is still copying into; that disk counts as not there.
 //                                 Holds the id of the copy's operation; its name ends in .copied when it is whole
 //   nodes/<node id>.beat       what the node's agent counts up while it lives
-//   leases/<vm id>.json        {"vm","node","token","terms"}: the fencing stamp, beside the disks
+//   leases/<vm id>.json        {"vm","node","token","terms",..}: the fencing stamp, beside the disks
 //   tmp/<operation id>.*       being made; removed after any crash. Shared pools: tmp/<node>/..., each node its own
 #pragma once
 

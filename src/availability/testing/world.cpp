@@ -304,9 +304,9 @@ void World::on_manager(const std::function<Actions(Availability&)>& what) {
     if (dies && chance(0.5)) return kill_manager();
     const bool grants = std::any_of(actions.begin(), actions.end(),
                                     [](const Action& action) { return std::holds_alternative<Place>(action); });
-    if (grants && backups_.size() < 100) backups_.push_back({saved_, wishes_});
+    if (grants && backups_.size() < 100) backups_.push_back({saved_, wishes_, now_});
     saved_ = manager_->record();
-    if (faults_ && chance(flavour_ == Flavour::restored ? 0.01 : 0.001)) backups_.push_back({saved_, wishes_});
+    if (faults_ && chance(flavour_ == Flavour::restored ? 0.01 : 0.001)) backups_.push_back({saved_, wishes_, now_});
     if (dies) return kill_manager();
   }
   for (const auto& action : actions) carry_out(action);

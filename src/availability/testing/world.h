@@ -73,6 +73,7 @@ class World {
   struct Backup {
     AvailabilityRecord record;
     std::map<model::VmId, Terms> wishes;
+    std::int64_t made = 0;
   };
 
   // Dice and time.

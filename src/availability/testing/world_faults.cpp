@@ -17,7 +17,7 @@ void World::fault() {
 void World::change_wish() {
   const auto& guest = guests_[below(guests_.size())];
   if (guest.terms != Terms::stop) return;
-  Backup before{saved_, wishes_};
+  Backup before{saved_, wishes_, now_};
   auto& wish = wishes_[guest.vm];
   wish = wish == Terms::stop ? Terms::keep : Terms::stop;
   note("{} is wanted by {}", guest.vm, wish == Terms::stop ? "stop" : "keep");
@@ -143,6 +143,9 @@ void World::restore_manager(Backup backup) {
   saved_ = std::move(backup.record);
   wishes_ = std::move(backup.wishes);
   note("manager restored from a backup");
+  // Newer ones are of a manager that was given up for this: what they know to have ended by time may have been renewed
+  // since. docs/availability.md says so.
+  if (flavour_ == Flavour::by_time) std::erase_if(backups_, [&](const Backup& one) { return one.made > backup.made; });
 }
 
 // A backup of when the guest was to stop, while the node that keeps it now isn't heard.

@@ -30,6 +30,11 @@ class FakePool : public ImagePool {
     const std::lock_guard lock(mutex_);
     failures_.emplace_back(std::move(call), std::move(error));
   }
+  // What stamps say of terms can't be changed.
+  void keep_terms(bool keeps) {
+    const std::lock_guard lock(mutex_);
+    keeps_terms_ = keeps;
+  }
   void set_directory(std::filesystem::path directory) {
     const std::lock_guard lock(mutex_);
     directory_ = std::move(directory);
@@ -313,6 +318,7 @@ class FakePool : public ImagePool {
   Status change_terms(const model::LeaseClaim& own) override {
     const std::lock_guard lock(mutex_);
     if (auto error = note(fmt::format("change_terms {} {}", own.vm, own.token))) return fail(*error);
+    if (keeps_terms_) return fail(ErrorCode::unavailable, "the pool's server is away");
     auto& held = leases_[own.vm];
     if (held && held->source == own.holder()) {
       return fail(ErrorCode::failed_precondition, "VM {} goes to node {}", own.vm, held->node);
@@ -386,6 +392,7 @@ class FakePool : public ImagePool {
   mutable std::mutex mutex_;
   std::filesystem::path directory_;
   std::condition_variable_any released_;
+  bool keeps_terms_ = false;
   bool attached_ = false;
   bool away_ = false;
   bool punch_hole_ = true;
