@@ -34,7 +34,7 @@ struct GuestLeases {
   // The newest stamped lease that is over. Its stamp replaced only one that was over, and older ones that weren't
   // stamped by then can't be any more; so all older ones are over but for those that are outstanding.
   Token over = 0;
-  model::NodeId by_time;  // whose lease that was, if only its time has passed; empty: it was proven
+  model::NodeId by_time;      // whose lease that was, if only its time has passed; empty: it was proven
   std::vector<Holder> ended;  // newer ones that are over, but may not have been stamped: they prove nothing of others
   bool operator==(const GuestLeases&) const = default;
 };

@@ -223,8 +223,7 @@ Result<KeeperRecord> keeper_record_from(const std::string& text) {
     for (const auto& one : from.at("held")) {
       auto grant = read_grant(one);
       grant.may_start = false;
-      record.held[grant.vm] = {
-          .grant = grant, .stamped = one.value("stamped", false), .says = read_terms(one, "says")};
+      record.held[grant.vm] = {.grant = grant, .stamped = one.value("stamped", false), .says = read_terms(one, "says")};
     }
     for (const auto& one : from.at("released")) record.released[read_name(one)] = one.value("stamped", false);
     for (const auto& one : from.at("refused")) record.refused[read_name(one)] = read_found(one);

@@ -18,10 +18,14 @@ Holder read_holder(const json& from) {
 }
 
 json write(const availability::LeaseEntry& entry) {
-  json out{{"node", entry.node.str()},  {"token", entry.token},
-           {"after", entry.after},      {"terms", to_string(entry.terms)},
-           {"stamped", entry.stamped},  {"incoming", entry.kind == GrantKind::incoming},
-           {"recalled", entry.recalled}, {"after_by_time", entry.after_by_time},
+  json out{{"node", entry.node.str()},
+           {"token", entry.token},
+           {"after", entry.after},
+           {"terms", to_string(entry.terms)},
+           {"stamped", entry.stamped},
+           {"incoming", entry.kind == GrantKind::incoming},
+           {"recalled", entry.recalled},
+           {"after_by_time", entry.after_by_time},
            {"by_proof_only", entry.by_proof_only}};
   if (entry.source) out["source"] = write(*entry.source);
   return out;
@@ -45,7 +49,10 @@ availability::LeaseEntry read_entry(const json& from) {
 json write(const availability::BookRecord& book) {
   json out{{"next", book.next}, {"guests", json::object()}};
   for (const auto& [vm, leases] : book.guests) {
-    json guest{{"over", leases.over}, {"by_time", leases.by_time.str()}, {"outstanding", json::array()}, {"ended", json::array()}};
+    json guest{{"over", leases.over},
+               {"by_time", leases.by_time.str()},
+               {"outstanding", json::array()},
+               {"ended", json::array()}};
     for (const auto& entry : leases.outstanding) guest["outstanding"].push_back(write(entry));
     for (const auto& ended : leases.ended) guest["ended"].push_back(write(ended));
     out["guests"][vm.str()] = std::move(guest);

@@ -279,12 +279,8 @@ Result<std::set<model::PoolId>> LeaseGuard::write_terms(const availability::Rest
   for (const auto& id : applied->pools) {
     const auto pool = parts_.pools.find(id);
     if (!pool) return forward(pool);
-    const model::LeaseClaim own{.vm = wanted.vm,
-                                .node = node_,
-                                .token = wanted.token,
-                                .past = {},
-                                .source = {},
-                                .terms = wanted.terms};
+    const model::LeaseClaim own{
+        .vm = wanted.vm, .node = node_, .token = wanted.token, .past = {}, .source = {}, .terms = wanted.terms};
     calls.push_back(pool->begin<void>([own, busy](storage::ImagePool& images) { return images.change_terms(own); }));
   }
   Status done;

@@ -82,7 +82,7 @@ class LeaseGuard {
   void keep();                                       // lock held
   bool ends_by_time(const model::VmId& vm) const;    // lock held
   void stop_guest(const model::VmId& vm);
-  void note_stopped(const model::VmId& vm, bool stopped);  // lock held
+  void note_stopped(const model::VmId& vm, bool stopped);   // lock held
   void begin_restamp(const availability::Restamp& wanted);  // lock held
   void restamp(const availability::Restamp& wanted, const std::shared_ptr<void>& busy);
   Result<std::set<model::PoolId>> write_terms(const availability::Restamp& wanted,

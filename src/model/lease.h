@@ -91,8 +91,8 @@ struct LeaseClaim {
   VmId vm;
   NodeId node;
   std::uint64_t token = 0;
-  std::optional<PastLeases> past;     // none: a manager of before, by which each older token is over
-  std::optional<LeaseHolder> source;  // from where the guest comes in
+  std::optional<PastLeases> past;        // none: a manager of before, by which each older token is over
+  std::optional<LeaseHolder> source;     // from where the guest comes in
   std::optional<LeaseTerms> terms = {};  // what the stamp is to say
   LeaseHolder holder() const { return {node, token}; }
   // `found`: what it replaces.

@@ -202,7 +202,8 @@ void World::stamp(Host& host, const VmId& vm, bool incoming) {
                   .source = grant.source,
                   .terms = model::LeaseTerms::keep,
                   .source_terms = comes_from_it ? found->terms : std::nullopt};
-    note("{}: {} is stamped {} after {}{}", host.id, vm, grant.token, grant.after, grant.after_by_time ? " by time" : "");
+    note("{}: {} is stamped {} after {}{}", host.id, vm, grant.token, grant.after,
+         grant.after_by_time ? " by time" : "");
   }
   keeper.stamped(vm);
   persist(host);

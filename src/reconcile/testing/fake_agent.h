@@ -237,7 +237,8 @@ class FakeAgent {
     const auto found = stamps->find(claim.vm);
     const bool any = found != stamps->end();
     const auto verdict = model::judge_stamp(any ? std::optional(found->second) : std::nullopt, claim);
-    if (verdict == model::StampVerdict::write) (*stamps)[claim.vm] = claim.stamp(any ? std::optional(found->second) : std::nullopt);
+    if (verdict == model::StampVerdict::write)
+      (*stamps)[claim.vm] = claim.stamp(any ? std::optional(found->second) : std::nullopt);
     if (verdict != model::StampVerdict::refuse) return true;
     if (found->second.token < claim.token) {
       unknown_stamps += fmt::format("guest {}: lease {} of node {} stands in the way of lease {} of node {}\n",

@@ -84,10 +84,9 @@ TEST_P(PoolConformance, AStampSaysByWhichTermsItsLeaseIsHeld) {
   const model::LeaseStamp stamped{.vm = vm, .node = node, .token = 5, .source = source, .terms = stop};
   EXPECT_EQ(*second->read_lease(vm), stamped) << "a start changes nothing of a stamp that is there";
   EXPECT_EQ(second->change_terms(own(4, keep)).error().code, ErrorCode::not_found);
-  EXPECT_EQ(second->change_terms({.vm = vm, .node = other, .token = 5, .past = {}, .source = {}, .terms = keep})
-                .error()
-                .code,
-            ErrorCode::not_found);
+  EXPECT_EQ(
+      second->change_terms({.vm = vm, .node = other, .token = 5, .past = {}, .source = {}, .terms = keep}).error().code,
+      ErrorCode::not_found);
   EXPECT_EQ(*pool_->read_lease(vm), stamped);
 
   // What a manager takes for over because of the time.
@@ -113,10 +112,9 @@ TEST_P(PoolConformance, AStampSaysByWhichTermsItsLeaseIsHeld) {
                                   .source = model::LeaseHolder{other, 6},
                                   .terms = keep}));
   EXPECT_EQ((*pool_->read_lease(vm))->source_terms, keep);
-  EXPECT_EQ(pool_->change_terms({.vm = vm, .node = other, .token = 6, .past = {}, .source = {}, .terms = stop})
-                .error()
-                .code,
-            ErrorCode::failed_precondition);
+  EXPECT_EQ(
+      pool_->change_terms({.vm = vm, .node = other, .token = 6, .past = {}, .source = {}, .terms = stop}).error().code,
+      ErrorCode::failed_precondition);
 }
 
 TEST_P(PoolConformance, ANodesCountIsReadByOthers) {
