@@ -16,7 +16,7 @@ namespace bridgehead::availability {
 
 using Token = std::uint64_t;  // 0 = none
 
-// What an agent does with a running guest whose lease it can't renew. Fixed for a token.
+// What an agent does with a running guest whose lease it can't renew.
 enum class Terms {
   own,   // its disks are on this node alone: nobody else could run it. It runs on, and starts without asking
   keep,  // it runs on: nobody else gets the lease before this node was verified off
@@ -35,6 +35,7 @@ struct Grant {
   model::VmId vm;
   Token token = 0;
   Token after = 0;  // a stamp above this one belongs to somebody who may run the guest, for all that the manager knows
+  bool after_by_time = false;  // that one is over because its time has passed: unless its stamp says that it is kept
   Terms terms = Terms::keep;
   GrantKind kind = GrantKind::run;
   std::optional<Holder> source;  // from where it may come in, or came
@@ -52,7 +53,17 @@ struct GrantName {
 struct Stamp {
   Holder holder;
   std::optional<Holder> source;  // may still run the guest, if it hasn't come to the holder
+  std::optional<model::LeaseTerms> terms = {};
+  std::optional<model::LeaseTerms> source_terms = {};
   bool operator==(const Stamp&) const = default;
+};
+
+// The stamp of this lease is to say this of its terms.
+struct Restamp {
+  model::VmId vm;
+  Token token = 0;
+  model::LeaseTerms terms = model::LeaseTerms::keep;
+  bool operator==(const Restamp&) const = default;
 };
 
 struct Release {
@@ -73,7 +84,7 @@ struct Refusal {
 struct Held {
   model::VmId vm;
   Token token = 0;
-  Terms terms = Terms::keep;
+  Terms terms = Terms::keep;  // `stop` only where its stamp says so, too
   GrantKind kind = GrantKind::run;
   std::optional<Holder> source;
   bool stamped = false;
@@ -107,12 +118,18 @@ struct Answer {
 // `stamped`: this agent has stamped this lease before. A token is used once, so what it hasn't stamped isn't its own.
 inline StampVerdict judge_stamp(const std::optional<Stamp>& found, const Grant& grant, const model::NodeId& self,
                                 bool stamped) {
-  const auto verdict = model::judge_stamp(found ? std::optional(found->holder) : std::nullopt,
-                                          {.vm = grant.vm,
-                                           .node = self,
-                                           .token = grant.token,
-                                           .past = model::PastLeases{.over = grant.after, .ended = {}},
-                                           .source = grant.source});
+  std::optional<model::LeaseStamp> stamp;
+  if (found) {
+    stamp = {.vm = grant.vm,
+             .node = found->holder.node,
+             .token = found->holder.token,
+             .source = found->source,
+             .terms = found->terms,
+             .source_terms = found->source_terms};
+  }
+  const model::PastLeases past{.over = grant.after, .ended = {}, .by_time = grant.after_by_time};
+  const auto verdict = model::judge_stamp(
+      stamp, {.vm = grant.vm, .node = self, .token = grant.token, .past = past, .source = grant.source});
   if (!found) return verdict;
   if (stamped && verdict == StampVerdict::write) return StampVerdict::refuse;
   if (!stamped && verdict == StampVerdict::good) return StampVerdict::refuse;

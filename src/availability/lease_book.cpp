@@ -18,6 +18,7 @@ Grant as_grant(const VmId& vm, const LeaseEntry& entry) {
   return {.vm = vm,
           .token = entry.token,
           .after = entry.after,
+          .after_by_time = entry.after_by_time,
           .terms = entry.terms,
           .kind = entry.kind,
           .source = entry.source};
@@ -29,19 +30,25 @@ void forget_old(GuestLeases& leases) {
 
 // Ends those of a guest's leases that `ended` names.
 template <typename Ended>
-void end(GuestLeases& leases, const Ended& ended) {
+void end(GuestLeases& leases, const Ended& ended, model::LeaseEnd by = model::LeaseEnd::proof) {
   for (const auto& entry : leases.outstanding) {
     if (!ended(entry)) continue;
-    if (entry.stamped) {
-      leases.over = std::max(leases.over, entry.token);
+    // A stamp for coming in has replaced one that may not be over.
+    if (entry.stamped && entry.kind == GrantKind::run) {
+      if (entry.token <= leases.over) continue;
+      leases.over = entry.token;
+      leases.by_time = by == model::LeaseEnd::time ? entry.node : NodeId();
     } else {
       leases.ended.push_back({entry.node, entry.token});
     }
   }
   std::erase_if(leases.outstanding, ended);
   forget_old(leases);
-  // The guest can't come in any more from where it ran: what was for coming in is for starting, too.
-  if (leases.outstanding.size() == 1) leases.outstanding.front().kind = GrantKind::run;
+  if (leases.outstanding.size() != 1) return;
+  auto& left = leases.outstanding.front();
+  // What was for coming in is for starting, too. But not by time alone: its own stamp would let it.
+  if (by == model::LeaseEnd::time && left.kind == GrantKind::incoming) left.recalled = true;
+  if (!left.recalled) left.kind = GrantKind::run;
 }
 
 }  // namespace
@@ -85,6 +92,11 @@ Token LeaseBook::next_token(const GuestLeases& leases) {
 Grant LeaseBook::add(GuestLeases& leases, const VmId& vm, LeaseEntry entry) {
   entry.token = next_token(leases);
   entry.after = leases.over;
+  entry.after_by_time = !leases.by_time.empty();
+  if (entry.terms == Terms::stop) {
+    wanted_.emplace(vm, Terms::stop);
+    entry.terms = Terms::keep;  // until its agent says that it holds it so
+  }
   mine_.insert({vm, entry.token});
   leases.outstanding.push_back(entry);
   return as_grant(vm, entry);
@@ -151,10 +163,24 @@ void LeaseBook::learn_holder(const VmId& vm, const LeaseEntry& entry) {
   learn_holder(vm, {.node = entry.source->node, .token = entry.source->token, .terms = Terms::keep, .stamped = true});
 }
 
+// Who holds it doesn't end by time, so the lease isn't over. As long as it lasts: orders that go by its end may still
+// be on their way, and only that its stamp says `keep` stands in theirs.
+void LeaseBook::learn_kept(const VmId& vm, const Holder& holder, const std::optional<Holder>& source) {
+  auto& leases = record_.guests[vm];
+  const Holder taken{std::exchange(leases.by_time, NodeId()), leases.over};
+  leases.over = holder.token - 1;
+  if (taken != holder) leases.ended.push_back(taken);
+  learn_holder(vm, {.node = holder.node,
+                    .token = holder.token,
+                    .terms = Terms::keep,
+                    .source = source,
+                    .stamped = true,
+                    .by_proof_only = true});
+}
+
 void LeaseBook::adopt(const VmId& vm, const Holder& holder, Terms terms) {
   wanted_[vm] = terms;
-  learn_holder(vm,
-               {.node = holder.node, .token = holder.token, .terms = std::min(terms, Terms::keep), .stamped = true});
+  learn_holder(vm, {.node = holder.node, .token = holder.token, .terms = std::min(terms, Terms::keep)});
   auto* known = entry_of(record_.guests[vm], holder.node, holder.token);
   // Before the agent may hear of it.
   if (known && known->terms == Terms::stop && terms != Terms::stop) known->terms = Terms::keep;
@@ -166,9 +192,10 @@ void LeaseBook::adopt(const VmId& vm, const Holder& holder, Terms terms) {
 void LeaseBook::learn_terms(const Held& held, const Renewal& renewal, LeaseEntry& entry, const Seen& seen) {
   const auto wanted = wanted_.find(held.vm);
   if (wanted == wanted_.end() || held.terms != Terms::stop) {
-    entry.terms = held.terms;
+    entry.terms = std::min(held.terms, entry.by_proof_only ? Terms::keep : Terms::stop);
     return;
   }
+  if (entry.by_proof_only || entry.kind == GrantKind::incoming) return;
   if (wanted->second != Terms::stop || !renewal.watchdog || !held.running) return;
   if (seen.first_answer == 0 || renewal.heard < seen.first_answer) return;
   const auto lowered = lowered_.find({held.vm, held.token});
@@ -177,12 +204,13 @@ void LeaseBook::learn_terms(const Held& held, const Renewal& renewal, LeaseEntry
     return;
   }
   entry.terms = Terms::stop;
+  entry.stamped = true;  // to say so
 }
 
 Terms LeaseBook::tell_terms(const VmId& vm, LeaseEntry& entry, const Seen& seen) {
   const auto wanted = wanted_.find(vm);
   if (wanted == wanted_.end()) return entry.terms;
-  if (wanted->second == Terms::stop && seen.watchdog) return Terms::stop;
+  if (wanted->second == Terms::stop && seen.watchdog && !entry.by_proof_only) return Terms::stop;
   entry.terms = std::min(entry.terms, Terms::keep);
   const auto held = seen.held.find(vm);
   if (held != seen.held.end() && held->second.token == entry.token && held->second.terms == Terms::stop) {
@@ -198,8 +226,17 @@ void LeaseBook::learn_refusal(const Refusal& refusal) {
   if (auto* known = entry_of(leases, node, token)) {
     known->stamped = true;
   } else if (std::find(leases.ended.begin(), leases.ended.end(), refusal.found.holder) != leases.ended.end()) {
+    // It was stamped for certain; what it replaced is over, if it wasn't one that is kept.
+    const auto& source = refusal.found.source;
+    if (source && *source == Holder{leases.by_time, leases.over} &&
+        refusal.found.source_terms == model::LeaseTerms::keep) {
+      return learn_kept(refusal.vm, *source, {});
+    }
+    if (token > leases.over) leases.by_time = NodeId();
     leases.over = std::max(leases.over, token);
     forget_old(leases);
+  } else if (token == leases.over && !leases.by_time.empty()) {
+    learn_kept(refusal.vm, refusal.found.holder, refusal.found.source);
   } else {
     // By what terms it runs there isn't known.
     learn_holder(refusal.vm,
@@ -213,6 +250,10 @@ void LeaseBook::learn(const NodeId& node, const Renewal& renewal) {
   for (const auto& held : renewal.held) {
     // Where terms change, a lease that isn't known is one that only proof ends: see learn_terms.
     const auto most = wanted_.contains(held.vm) ? Terms::keep : Terms::stop;
+    const auto& leases = record_.guests[held.vm];
+    if (held.running && held.terms != Terms::stop && leases.by_time == node && leases.over == held.token) {
+      learn_kept(held.vm, {node, held.token}, held.source);
+    }
     learn_holder(held.vm, {.node = node,
                            .token = held.token,
                            .terms = std::min(held.terms, most),
@@ -226,6 +267,7 @@ void LeaseBook::learn(const NodeId& node, const Renewal& renewal) {
   for (const auto& release : renewal.released) {
     const auto known = record_.guests.find(release.name.vm);
     if (known == record_.guests.end()) continue;
+    if (known->second.by_time == node && known->second.over == release.name.token) known->second.by_time = NodeId();
     auto* entry = entry_of(known->second, node, release.name.token);
     if (!entry) continue;
     entry->stamped |= release.stamped;
@@ -238,7 +280,7 @@ void LeaseBook::learn(const NodeId& node, const Renewal& renewal) {
 // heard may run it.
 void LeaseBook::resolve(const VmId& vm, GuestLeases& leases) {
   auto& all = leases.outstanding;
-  if (all.size() == 1) all.front().kind = GrantKind::run;
+  if (all.size() == 1 && !all.front().recalled) all.front().kind = GrantKind::run;
   if (all.size() < 2) return;
   const auto incoming =
       std::find_if(all.begin(), all.end(), [](const LeaseEntry& entry) { return entry.kind == GrantKind::incoming; });
@@ -276,6 +318,8 @@ std::optional<Answer> LeaseBook::renew(const NodeId& node, const Renewal& renewa
     answer.recalled.push_back({held.vm, held.token});  // it is over
   }
   for (auto& [vm, leases] : record_.guests) {
+    // It doesn't hold it any more: then it says so, which is proof.
+    if (leases.by_time == node && !seen.held.contains(vm)) answer.recalled.push_back({vm, leases.over});
     if (std::none_of(leases.outstanding.begin(), leases.outstanding.end(),
                      [&](const LeaseEntry& entry) { return entry.node == node; })) {
       continue;
@@ -303,6 +347,7 @@ std::optional<Answer> LeaseBook::renew(const NodeId& node, const Renewal& renewa
 
 void LeaseBook::node_off(const NodeId& node) {
   for (auto& [vm, leases] : record_.guests) {
+    if (leases.by_time == node) leases.by_time = NodeId();
     // `own`: nobody else can run it, and its node will want it back.
     end(leases, [&](const LeaseEntry& entry) { return entry.node == node && entry.terms != Terms::own; });
   }
@@ -315,7 +360,8 @@ void LeaseBook::node_lapsed(const NodeId& node, BootTime claimed, BootTime now) 
       now >= lapses(claimed) && (seen == seen_.end() || !seen->second.answered || *seen->second.answered <= claimed),
       "leases were to end before their time");
   for (auto& [vm, leases] : record_.guests) {
-    end(leases, [&](const LeaseEntry& entry) { return entry.node == node && entry.terms == Terms::stop; });
+    const auto ended = [&](const LeaseEntry& entry) { return entry.node == node && entry.terms == Terms::stop; };
+    end(leases, ended, model::LeaseEnd::time);
   }
 }
 

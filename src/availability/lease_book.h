@@ -19,11 +19,13 @@ struct LeaseEntry {
   model::NodeId node;
   Token token = 0;
   Token after = 0;
+  bool after_by_time = false;
   Terms terms = Terms::keep;
   GrantKind kind = GrantKind::run;
   std::optional<Holder> source;
   bool stamped = false;  // for certain
   bool recalled = false;
+  bool by_proof_only = false;  // it was taken to be over by time, which it wasn't
   bool operator==(const LeaseEntry&) const = default;
 };
 
@@ -32,6 +34,7 @@ struct GuestLeases {
   // The newest stamped lease that is over. Its stamp replaced only one that was over, and older ones that weren't
   // stamped by then can't be any more; so all older ones are over but for those that are outstanding.
   Token over = 0;
+  model::NodeId by_time;      // whose lease that was, if only its time has passed; empty: it was proven
   std::vector<Holder> ended;  // newer ones that are over, but may not have been stamped: they prove nothing of others
   bool operator==(const GuestLeases&) const = default;
 };
@@ -47,7 +50,7 @@ class LeaseBook {
   LeaseBook(const Timing& timing, BookRecord record, BootTime now)
       : timing_(timing), record_(std::move(record)), started_(now) {}
 
-  // The right to run a guest. One that the node holds already is returned again.
+  // The right to run a guest. One that the node holds already is returned again. The terms `stop` count as in `adopt`.
   Result<Grant> grant(const model::VmId& vm, const model::NodeId& node, Terms terms, BootTime now);
   // The right to let a guest in from the one node that may run it.
   Result<Grant> grant_incoming(const model::VmId& vm, const model::NodeId& to, Terms terms, BootTime now);
@@ -101,6 +104,7 @@ class LeaseBook {
   void learn(const model::NodeId& node, const Renewal& renewal);
   void learn_refusal(const Refusal& refusal);
   void learn_holder(const model::VmId& vm, const LeaseEntry& entry);
+  void learn_kept(const model::VmId& vm, const Holder& holder, const std::optional<Holder>& source);
   void learn_terms(const Held& held, const Renewal& renewal, LeaseEntry& entry, const Seen& seen);
   Terms tell_terms(const model::VmId& vm, LeaseEntry& entry, const Seen& seen);
   void resolve(const model::VmId& vm, GuestLeases& leases);
@@ -112,7 +116,7 @@ class LeaseBook {
   std::map<model::NodeId, Seen> seen_;
   std::set<GrantName> mine_;             // granted by this process
   std::set<model::VmId> newcomers_;      // had no lease before this process gave them one
-  std::map<model::VmId, Terms> wanted_;  // of leases that were adopted
+  std::map<model::VmId, Terms> wanted_;  // of leases that were adopted or granted
   std::map<GrantName, Lowered>
       lowered_;  // the newest answer by which an agent that held it by `stop` shouldn't any more
 };

@@ -45,7 +45,7 @@ Renewal LeaseKeeper::renewal(bool storage_well) {
   for (const auto& [vm, held] : record_.held) {
     renewal.held.push_back({.vm = vm,
                             .token = held.grant.token,
-                            .terms = held.grant.terms,
+                            .terms = told(held),
                             .kind = held.grant.kind,
                             .source = held.grant.source,
                             .stamped = held.stamped,
@@ -58,6 +58,7 @@ Renewal LeaseKeeper::renewal(bool storage_well) {
 
 LeaseKeeper::Duties LeaseKeeper::tick(BootTime now, bool storage_well) {
   Duties duties;
+  restamp(duties, now);
   if (now >= next_renewal_) {
     duties.renew = renewal(storage_well);
     // The lease counts from here: whatever the manager answers, it hasn't answered yet.
@@ -81,6 +82,9 @@ void LeaseKeeper::release(const VmId& vm) {
   dirty_.boot |= boot_.ends.erase(own) > 0;
   recalled_.erase(vm);
   startable_.erase(vm);
+  lowered_.erase(vm);
+  restamp_again_.erase(vm);
+  look_again_.erase(vm);
   next_renewal_ = BootTime::min();
 }
 
@@ -145,11 +149,66 @@ void LeaseKeeper::take_grants(const Answer& answer, BootTime until, BootTime now
 // A guest that ran on without a lease that counts isn't stopped by an answer that comes late: then the next one is
 // taken.
 void LeaseKeeper::take_terms(const Grant& grant, BootTime ends, BootTime now, Entry& held) {
-  if (held.grant.terms == grant.terms) return;
+  if (wanted(held) == grant.terms) return;
   const bool late = now + timing_.stop_before + timing_.renew_every >= ends;
   if (grant.terms == Terms::stop && active(grant.vm) && late) return;
+  lowered_.erase(grant.vm);
+  restamp_again_.erase(grant.vm);
+  if (held.grant.terms == Terms::stop && grant.terms != Terms::stop && held.says != model::LeaseTerms::keep) {
+    lowered_[grant.vm] = grant.terms;
+    return;
+  }
   held.grant.terms = grant.terms;
   dirty_.record = true;
+}
+
+Terms LeaseKeeper::wanted(const Entry& held) const {
+  const auto lowered = lowered_.find(held.grant.vm);
+  return lowered == lowered_.end() ? held.grant.terms : lowered->second;
+}
+
+Terms LeaseKeeper::told(const Entry& held) const {
+  const auto terms = wanted(held);
+  return terms == Terms::stop && held.says != model::LeaseTerms::stop ? Terms::keep : terms;
+}
+
+std::optional<model::LeaseTerms> LeaseKeeper::to_be_stamped(const Entry& held) const {
+  using enum model::LeaseTerms;
+  if (wanted(held) != Terms::stop) {
+    const bool needed = held.says != keep && (held.grant.terms == Terms::stop || may_be_stamped(held));
+    return needed ? std::optional(keep) : std::nullopt;
+  }
+  if (!may_be_stamped(held)) return {};
+  return held.says != stop || look_again_.contains(held.grant.vm) ? std::optional(stop) : std::nullopt;
+}
+
+void LeaseKeeper::restamp(Duties& duties, BootTime now) {
+  for (auto& [vm, held] : record_.held) {
+    const auto terms = to_be_stamped(held);
+    if (!terms) continue;
+    auto& again = restamp_again_.emplace(vm, now).first->second;
+    if (now < again) continue;
+    again = now + timing_.renew_every;
+    duties.restamp.push_back({vm, held.grant.token, *terms});
+    // From here on some may say this. That outlives this process before any does.
+    if (held.says && held.says != terms) {
+      held.says.reset();
+      dirty_.record = true;
+    }
+  }
+}
+
+void LeaseKeeper::restamped(const Restamp& done) {
+  const auto found = record_.held.find(done.vm);
+  if (found == record_.held.end() || found->second.grant.token != done.token) return;
+  auto& held = found->second;
+  held.says = done.terms;
+  if (done.terms == model::LeaseTerms::keep) held.grant.terms = wanted(held);
+  if (wanted(held) == held.grant.terms) lowered_.erase(done.vm);
+  look_again_.erase(done.vm);
+  restamp_again_.erase(done.vm);
+  dirty_.record = true;
+  next_renewal_ = BootTime::min();
 }
 
 void LeaseKeeper::pool_read(std::vector<std::uint64_t> claims, BootTime began, BootTime now) {

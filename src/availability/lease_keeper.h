@@ -18,6 +18,8 @@ struct KeeperRecord {
   struct Entry {
     Grant grant;
     bool stamped = false;
+    // What its stamps say of its terms, for certain; none: not known, or some this, some that.
+    std::optional<model::LeaseTerms> says = {};
     bool operator==(const Entry&) const = default;
   };
   std::map<model::VmId, Entry> held;
@@ -44,9 +46,14 @@ class LeaseKeeper {
   struct Duties {
     std::optional<Renewal> renew;   // to be sent now
     std::vector<model::VmId> stop;  // at once, without asking the guest; named until they are stopped
+    // What stamps are to say of their leases' terms; named again until `restamped`. One at a time for a guest: what was
+    // begun before must have ended.
+    std::vector<Restamp> restamp;
   };
   Duties tick(BootTime now, bool storage_well);
 
+  // Terms go to `stop` before the stamp says so, and to `keep` after it: so one that says `stop`, or is of before, is
+  // never that of a guest which runs on when the lease has ended. Renewals say `stop` of what does both.
   void answered(const Answer& answer, BootTime now);
   // Whether the host has a watchdog that works, from now on.
   void set_watchdog(bool works);
@@ -63,6 +70,10 @@ class LeaseKeeper {
 
   void stamped(const model::VmId& vm);
   void refused(const model::VmId& vm, const Stamp& found);
+  // All stamps of this lease say this now. `keep`: or there is none of this lease that could say otherwise.
+  void restamped(const Restamp& done);
+  // Its disks lie in other pools than before: what is stamped there is to be looked at.
+  void pools_changed(const model::VmId& vm) { look_again_.insert(vm); }
   // How a start or a coming in ended, for certain.
   void started(const model::VmId& vm);
   void not_started(const model::VmId& vm);
@@ -98,6 +109,11 @@ class LeaseKeeper {
   void take_recalls(const Answer& answer);
   void take_grants(const Answer& answer, BootTime until, BootTime now);
   void take_terms(const Grant& grant, BootTime ends, BootTime now, Entry& held);
+  Terms wanted(const Entry& held) const;
+  bool may_be_stamped(const Entry& held) const { return held.stamped || running_.contains(held.grant.vm); }
+  Terms told(const Entry& held) const;
+  std::optional<model::LeaseTerms> to_be_stamped(const Entry& held) const;
+  void restamp(Duties& duties, BootTime now);
   Renewal renewal(bool storage_well);
 
   Host host_;
@@ -107,6 +123,9 @@ class LeaseKeeper {
   std::set<model::VmId> running_;
   std::map<model::VmId, bool> starting_;  // whether its stamp was looked at in this start
   std::set<model::VmId> recalled_;
+  std::map<model::VmId, Terms> lowered_;  // to what they go when their stamps say so; until then they are `stop`
+  std::map<model::VmId, BootTime> restamp_again_;
+  std::set<model::VmId> look_again_;
   std::set<model::VmId> startable_;         // by the newest answer
   std::map<std::uint64_t, BootTime> sent_;  // renewals that an answer may still come to
   std::uint64_t sequence_ = 0;

@@ -27,6 +27,14 @@ std::optional<Holder> read_source(const json& from) {
   return from.contains("source") ? std::optional(read_holder(from.at("source"))) : std::nullopt;
 }
 
+void write_terms(json& out, const char* key, const std::optional<model::LeaseTerms>& terms) {
+  if (terms) out[key] = *terms == model::LeaseTerms::stop ? "stop" : "keep";
+}
+std::optional<model::LeaseTerms> read_terms(const json& from, const char* key) {
+  if (!from.contains(key)) return {};
+  return from.at(key) == "stop" ? model::LeaseTerms::stop : model::LeaseTerms::keep;
+}
+
 json write(const GrantName& name) { return {{"vm", name.vm.str()}, {"token", name.token}}; }
 GrantName read_name(const json& from) {
   return {.vm = model::VmId(from.at("vm").get<std::string>()), .token = from.at("token").get<Token>()};
@@ -37,6 +45,7 @@ GrantKind read_kind(const json& from) { return from.value("incoming", false) ? G
 json write(const Grant& grant) {
   json out = write(GrantName{grant.vm, grant.token});
   out["after"] = grant.after;
+  out["after_by_time"] = grant.after_by_time;
   out["terms"] = to_string(grant.terms);
   out["incoming"] = grant.kind == GrantKind::incoming;
   out["may_start"] = grant.may_start;
@@ -48,6 +57,7 @@ Grant read_grant(const json& from) {
   return {.vm = name.vm,
           .token = name.token,
           .after = number(from, "after"),
+          .after_by_time = from.value("after_by_time", false),
           .terms = terms_from(from.value("terms", std::string())),
           .kind = read_kind(from),
           .source = read_source(from),
@@ -78,9 +88,16 @@ json write(const GrantName& name, const Stamp& found) {
   json out = write(name);
   out["found"] = write(found.holder);
   write_source(out, found.source);
+  write_terms(out, "stamped_terms", found.terms);
+  write_terms(out, "source_terms", found.source_terms);
   return out;
 }
-Stamp read_found(const json& from) { return {.holder = read_holder(from.at("found")), .source = read_source(from)}; }
+Stamp read_found(const json& from) {
+  return {.holder = read_holder(from.at("found")),
+          .source = read_source(from),
+          .terms = read_terms(from, "stamped_terms"),
+          .source_terms = read_terms(from, "source_terms")};
+}
 
 template <typename T>
 json list(const std::vector<T>& values) {
@@ -188,6 +205,7 @@ std::string text_of(const KeeperRecord& record) {
   for (const auto& [vm, entry] : record.held) {
     auto one = write(entry.grant);
     one["stamped"] = entry.stamped;
+    write_terms(one, "says", entry.says);
     out["held"].push_back(std::move(one));
   }
   for (const auto& [name, stamped] : record.released) {
@@ -205,7 +223,7 @@ Result<KeeperRecord> keeper_record_from(const std::string& text) {
     for (const auto& one : from.at("held")) {
       auto grant = read_grant(one);
       grant.may_start = false;
-      record.held[grant.vm] = {.grant = grant, .stamped = one.value("stamped", false)};
+      record.held[grant.vm] = {.grant = grant, .stamped = one.value("stamped", false), .says = read_terms(one, "says")};
     }
     for (const auto& one : from.at("released")) record.released[read_name(one)] = one.value("stamped", false);
     for (const auto& one : from.at("refused")) record.refused[read_name(one)] = read_found(one);

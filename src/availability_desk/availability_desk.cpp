@@ -255,18 +255,30 @@ Status AvailabilityDesk::keep(const Actions& actions, std::vector<model::Event> 
   (void)rules_->take_changed();
   auto record = rules_->record();
   const auto places = all_of<availability::Place>(actions);
-  std::vector<std::pair<model::VmId, availability::Holder>> ended;
+  struct Ended {
+    model::VmId vm;
+    availability::Holder holder;
+    model::LeaseEnd by;
+  };
+  std::vector<Ended> ended;
+  std::vector<model::VmId> proven;
   for (const auto& vm : parts_.inventory.all<model::Vm>()) {
+    const auto* leases = rules_->book().leases(vm->value.id);
+    const auto& past = vm->value.past_leases;
+    if (leases && past && past->by_time && leases->over == past->over && leases->by_time.empty()) {
+      proven.push_back(vm->value.id);
+    }
     const auto holder = holder_of(vm->value);
     if (!holder || !guests_.contains(vm->value.id)) continue;
-    const auto* leases = rules_->book().leases(vm->value.id);
     const bool held =
         leases && std::any_of(leases->outstanding.begin(), leases->outstanding.end(), [&](const auto& entry) {
           return entry.node == holder->node && entry.token == holder->token;
         });
-    if (!held) ended.emplace_back(vm->value.id, *holder);
+    if (held) continue;
+    const bool by_time = leases && *holder == availability::Holder{leases->by_time, leases->over};
+    ended.push_back({vm->value.id, *holder, by_time ? model::LeaseEnd::time : model::LeaseEnd::proof});
   }
-  if (kept_ == record && places.empty() && ended.empty() && events.empty()) return {};
+  if (kept_ == record && places.empty() && ended.empty() && proven.empty() && events.empty()) return {};
   const auto committed = state::change(parts_.inventory, [&](state::Edit& edit) -> Status {
     const model::AvailabilityState now{.id = kRecord, .text = text_of(record)};
     const auto stored = parts_.inventory.find<model::AvailabilityState>(kRecord);
@@ -277,7 +289,8 @@ Status AvailabilityDesk::keep(const Actions& actions, std::vector<model::Event> 
     }
     const Writing writing{
         .inventory = parts_.inventory, .edit = edit, .random = parts_.random, .now = parts_.clock.now()};
-    for (const auto& [vm, holder] : ended) revoke(writing, vm, holder);
+    for (const auto& vm : proven) prove(writing, vm);
+    for (const auto& one : ended) revoke(writing, one.vm, one.holder, one.by);
     for (const auto& one : places) place(writing, one);
     for (const auto& event : events) edit.event(event);
     return {};

@@ -62,13 +62,21 @@ bool waits_to_restart(const state::Inventory& inventory, const model::VmId& vm) 
 
 }  // namespace
 
-void revoke(const Writing& writing, const model::VmId& id, const Holder& ended) {
+void revoke(const Writing& writing, const model::VmId& id, const Holder& ended, model::LeaseEnd by) {
   const auto record = writing.inventory.find<model::Vm>(id);
   if (!record || holder_of(record->value) != ended) return;
   auto vm = record->value;
-  model::end_lease(vm);
+  model::end_lease(vm, by);
   writing.edit.update(record, vm);
   cancel_moves_from(writing, id, ended.node);
+}
+
+void prove(const Writing& writing, const model::VmId& id) {
+  const auto record = writing.inventory.find<model::Vm>(id);
+  if (!record || !record->value.past_leases) return;
+  auto vm = record->value;
+  vm.past_leases->by_time = false;
+  writing.edit.update(record, vm);
 }
 
 void place(const Writing& writing, const Place& place) {

@@ -18,10 +18,15 @@ Holder read_holder(const json& from) {
 }
 
 json write(const availability::LeaseEntry& entry) {
-  json out{{"node", entry.node.str()},  {"token", entry.token},
-           {"after", entry.after},      {"terms", to_string(entry.terms)},
-           {"stamped", entry.stamped},  {"incoming", entry.kind == GrantKind::incoming},
-           {"recalled", entry.recalled}};
+  json out{{"node", entry.node.str()},
+           {"token", entry.token},
+           {"after", entry.after},
+           {"terms", to_string(entry.terms)},
+           {"stamped", entry.stamped},
+           {"incoming", entry.kind == GrantKind::incoming},
+           {"recalled", entry.recalled},
+           {"after_by_time", entry.after_by_time},
+           {"by_proof_only", entry.by_proof_only}};
   if (entry.source) out["source"] = write(*entry.source);
   return out;
 }
@@ -30,11 +35,13 @@ availability::LeaseEntry read_entry(const json& from) {
   availability::LeaseEntry entry{.node = model::NodeId(from.at("node").get<std::string>()),
                                  .token = from.at("token").get<std::uint64_t>(),
                                  .after = from.value("after", std::uint64_t{0}),
+                                 .after_by_time = from.value("after_by_time", false),
                                  .terms = availability::terms_from(from.value("terms", std::string())),
                                  .kind = from.value("incoming", false) ? GrantKind::incoming : GrantKind::run,
                                  .source = {},
                                  .stamped = from.value("stamped", true),
-                                 .recalled = from.value("recalled", false)};
+                                 .recalled = from.value("recalled", false),
+                                 .by_proof_only = from.value("by_proof_only", false)};
   if (from.contains("source")) entry.source = read_holder(from.at("source"));
   return entry;
 }
@@ -42,7 +49,10 @@ availability::LeaseEntry read_entry(const json& from) {
 json write(const availability::BookRecord& book) {
   json out{{"next", book.next}, {"guests", json::object()}};
   for (const auto& [vm, leases] : book.guests) {
-    json guest{{"over", leases.over}, {"outstanding", json::array()}, {"ended", json::array()}};
+    json guest{{"over", leases.over},
+               {"by_time", leases.by_time.str()},
+               {"outstanding", json::array()},
+               {"ended", json::array()}};
     for (const auto& entry : leases.outstanding) guest["outstanding"].push_back(write(entry));
     for (const auto& ended : leases.ended) guest["ended"].push_back(write(ended));
     out["guests"][vm.str()] = std::move(guest);
@@ -55,6 +65,7 @@ availability::BookRecord read_book(const json& from) {
   for (const auto& [vm, guest] : from.at("guests").items()) {
     auto& leases = book.guests[model::VmId(vm)];
     leases.over = guest.value("over", std::uint64_t{0});
+    leases.by_time = model::NodeId(guest.value("by_time", std::string()));
     for (const auto& entry : guest.at("outstanding")) leases.outstanding.push_back(read_entry(entry));
     for (const auto& ended : guest.at("ended")) leases.ended.push_back(read_holder(ended));
   }

@@ -116,6 +116,7 @@ void LeaseGuard::stop() {
   wake_.notify_all();
   thread_.join();
   pool_thread_.join();
+  stampers_.stop();
   stoppers_.stop();
   if (!keeper_.needs_watchdog()) watchdog_.disarm();
 }
@@ -156,6 +157,9 @@ void LeaseGuard::look() {
       stoppers_.submit([this, vm] { stop_guest(vm); });
     }
     keep();
+    if (kept_) {
+      for (const auto& wanted : duties.restamp) begin_restamp(wanted);
+    }
     if (duties.renew && kept_) renewal = availability::text_of(*duties.renew);
     watchdog_changed = no_watchdog_ != before;
   }
@@ -239,6 +243,57 @@ void LeaseGuard::stop_guest(const VmId& vm) {
   being_stopped_.erase(vm);  // if it still runs it is stopped again
 }
 
+// --- stamps ---
+
+void LeaseGuard::begin_restamp(const availability::Restamp& wanted) {
+  {
+    const std::lock_guard lock(restamping_->mutex);
+    if (!restamping_->guests.insert(wanted.vm).second) return;
+  }
+  // Goes with the last call into a pool: what was given up on may still write, and must not do it over a newer one.
+  std::shared_ptr<void> busy(nullptr, [all = restamping_, vm = wanted.vm](void*) {
+    const std::lock_guard lock(all->mutex);
+    all->guests.erase(vm);
+  });
+  stampers_.submit([this, wanted, busy = std::move(busy)] { restamp(wanted, busy); });
+}
+
+void LeaseGuard::restamp(const availability::Restamp& wanted, const std::shared_ptr<void>& busy) {
+  auto pools = write_terms(wanted, busy);
+  if (!pools) return log::info(messages::terms_not_stamped, "VM {}: {}", wanted.vm, pools.error().describe());
+  {
+    const std::lock_guard lock(mutex_);
+    stamped_in_[wanted.vm] = std::move(*pools);
+    keeper_.restamped(wanted);
+    keep();
+  }
+  wake_.notify_all();
+}
+
+// The pools in which the guest's stamps say so now.
+Result<std::set<model::PoolId>> LeaseGuard::write_terms(const availability::Restamp& wanted,
+                                                        const std::shared_ptr<void>& busy) const {
+  const auto applied = parts_.journal.applied(wanted.vm);
+  if (!applied) return fail(ErrorCode::not_found, "where its disks are isn't known");
+  std::vector<PendingCall<void>> calls;
+  for (const auto& id : applied->pools) {
+    const auto pool = parts_.pools.find(id);
+    if (!pool) return forward(pool);
+    const model::LeaseClaim own{
+        .vm = wanted.vm, .node = node_, .token = wanted.token, .past = {}, .source = {}, .terms = wanted.terms};
+    calls.push_back(pool->begin<void>([own, busy](storage::ImagePool& images) { return images.change_terms(own); }));
+  }
+  Status done;
+  for (auto& call : calls) {
+    auto changed = call.wait(kPoolPatience);
+    // Where nothing is stamped by this lease, nothing says `stop` of it.
+    const bool none = !changed && changed.error().code == ErrorCode::not_found;
+    if (!changed && !(none && wanted.terms == model::LeaseTerms::keep)) done = std::move(changed);
+  }
+  if (!done) return forward(done);
+  return std::set(applied->pools.begin(), applied->pools.end());
+}
+
 // --- the pools ---
 
 void LeaseGuard::read_pools() {
@@ -249,6 +304,8 @@ void LeaseGuard::read_pools() {
       if (!ends_by_time(vm)) continue;
       const auto applied = parts_.journal.applied(vm);
       if (!applied) return;  // where it should be read isn't known
+      // A disk was moved, or this process doesn't know yet what is stamped.
+      if (stamped_in_[vm] != std::set(applied->pools.begin(), applied->pools.end())) keeper_.pools_changed(vm);
       ids.insert(applied->pools.begin(), applied->pools.end());
     }
   }

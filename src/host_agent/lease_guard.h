@@ -1,6 +1,7 @@
 // LeaseGuard: the node's part of leases that end by time (availability::LeaseKeeper, terms `stop`): renews them, reads
 // the claims against this node in the guests' shared pools, stops guests before their leases end, and feeds the host's
-// watchdog while there are such guests. Guests of other terms go by their records alone and aren't known here.
+// watchdog while there are such guests. What the stamps beside their disks say of the terms follows, also when terms go
+// back to `keep`. Guests that had other terms all along go by their records alone and aren't known here.
 // Thread-safe. Never fails: what can't be done ends in a guest that is stopped, or in a host that is reset.
 #pragma once
 
@@ -81,7 +82,11 @@ class LeaseGuard {
   void keep();                                       // lock held
   bool ends_by_time(const model::VmId& vm) const;    // lock held
   void stop_guest(const model::VmId& vm);
-  void note_stopped(const model::VmId& vm, bool stopped);  // lock held
+  void note_stopped(const model::VmId& vm, bool stopped);   // lock held
+  void begin_restamp(const availability::Restamp& wanted);  // lock held
+  void restamp(const availability::Restamp& wanted, const std::shared_ptr<void>& busy);
+  Result<std::set<model::PoolId>> write_terms(const availability::Restamp& wanted,
+                                              const std::shared_ptr<void>& busy) const;
 
   const Parts parts_;
   const model::NodeId node_;
@@ -100,8 +105,16 @@ class LeaseGuard {
   std::set<model::VmId> being_stopped_;
   std::set<model::VmId> stopped_alone_;  // as the journal has it
   std::set<model::VmId> starting_;
+  std::map<model::VmId, std::set<model::PoolId>> stamped_in_;  // by this process, as the keeper has it
+  // Guests whose stamps are being rewritten. A call into a pool that hangs may outlive this object.
+  struct Restamping {
+    std::mutex mutex;
+    std::set<model::VmId> guests;
+  };
+  const std::shared_ptr<Restamping> restamping_ = std::make_shared<Restamping>();
   bool stopping_ = false;
   WorkerPool stoppers_{4};
+  WorkerPool stampers_{2};
   std::thread thread_;
   std::thread pool_thread_;
 };

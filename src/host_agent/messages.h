@@ -76,6 +76,10 @@ inline constexpr log::Message watchdog_stays_armed{
     "WATCHDOG_STAYS_ARMED",
     "The agent ends while guests run that stop when this node is alone, and the host is reset unless the agent is "
     "started again within ten seconds."};
+inline constexpr log::Message terms_not_stamped{
+    "LEASE_TERMS_NOT_STAMPED",
+    "The stamp beside a guest's disks should say whether the guest stops when its node is alone, and why it doesn't "
+    "yet. It is tried again; until then the guest isn't taken from here by time, and stops as before."};
 inline constexpr log::Message guest_stopped_alone{
     "GUEST_STOPPED_ALONE",
     "A guest is stopped before its lease ends: neither the manager nor the shared pool prolonged it, so that it may "

@@ -62,6 +62,7 @@ BRIDGEHEAD_ENUM_NAMES(AlertSeverity, "severity", {E::info, "info"}, {E::warning,
 BRIDGEHEAD_ENUM_NAMES(Watchdog, "watchdog", {E::off, "off"}, {E::reset, "reset"});
 BRIDGEHEAD_ENUM_NAMES(PowerSource, "source of watts", {E::bmc, "bmc"}, {E::rapl, "rapl"}, {E::model, "model"});
 BRIDGEHEAD_ENUM_NAMES(HaMode, "HA mode", {E::none, "none"}, {E::restart, "restart"});
+BRIDGEHEAD_ENUM_NAMES(LeaseTerms, "terms of a lease", {E::keep, "keep"}, {E::stop, "stop"});
 BRIDGEHEAD_ENUM_NAMES(WhenAlone, "what becomes of a guest whose node is alone", {E::keep, "keep"}, {E::stop, "stop"});
 BRIDGEHEAD_ENUM_NAMES(CpuModel, "CPU model", {E::host, "host"}, {E::baseline, "baseline"});
 BRIDGEHEAD_ENUM_NAMES(NodeState, "node state", {E::ready, "ready"}, {E::not_ready, "not_ready"},

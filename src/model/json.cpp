@@ -138,8 +138,8 @@ BRIDGEHEAD_FIELDS(VmSpec, cpus, max_cpus, memory, max_memory, cpu_model, firmwar
                   restart_hung, power, disks, nics, cloud_init)
 BRIDGEHEAD_FIELDS(Snapshot, name, created, with_memory)
 BRIDGEHEAD_FIELDS(LeaseHolder, node, token)
-BRIDGEHEAD_FIELDS(PastLeases, over, ended)
-BRIDGEHEAD_FIELDS(LeaseStamp, vm, node, token, source)
+BRIDGEHEAD_FIELDS(PastLeases, over, ended, by_time)
+BRIDGEHEAD_FIELDS(LeaseStamp, vm, node, token, source, terms, source_terms)
 BRIDGEHEAD_FIELDS(VmStatus, phase, message, observed_generation, restart_required, ip_addresses, guest_agent,
                   agent_silent_since, snapshots, waits_for_manager, since, lease)
 BRIDGEHEAD_FIELDS(PlanningWish, priority, move_cost, may_move)

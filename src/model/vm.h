@@ -138,18 +138,19 @@ struct Vm {
 };
 
 // Notes that a lease that was taken for the guest is over; see end_lease of PastLeases.
-inline void note_ended(Vm& vm, const LeaseHolder& lease, bool stamped) {
+inline void note_ended(Vm& vm, const LeaseHolder& lease, bool stamped, LeaseEnd by = LeaseEnd::proof) {
   if (!vm.past_leases) {
     if (vm.lease == 0) return;  // a record of before: each older token is over already
-    vm.past_leases = PastLeases{.over = vm.lease, .ended = {}};
+    const bool by_time = by == LeaseEnd::time && lease.token == vm.lease;
+    vm.past_leases = PastLeases{.over = vm.lease, .ended = {}, .by_time = by_time};
   }
-  end_lease(*vm.past_leases, lease, stamped);
+  end_lease(*vm.past_leases, lease, stamped, by);
 }
 
 // Nobody may run it under its present lease any more.
-inline void end_lease(Vm& vm) {
+inline void end_lease(Vm& vm, LeaseEnd by = LeaseEnd::proof) {
   if (vm.lease == 0) return;
-  note_ended(vm, {vm.node, vm.lease}, vm.status.lease == vm.lease);
+  note_ended(vm, {vm.node, vm.lease}, vm.status.lease == vm.lease, by);
   vm.lease = 0;
 }
 

@@ -130,8 +130,11 @@ std::optional<Changes> adopt_lease(const Moment& moment, const state::Record<mod
                                    const model::NodeId& node, const model::ObservedVm& observed,
                                    const Circumstances& circumstances) {
   const auto& known = record->value;
-  if (observed.lease <= known.lease || known.lease == 0 || known.deleting) return {};
-  if (observed.lease - known.lease > operations::kMostLeasesLost) return {};
+  if (known.lease == 0 || known.deleting) return {};
+  // Only time has ended that one, but its node keeps the guest: by the records of before its terms were lowered.
+  const bool kept = known.past_leases && known.past_leases->by_time && observed.lease == known.past_leases->over;
+  if (observed.lease <= known.lease && !kept) return {};
+  if (!kept && observed.lease - known.lease > operations::kMostLeasesLost) return {};
   if (known.node != node) {
     const bool lives = known.status.phase == VmPhase::running || known.status.phase == VmPhase::paused;
     if (observed.status.phase != VmPhase::running || !circumstances.home_is_judged || lives) return {};
@@ -139,12 +142,23 @@ std::optional<Changes> adopt_lease(const Moment& moment, const state::Record<mod
   if (has_open_operation(moment.inventory, known.id.str())) return {};
   Changes changes;
   auto vm = known;
-  model::end_lease(vm);
-  vm.node = node;
-  vm.lease = observed.lease;
   vm.generation = std::max(vm.generation, observed.generation) + 1;
-  changes.update(record, vm);
-  changes.number_leases_after(observed.lease);
+  if (kept) {
+    // Orders that go by its end may be on their way: it goes on under a new one.
+    model::end_lease(vm);
+    vm.node = node;
+    changes.update_with_lease(record, vm);
+    auto stamping = internal_operation(moment.random, moment.now, model::operation_kind::vm_update, "vm", vm.id.str(),
+                                       vm.name, vm.generation);
+    stamping.parameters["repair"] = true;
+    changes.create(std::move(stamping));
+  } else {
+    model::end_lease(vm);
+    vm.node = node;
+    vm.lease = observed.lease;
+    changes.update(record, vm);
+    changes.number_leases_after(observed.lease);
+  }
   auto status = observed.status;
   status.observed_generation = observed.generation;
   status.lease = observed.lease;

@@ -272,6 +272,12 @@ Status DirectoryPool::stamp_lease(const model::LeaseClaim& claim) {
   return if_still_mounted(leases_.stamp(claim, layout_.staging(claim.vm.str(), "lease")));
 }
 
+Status DirectoryPool::change_terms(const model::LeaseClaim& own) {
+  if (auto attached = check_attached(); !attached) return forward(attached);
+  const ActiveOwners::Entry active(active_, own.vm.str());
+  return if_still_mounted(leases_.change_terms(own, layout_.staging(own.vm.str(), "lease-terms")));
+}
+
 Result<std::optional<model::LeaseStamp>> DirectoryPool::read_lease(const model::VmId& vm) const {
   if (auto attached = check_attached(); !attached) return forward(attached);
   return if_still_mounted(leases_.read(vm));

@@ -57,6 +57,7 @@ class DirectoryPool final : public ImagePool {
   Status remove_claim(const model::NodeId& node, std::uint64_t claim) override;
   Result<std::vector<std::uint64_t>> read_claims(const model::NodeId& node) const override;
   Status stamp_lease(const model::LeaseClaim& claim) override;
+  Status change_terms(const model::LeaseClaim& own) override;
   Result<std::optional<model::LeaseStamp>> read_lease(const model::VmId& vm) const override;
   Status remove_lease(const model::VmId& vm) override;
   Status collect_garbage(const std::function<bool(const model::OperationId&)>& alive) override;

@@ -10,7 +10,7 @@
 //   disks/<image id>.incomplete   beside a disk that QEMU is still copying into; that disk counts as not there.
 //                                 Holds the id of the copy's operation; its name ends in .copied when it is whole
 //   nodes/<node id>.beat       what the node's agent counts up while it lives
-//   leases/<vm id>.json        {"vm","node","token"}: the fencing stamp, beside the disks
+//   leases/<vm id>.json        {"vm","node","token","terms",..}: the fencing stamp, beside the disks
 //   tmp/<operation id>.*       being made; removed after any crash. Shared pools: tmp/<node>/..., each node its own
 #pragma once
 
@@ -140,6 +140,9 @@ class ImagePool {
   // Compare and swap, by model::judge_stamp: failed_precondition where that refuses. Durable when it returns. The same
   // stamp again is success.
   virtual Status stamp_lease(const model::LeaseClaim& claim) = 0;
+  // What the stamp of this very lease says of its terms, from now on. Durable when it returns. Another one stays:
+  // failed_precondition if the guest may be coming in there from this lease, else not_found, as where there is none.
+  virtual Status change_terms(const model::LeaseClaim& own) = 0;
   virtual Result<std::optional<model::LeaseStamp>> read_lease(const model::VmId& vm) const = 0;
   virtual Status remove_lease(const model::VmId& vm) = 0;
 

@@ -44,7 +44,7 @@ Status LeaseStamps::stamp(const model::LeaseClaim& claim, const std::filesystem:
   if (!locked) return forward(locked);
   auto held = read(claim.vm);
   if (!held) return forward(held);
-  switch (model::judge_stamp(*held ? std::optional((*held)->holder()) : std::nullopt, claim)) {
+  switch (model::judge_stamp(*held, claim)) {
     case model::StampVerdict::good: return {};
     case model::StampVerdict::refuse:
       return fail(ErrorCode::failed_precondition,
@@ -52,9 +52,24 @@ Status LeaseStamps::stamp(const model::LeaseClaim& claim, const std::filesystem:
                   claim.vm, (*held)->node, (*held)->token, claim.token, claim.node);
     case model::StampVerdict::write: break;
   }
-  const nlohmann::json json =
-      model::LeaseStamp{.vm = claim.vm, .node = claim.node, .token = claim.token, .source = claim.source};
-  return replace(file(claim.vm), json.dump() + "\n", staging);
+  return replace(claim.stamp(*held), staging);
+}
+
+Status LeaseStamps::change_terms(const model::LeaseClaim& own, const std::filesystem::path& staging) const {
+  auto locked = lock(own.vm);
+  if (!locked) return forward(locked);
+  auto held = read(own.vm);
+  if (!held) return forward(held);
+  if (*held && (*held)->source == own.holder()) {
+    return fail(ErrorCode::failed_precondition, "VM {} is about to go to node {} under token {}", own.vm, (*held)->node,
+                (*held)->token);
+  }
+  if (!*held || (*held)->holder() != own.holder()) {
+    return fail(ErrorCode::not_found, "VM {} isn't stamped {} of node {}", own.vm, own.token, own.node);
+  }
+  if ((*held)->terms == own.terms) return {};
+  (*held)->terms = own.terms;
+  return replace(**held, staging);
 }
 
 Status LeaseStamps::remove(const model::VmId& vm) const {
@@ -66,8 +81,9 @@ Status LeaseStamps::remove(const model::VmId& vm) const {
 
 // As write_file_atomic, but for what the VM's lock makes needless: each call on a shared file system is a round trip to
 // its servers, and every start waits for them.
-Status LeaseStamps::replace(const std::filesystem::path& file, std::string_view text,
-                            const std::filesystem::path& staging) {
+Status LeaseStamps::replace(const model::LeaseStamp& stamp, const std::filesystem::path& staging) const {
+  const auto file = this->file(stamp.vm);
+  const auto text = nlohmann::json(stamp).dump() + "\n";
   const auto fd = open_file(staging, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644);
   if (!fd) return forward(fd);
   auto written = write_all(fd->get(), text, file.native());

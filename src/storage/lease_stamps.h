@@ -18,11 +18,13 @@ class LeaseStamps {
 
   // As ImagePool::stamp_lease. `staging`: where it is made, on the same file system; a crash may leave it there.
   Status stamp(const model::LeaseClaim& claim, const std::filesystem::path& staging) const;
+  // As ImagePool::change_terms.
+  Status change_terms(const model::LeaseClaim& own, const std::filesystem::path& staging) const;
   Result<std::optional<model::LeaseStamp>> read(const model::VmId& vm) const;
   Status remove(const model::VmId& vm) const;
 
  private:
-  static Status replace(const std::filesystem::path& file, std::string_view text, const std::filesystem::path& staging);
+  Status replace(const model::LeaseStamp& stamp, const std::filesystem::path& staging) const;
   Result<UniqueFd> lock(const model::VmId& vm) const;
   std::filesystem::path file(const model::VmId& vm) const;
 

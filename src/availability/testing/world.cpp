@@ -58,6 +58,7 @@ World::World(std::uint64_t seed, Environment environment, bool print_log)
     guest.restart = guest.terms != Terms::own && chance(0.8);
     guest.priority = static_cast<std::int32_t>(below(3));
     guests_.push_back(guest);
+    if (guest.terms == Terms::stop) wishes_[guest.vm] = Terms::stop;
   }
 }
 
@@ -198,6 +199,7 @@ void World::carry_out(const Action& action) {
     count(placed->why.starts_with("its node") ? "restarted elsewhere" : "placed");
   } else if (const auto* say = std::get_if<Say>(&action)) {
     note("{}: {}", say->about, say->text);
+    if (say->text.find("end by time have ended") != std::string::npos) count("leases ended by time");
   }
 }
 
@@ -302,9 +304,9 @@ void World::on_manager(const std::function<Actions(Availability&)>& what) {
     if (dies && chance(0.5)) return kill_manager();
     const bool grants = std::any_of(actions.begin(), actions.end(),
                                     [](const Action& action) { return std::holds_alternative<Place>(action); });
-    if (grants && backups_.size() < 100) backups_.push_back(saved_);
+    if (grants && backups_.size() < 100) backups_.push_back({saved_, wishes_, now_});
     saved_ = manager_->record();
-    if (faults_ && chance(flavour_ == Flavour::restored ? 0.01 : 0.001)) backups_.push_back(saved_);
+    if (faults_ && chance(flavour_ == Flavour::restored ? 0.01 : 0.001)) backups_.push_back({saved_, wishes_, now_});
     if (dies) return kill_manager();
   }
   for (const auto& action : actions) carry_out(action);
@@ -321,8 +323,6 @@ void World::manager_tick() {
       if (!leases || leases->outstanding.empty()) continue;
       const auto entry = leases->outstanding.front();
       manager.adopt(vm, {entry.node, entry.token}, wish);
-      // One from before says `stop` of who holds it by `keep` by now: docs/availability.md has that as a limit.
-      if (wish == Terms::keep) backups_.clear();
     }
     return manager.tick(manager_time());
   });

@@ -42,6 +42,7 @@ struct Host {
   std::set<model::VmId> busy;                   // its agent works on them
   std::map<model::VmId, std::uint64_t> coming;  // it is ready for them; which time
   std::set<model::VmId> stopping;
+  std::set<model::VmId> restamping;
   std::vector<std::function<void()>> waiting;  // until the agent goes on
   std::int64_t pool_read_at = 0;
 };
@@ -69,6 +70,11 @@ class World {
     bool operator<(const Event& other) const { return std::tie(other.at, other.order) < std::tie(at, order); }
   };
   struct AgentDied {};
+  struct Backup {
+    AvailabilityRecord record;
+    std::map<model::VmId, Terms> wishes;
+    std::int64_t made = 0;
+  };
 
   // Dice and time.
   std::uint64_t below(std::uint64_t end) { return engine_() % end; }
@@ -103,6 +109,7 @@ class World {
   void watchdog_fires(Host& host);
   void begin_start(Host& host, const model::VmId& vm);
   void stamp(Host& host, const model::VmId& vm, bool incoming);
+  void restamp(Host& host, const Restamp& wanted);
   void run_guest(Host& host, const model::VmId& vm, Token token);
   void check_stop(const Host& host, const model::VmId& vm);
   void stop_guest(Host& host, const model::VmId& vm);
@@ -128,8 +135,11 @@ class World {
   void fault();
   void fault_of_host(Host& host);
   void fault_of_manager();
+  void restore_manager(Backup backup);
+  void restore_from_before(const model::VmId& vm, Backup before);
   void sleep_host(Host& host);
   void begin_move();
+  void cut_link(Host& host, std::int64_t time);
   void change_wish();
   void heal();
   void check_end();
@@ -150,7 +160,7 @@ class World {
   std::deque<Host> hosts_;
   std::map<model::NodeId, Host*> by_id_;
   std::vector<GuestFacts> guests_;
-  std::map<model::VmId, Terms> wishes_;  // a person's, of what was `stop` at first; adopted in each tick
+  std::map<model::VmId, Terms> wishes_;  // a person's, of what was `stop` at first; adopted in each tick. In the store
   std::map<model::VmId, Stamp> disks_;
   std::map<model::NodeId, std::set<RequestNumber>> claims_;
   std::map<model::NodeId, std::uint64_t> heartbeats_;
@@ -164,7 +174,7 @@ class World {
   double manager_rate_ = 1;
   std::int64_t manager_offset_ = 0;
   AvailabilityRecord saved_;
-  std::vector<AvailabilityRecord> backups_;
+  std::vector<Backup> backups_;
 };
 
 }  // namespace bridgehead::availability::testing

@@ -17,13 +17,24 @@ void World::fault() {
 void World::change_wish() {
   const auto& guest = guests_[below(guests_.size())];
   if (guest.terms != Terms::stop) return;
-  auto& wish = wishes_.emplace(guest.vm, Terms::stop).first->second;
+  Backup before{saved_, wishes_, now_};
+  auto& wish = wishes_[guest.vm];
   wish = wish == Terms::stop ? Terms::keep : Terms::stop;
   note("{} is wanted by {}", guest.vm, wish == Terms::stop ? "stop" : "keep");
   if (wish == Terms::stop) return count("terms changed to stop");
   count("terms changed to keep");
+  if (chance(0.4)) return restore_from_before(guest.vm, std::move(before));
   if (!chance(0.7)) return;
   in(between(200, 8'000), [this, vm = guest.vm] { wishes_[vm] = Terms::stop; });
+}
+
+void World::cut_link(Host& host, std::int64_t time) {
+  note("{}: link cut", host.id);
+  host.link = false;
+  in(time, [this, &host] {
+    note("{}: link back", host.id);
+    host.link = true;
+  });
 }
 
 void World::fault_of_host(Host& host) {
@@ -36,13 +47,8 @@ void World::fault_of_host(Host& host) {
       if (chance(0.4)) power_off(host, "lost power");
       break;
     case 1: {
-      note("{}: link cut", host.id);
-      host.link = false;
       const auto flaps = chance(0.3);
-      in(flaps ? between(500, 12'000) : between(1'000, 90'000), [this, &host] {
-        note("{}: link back", host.id);
-        host.link = true;
-      });
+      cut_link(host, flaps ? between(500, 12'000) : between(1'000, 90'000));
       break;
     }
     case 2:
@@ -125,13 +131,32 @@ void World::fault_of_manager() {
       break;
     case 3:
       if (backups_.empty() || !chance(flavour_ == Flavour::restored ? 0.9 : 0.5)) break;
-      count("manager restored");
-      kill_manager();
-      saved_ = chance(0.5) ? backups_.back() : backups_[below(backups_.size())];
-      note("manager restored from a backup");
+      restore_manager(chance(0.5) ? backups_.back() : backups_[below(backups_.size())]);
       break;
     default: break;
   }
+}
+
+void World::restore_manager(Backup backup) {
+  count("manager restored");
+  kill_manager();
+  saved_ = std::move(backup.record);
+  wishes_ = std::move(backup.wishes);
+  note("manager restored from a backup");
+  // Newer ones are of a manager that was given up for this: what they know to have ended by time may have been renewed
+  // since. docs/availability.md says so.
+  if (flavour_ == Flavour::by_time) std::erase_if(backups_, [&](const Backup& one) { return one.made > backup.made; });
+}
+
+// A backup of when the guest was to stop, while the node that keeps it now isn't heard.
+void World::restore_from_before(const VmId& vm, Backup before) {
+  in(between(2'000, 20'000), [this, vm, before = std::move(before)] {
+    if (!faults_) return;
+    for (auto& host : hosts_) {
+      if (host.guests.contains(vm)) cut_link(host, between(80'000, 200'000));
+    }
+    restore_manager(before);
+  });
 }
 
 void World::begin_move() {

@@ -47,6 +47,7 @@ void World::kill_agent(Host& host) {
   host.waiting.clear();
   host.busy.clear();
   host.coming.clear();
+  host.restamping.clear();
   host.paused_until = 0;
 }
 
@@ -151,6 +152,9 @@ void World::agent_duties(Host& host) {
     check_stop(host, vm);
     stop_guest(host, vm);
   }
+  for (const auto& wanted : duties.restamp) {
+    if (host.restamping.insert(wanted.vm).second) restamp(host, wanted);
+  }
   for (const auto& [vm, held] : keeper.record().held) {
     if (host.guests.contains(vm) || host.busy.contains(vm) || !host.pool) continue;
     if (held.grant.kind == GrantKind::incoming && held.stamped) continue;
@@ -184,7 +188,7 @@ void World::stamp(Host& host, const VmId& vm, bool incoming) {
   if (verdict == StampVerdict::refuse) {
     note("{}: {} under {} after {} is refused: {} of {} is stamped", host.id, vm, grant.token, grant.after,
          found->holder.token, found->holder.node);
-    count("stamp refused");
+    count(found->holder.token > grant.after ? "stamp refused" : "stamp refused that is kept");
     host.busy.erase(vm);
     keeper.refused(vm, *found);
     return;
@@ -193,8 +197,13 @@ void World::stamp(Host& host, const VmId& vm, bool incoming) {
     if (found && found->holder.token >= grant.token) {
       violate(fmt::format("{}'s stamp goes back from {} to {}", vm, found->holder.token, grant.token));
     }
-    disks_[vm] = {.holder = {host.id, grant.token}, .source = grant.source};
-    note("{}: {} is stamped {}", host.id, vm, grant.token);
+    const bool comes_from_it = found && grant.source == found->holder;
+    disks_[vm] = {.holder = {host.id, grant.token},
+                  .source = grant.source,
+                  .terms = model::LeaseTerms::keep,
+                  .source_terms = comes_from_it ? found->terms : std::nullopt};
+    note("{}: {} is stamped {} after {}{}", host.id, vm, grant.token, grant.after,
+         grant.after_by_time ? " by time" : "");
   }
   keeper.stamped(vm);
   persist(host);
@@ -230,6 +239,29 @@ void World::stamp(Host& host, const VmId& vm, bool incoming) {
            if (!host.guests.contains(vm)) host.keeper->stopped(vm);
          });
        });
+  });
+}
+
+void World::restamp(Host& host, const Restamp& wanted) {
+  const auto takes = faults_ && chance(0.1) ? between(0, 9'000) : between(1, 500);
+  on_agent(host, takes, [this, &host, wanted] {
+    const auto disk = disks_.find(wanted.vm);
+    const bool own = disk != disks_.end() && disk->second.holder == Holder{host.id, wanted.token};
+    const bool leaves = disk != disks_.end() && disk->second.source == Holder{host.id, wanted.token};
+    if (!host.pool || leaves || (!own && wanted.terms == model::LeaseTerms::stop)) {
+      host.restamping.erase(wanted.vm);
+      return;
+    }
+    if (own) {
+      const bool stop = wanted.terms == model::LeaseTerms::stop;
+      note("{}: the stamp {} of {} says {}", host.id, wanted.token, wanted.vm, stop ? "stop" : "keep");
+      disk->second.terms = wanted.terms;
+      count(stop ? "stamped stop" : "stamped keep");
+    }
+    on_agent(host, between(0, 500), [&host, wanted] {
+      host.restamping.erase(wanted.vm);
+      host.keeper->restamped(wanted);
+    });
   });
 }
 

@@ -73,6 +73,7 @@ struct Cluster {
         carry_out(manager->renewed(id,
                                    {.instance = 1,
                                     .sequence = ++node.sequence,
+                                    .heard = node.sequence - 1,
                                     .watchdog = node.watchdog,
                                     .storage_well = node.storage,
                                     .held = node.held},

@@ -91,6 +91,13 @@ TEST(LeaseBook, TimeEndsOnlyLeasesThatAgentsEndByTime) {
   EXPECT_FALSE(cluster.book.grant(web, b, Terms::keep, at(learned))) << "its terms are to keep the guest";
   const auto stop = cluster.book.grant(VmId("db"), a, Terms::stop, at(learned));
   ASSERT_TRUE(stop);
+  auto says = renewal(3, {holds(cluster.token, true), {.vm = VmId("db"), .token = stop->token, .terms = Terms::stop}});
+  says.held[1].running = true;
+  says.watchdog = true;
+  for (says.sequence = 3; says.sequence < 5; ++says.sequence) {
+    says.heard = says.sequence - 1;
+    cluster.book.renew(a, says, false, at(learned));
+  }
   cluster.book.node_lapsed(a, at(learned), at(2 * learned));
   EXPECT_TRUE(cluster.book.grant(VmId("db"), b, Terms::stop, at(2 * learned)));
 }
@@ -123,6 +130,56 @@ TEST(LeaseBook, AdoptedTermsGoToStopWhenTheAgentHoldsThemSo) {
   no_watchdog.watchdog = false;
   EXPECT_EQ(cluster.told(no_watchdog), Terms::keep);
   EXPECT_EQ(cluster.counts(), Terms::keep);
+}
+
+// The book is that of a backup: in truth a keeps the guest by now.
+struct Lapsed : Adopted {
+  Lapsed() {
+    want(Terms::stop);
+    told(words(1, 0, Terms::keep));
+    told(words(2, 1, Terms::stop));
+    book.node_lapsed(a, at(1), at(learned));
+    book.renew(b, renewal(1), false, at(learned));
+    const auto granted = book.grant(web, b, Terms::keep, at(learned)).value();
+    EXPECT_EQ(granted.after, 5U);
+    EXPECT_TRUE(granted.after_by_time);
+    const Stamp kept{.holder = {a, 5}, .source = {}, .terms = model::LeaseTerms::keep};
+    EXPECT_EQ(judge_stamp(kept, granted, b, false), StampVerdict::refuse);
+    auto stopped = kept;
+    stopped.terms = model::LeaseTerms::stop;
+    EXPECT_EQ(judge_stamp(stopped, granted, b, false), StampVerdict::write);
+    auto refused = renewal(2);
+    refused.refused = {{.vm = web, .token = granted.token, .found = kept}};
+    refused.released = {{.name = {web, granted.token}, .stamped = false}};
+    book.renew(b, refused, false, at(learned));
+  }
+};
+
+TEST(LeaseBook, ARefusalByAStampThatIsKeptTellsThatTheLeaseIsntOver) {
+  Lapsed cluster;
+  EXPECT_FALSE(cluster.book.grant(web, b, Terms::keep, at(learned))) << "a runs it";
+  cluster.told(cluster.words(3, 2, Terms::stop));
+  EXPECT_EQ(cluster.counts(), Terms::keep) << "never again by time";
+  cluster.book.node_off(a);
+  const auto proven = cluster.book.grant(web, b, Terms::keep, at(learned));
+  ASSERT_TRUE(proven);
+  EXPECT_FALSE(proven->after_by_time);
+}
+
+TEST(LeaseBook, WhatOnlyTimeHasEndedIsAskedBack) {
+  Adopted cluster;
+  cluster.want(Terms::stop);
+  cluster.told(cluster.words(1, 0, Terms::keep));
+  cluster.told(cluster.words(2, 1, Terms::stop));
+  cluster.book.node_lapsed(a, at(1), at(learned));
+  EXPECT_EQ(cluster.book.leases(web)->by_time, a);
+  const auto answer = cluster.book.renew(a, renewal(3), false, at(learned));
+  EXPECT_EQ(answer->recalled, std::vector{(GrantName{web, 5})});
+  auto back = renewal(4);
+  back.released = {{.name = {web, 5}, .stamped = true}};
+  cluster.book.renew(a, back, false, at(learned));
+  EXPECT_TRUE(cluster.book.leases(web)->by_time.empty());
+  EXPECT_EQ(cluster.book.leases(web)->over, 5U);
 }
 
 TEST(LeaseBook, AdoptedTermsGoBackToKeepBeforeTheAgentHearsIt) {
@@ -347,6 +404,64 @@ TEST(LeaseKeeper, AStartEndsWhenTheManagerNoLongerAllowsIt) {
   agent.renew(at(103), at(103));
   agent.keeper.stamped(web);
   EXPECT_FALSE(agent.keeper.may_run_now(web, at(103)));
+}
+
+TEST(LeaseKeeper, TermsGoToStopBeforeTheStampAndToKeepAfterIt) {
+  Agent agent;
+  agent.grant.terms = Terms::keep;
+  agent.renew(at(100), at(100));
+  agent.run(at(101));
+  const auto held = [&] { return agent.keeper.record().held.at(web); };
+  using model::LeaseTerms;
+  const auto stamped = [](LeaseTerms terms) { return std::vector{Restamp{web, 4, terms}}; };
+  EXPECT_EQ(agent.keeper.tick(at(101), true).restamp, stamped(LeaseTerms::keep)) << "perhaps it is of before";
+  agent.keeper.restamped({web, 4, LeaseTerms::keep});
+
+  agent.grant.terms = Terms::stop;
+  agent.renew(at(104), at(104));
+  EXPECT_EQ(held().grant.terms, Terms::stop);
+  auto duties = agent.keeper.tick(at(107), true);
+  EXPECT_EQ(duties.restamp, stamped(LeaseTerms::stop));
+  EXPECT_EQ(duties.renew->held[0].terms, Terms::keep) << "the stamp doesn't say so yet";
+  EXPECT_EQ(held().says, std::nullopt) << "from here on it may";
+  EXPECT_TRUE(agent.keeper.tick(at(107), true).restamp.empty());
+  EXPECT_EQ(agent.keeper.tick(at(110), true).restamp, stamped(LeaseTerms::stop)) << "tried again";
+  agent.keeper.restamped({web, 3, LeaseTerms::stop});
+  EXPECT_EQ(held().says, std::nullopt) << "another lease's";
+  agent.keeper.restamped({web, 4, LeaseTerms::stop});
+  EXPECT_EQ(agent.keeper.tick(at(110), true).renew->held[0].terms, Terms::stop);
+
+  agent.renew(at(113), at(113));
+  agent.grant.terms = Terms::keep;
+  agent.renew(at(116), at(116));
+  duties = agent.keeper.tick(at(119), true);
+  EXPECT_EQ(duties.restamp, stamped(LeaseTerms::keep));
+  EXPECT_EQ(duties.renew->held[0].terms, Terms::keep) << "nobody counts on it any more";
+  EXPECT_TRUE(agent.keeper.needs_watchdog()) << "but it may be counted on by a manager with a backup";
+  EXPECT_EQ(agent.keeper.tick(at(125), true).stop, std::vector{web});
+  // Killed at this point: what it acts by is what it had.
+  LeaseKeeper next({.node = a, .instance = 8, .watchdog = true}, agent.timing, agent.keeper.record(),
+                   agent.keeper.boot(), {web});
+  EXPECT_EQ(next.tick(at(119), true).restamp, stamped(LeaseTerms::stop));
+  agent.keeper.restamped({web, 4, LeaseTerms::keep});
+  EXPECT_FALSE(agent.keeper.needs_watchdog());
+  EXPECT_TRUE(agent.keeper.tick(at(9'000), true).stop.empty());
+  EXPECT_TRUE(agent.keeper.tick(at(9'000), true).restamp.empty());
+}
+
+TEST(LeaseKeeper, WhatWasBegunForOtherTermsIsDoneAnew) {
+  Agent agent;
+  agent.renew(at(100), at(100));
+  agent.run(at(101));
+  ASSERT_EQ(agent.keeper.tick(at(101), true).restamp.size(), 1U);
+  agent.grant.terms = Terms::keep;
+  agent.renew(at(104), at(104));
+  agent.keeper.restamped({web, 4, model::LeaseTerms::stop});  // that was still on its way
+  EXPECT_TRUE(agent.keeper.needs_watchdog());
+  const auto duties = agent.keeper.tick(at(105), true);
+  ASSERT_EQ(duties.restamp.size(), 1U);
+  EXPECT_EQ(duties.restamp[0].terms, model::LeaseTerms::keep);
+  EXPECT_EQ(duties.renew->held[0].terms, Terms::keep);
 }
 
 TEST(LeaseKeeper, GuestsThatMustStopNeedAWatchdog) {

@@ -30,6 +30,7 @@ TEST_F(AloneTest, AGuestThatWasStoppedStartsElsewhereWithoutPowerControl) {
   EXPECT_EQ(vm().node, nodes_[0].id);
   for (int second = 0; second < 120 && vm().node == nodes_[0].id; ++second) pass(1);
   EXPECT_NE(vm().node, nodes_[0].id);
+  EXPECT_TRUE(vm().past_leases->by_time) << "so its stamp has the last word";
   EXPECT_GT(time_ - cut_at_, availability::lapses_after({}));
   EXPECT_TRUE(of(0).question.empty());
   EXPECT_EQ(orders_, 0);

@@ -273,6 +273,7 @@ class DeskTest : public ::testing::Test,
         agent.keeper.pool_read({found.begin(), found.end()}, time_, time_);
       }
       const auto duties = agent.keeper.tick(time_, true);
+      for (const auto& wanted : duties.restamp) agent.keeper.restamped(wanted);
       if (duties.renew && connected(id)) renewals_[id] = availability::text_of(*duties.renew);
       for (const auto& vm : duties.stop) {
         agent.keeper.stopped(vm);

@@ -12,12 +12,15 @@ TEST(RecordText, ReadsWhatItWrote) {
   leases.outstanding = {{.node = model::NodeId("n"),
                          .token = 9,
                          .after = 4,
+                         .after_by_time = true,
                          .terms = availability::Terms::own,
                          .kind = availability::GrantKind::incoming,
                          .source = availability::Holder{model::NodeId("m"), 8},
                          .stamped = true,
-                         .recalled = true}};
+                         .recalled = true,
+                         .by_proof_only = true}};
   leases.over = 3;
+  leases.by_time = model::NodeId("k");
   leases.ended = {{model::NodeId("m"), 5}};
   record.nodes[model::NodeId("n")] = {
       .fencing = true, .down = true, .distrusted = true, .finding = "it \"hangs\"", .claim = 5, .dead = true};

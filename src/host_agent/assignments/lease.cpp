@@ -7,10 +7,6 @@ using model::LeaseClaim;
 using model::LeaseStamp;
 using model::StampVerdict;
 
-StampVerdict judge(const std::optional<LeaseStamp>& found, const LeaseClaim& claim) {
-  return model::judge_stamp(found ? std::optional(found->holder()) : std::nullopt, claim);
-}
-
 Error leased_elsewhere(const LeaseStamp& stamp) {
   return {ErrorCode::failed_precondition,
           fmt::format("VM {} is leased to node {} under token {}, so this node must not touch its disks", stamp.vm,
@@ -22,7 +18,8 @@ Error leased_elsewhere(const LeaseStamp& stamp) {
 
 LeaseClaim claim_of(const NodeServices& services, const model::VmId& vm, std::uint64_t token,
                     const std::optional<model::PastLeases>& past) {
-  return {.vm = vm, .node = services.node, .token = token, .past = past, .source = {}};
+  return {
+      .vm = vm, .node = services.node, .token = token, .past = past, .source = {}, .terms = model::LeaseTerms::keep};
 }
 
 Result<std::optional<LeaseStamp>> read_stamp(const PoolHandle& pool, const model::VmId& vm) {
@@ -33,7 +30,7 @@ Status stamp_lease(const LeaseClaim& claim, const std::vector<PoolHandle>& pools
   for (const auto& pool : pools) {
     const auto held = read_stamp(pool, claim.vm);
     if (!held) return forward(held);
-    const auto verdict = judge(*held, claim);
+    const auto verdict = model::judge_stamp(*held, claim);
     if (verdict == StampVerdict::refuse) return fail(leased_elsewhere(**held));
     if (verdict == StampVerdict::good) continue;
     auto stamped = pool.call<void>([claim](storage::ImagePool& images) { return images.stamp_lease(claim); });
@@ -46,7 +43,7 @@ Status check_lease(const LeaseClaim& claim, const std::vector<PoolHandle>& pools
   for (const auto& pool : pools) {
     const auto held = read_stamp(pool, claim.vm);
     if (!held) return forward(held);
-    if (judge(*held, claim) == StampVerdict::refuse) return fail(leased_elsewhere(**held));
+    if (model::judge_stamp(*held, claim) == StampVerdict::refuse) return fail(leased_elsewhere(**held));
   }
   return {};
 }
@@ -59,7 +56,7 @@ Outcome failed_under(const NodeServices& services, const LeaseClaim& claim, cons
     const auto pool = services.pools.find(record.id);
     if (!pool) continue;
     const auto held = read_stamp(*pool, claim.vm);
-    if (held && judge(*held, claim) == StampVerdict::refuse) outcome.stamp = **held;
+    if (held && model::judge_stamp(*held, claim) == StampVerdict::refuse) outcome.stamp = **held;
   }
   return outcome;
 }

@@ -8,7 +8,8 @@
 
 namespace bridgehead::host_agent {
 
-// This node's lease of a guest.
+// This node's lease of a guest. A new stamp says `keep`, by which nobody else takes the guest for a reason of time; who
+// holds it by `stop` changes that (LeaseGuard).
 model::LeaseClaim claim_of(const NodeServices& services, const model::VmId& vm, std::uint64_t token,
                            const std::optional<model::PastLeases>& past);
 inline model::LeaseClaim claim_of(const NodeServices& services, const model::Vm& vm) {

@@ -196,6 +196,9 @@ class CrashingPool final : public storage::ImagePool {
   Status stamp_lease(const model::LeaseClaim& claim) override {
     return point_->around("stamp_lease", [&] { return inner_->stamp_lease(claim); });
   }
+  Status change_terms(const model::LeaseClaim& own) override {
+    return point_->around("change_terms", [&] { return inner_->change_terms(own); });
+  }
   Result<std::optional<model::LeaseStamp>> read_lease(const model::VmId& vm) const override {
     return point_->look([&] { return inner_->read_lease(vm); });
   }

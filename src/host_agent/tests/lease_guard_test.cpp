@@ -71,6 +71,27 @@ class LeaseGuardTest : public ::testing::Test {
     const auto got = ::read(watchdog_.get(), buffer.data(), buffer.size());
     return got > 0 ? std::string(buffer.data(), static_cast<std::size_t>(got)) : std::string();
   }
+  // The next renewal is answered so.
+  void hear(Terms terms) {
+    do {
+      pass(1, false, false);
+    } while (!sent_);
+    answer(terms);
+  }
+  // As its stamp says, when that has been written.
+  bool says(std::optional<model::LeaseTerms> terms) {
+    return eventually([&] {
+      guard_->look();
+      return (*host_.pool->read_lease(vm()))->terms == terms;
+    });
+  }
+  // Renewals are answered until one says that it is held so.
+  bool holds(Terms terms) {
+    return eventually([&] {
+      pass(1, true, false);
+      return sent_ && !sent_->held.empty() && sent_->held[0].terms == terms;
+    });
+  }
   bool stops() {
     return eventually([&] { return host_.state(vm()) == GuestState::stopped; });
   }
@@ -140,10 +161,73 @@ TEST_F(LeaseGuardTest, ItGoesBackToKeepWhenTheManagerSaysSo) {
   pass(3, false, false);
   ASSERT_TRUE(sent_ || (pass(1, false, false), sent_) || (pass(1, false, false), sent_));
   answer(Terms::keep);
-  pass(1, false, false);
-  EXPECT_EQ(letters().back(), 'V');
+  EXPECT_TRUE(eventually([&] {
+    guard_->look();
+    const auto written = letters();
+    return !written.empty() && written.back() == 'V';
+  }));
+  EXPECT_EQ((*host_.pool->read_lease(vm()))->terms, model::LeaseTerms::keep);
   pass(60, false, false);
   EXPECT_EQ(host_.state(vm()), GuestState::running);
+}
+
+TEST_F(LeaseGuardTest, TheStampSaysStopBeforeTheManagerHearsIt) {
+  EXPECT_EQ((*host_.pool->read_lease(vm()))->terms, model::LeaseTerms::keep) << "as each start stamps it";
+  host_.pool->keep_terms(true);
+  pass(20, true, false);
+  EXPECT_EQ(sent_ ? sent_->held.at(0).terms : Terms::keep, Terms::keep);
+  EXPECT_EQ(letters().substr(0, 3), "T10") << "it is stopped in time from the manager's first word on";
+  host_.pool->keep_terms(false);
+  EXPECT_TRUE(holds(Terms::stop));
+  EXPECT_EQ((*host_.pool->read_lease(vm()))->terms, model::LeaseTerms::stop);
+}
+
+TEST_F(LeaseGuardTest, ItStopsItsGuestUntilTheStampSaysKeep) {
+  ASSERT_TRUE(holds(Terms::stop));
+  host_.pool->keep_terms(true);
+  hear(Terms::keep);
+  pass(4, false, false);
+  EXPECT_EQ((*host_.pool->read_lease(vm()))->terms, model::LeaseTerms::stop);
+  pass(8, false, false);
+  EXPECT_TRUE(stops());
+}
+
+TEST_F(LeaseGuardTest, AnotherRunOfTheAgentSeesTheChangeThrough) {
+  ASSERT_TRUE(holds(Terms::stop));
+  host_.pool->keep_terms(true);
+  hear(Terms::keep);
+  pass(1, false, false);
+  begin();  // as after kill -9: between its intention and what it wrote
+  host_.pool->keep_terms(false);
+  EXPECT_TRUE(says(model::LeaseTerms::stop)) << "what it acts by, until it hears otherwise";
+  hear(Terms::keep);
+  EXPECT_TRUE(says(model::LeaseTerms::keep));
+  begin();
+  pass(60, false, false);
+  EXPECT_EQ(host_.state(vm()), GuestState::running);
+}
+
+TEST_F(LeaseGuardTest, AnothersStampStays) {
+  ASSERT_TRUE(holds(Terms::stop));
+  const auto other = host_.id<model::NodeId>();
+  ASSERT_TRUE(host_.pool->stamp_lease({.vm = vm(), .node = other, .token = 8}));
+  hear(Terms::keep);
+  pass(1, false, false);
+  EXPECT_TRUE(holds(Terms::keep));
+  const auto stamp = **host_.pool->read_lease(vm());
+  EXPECT_EQ(stamp.holder(), (model::LeaseHolder{other, 8}));
+  EXPECT_EQ(stamp.terms, std::nullopt);
+}
+
+TEST_F(LeaseGuardTest, WhatIsStampedInOtherPoolsIsLookedAt) {
+  ASSERT_TRUE(holds(Terms::stop));
+  // As if a disk had come to a pool where a start's stamp is.
+  ASSERT_TRUE(host_.pool->change_terms(
+      {.vm = vm(), .node = host_.node, .token = 7, .past = {}, .source = {}, .terms = model::LeaseTerms::keep}));
+  begin();
+  guard_->look();
+  guard_->read_pools();
+  EXPECT_TRUE(says(model::LeaseTerms::stop));
 }
 
 TEST_F(LeaseGuardTest, AnotherRunOfTheAgentGoesOn) {

@@ -47,7 +47,7 @@ std::optional<model::LeaseStamp> stamp_in_the_way(const state::Inventory& invent
   if (!record) return stamp;
   const auto& now = record->value;
   const bool taken_over = stamp.holder() == model::LeaseHolder{now.node, now.lease};
-  const bool confirmed = now.past_leases && model::is_over(*now.past_leases, stamp.holder());  // by a person
+  const bool confirmed = now.past_leases && model::is_over(*now.past_leases, stamp);  // by a person
   return taken_over || confirmed ? std::nullopt : std::optional(stamp);
 }
 

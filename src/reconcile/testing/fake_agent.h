@@ -236,11 +236,10 @@ class FakeAgent {
   bool stamp(Entry& entry, const model::LeaseClaim& claim) {
     const auto found = stamps->find(claim.vm);
     const bool any = found != stamps->end();
-    if (model::judge_stamp(any ? std::optional(found->second.holder()) : std::nullopt, claim) !=
-        model::StampVerdict::refuse) {
-      (*stamps)[claim.vm] = {.vm = claim.vm, .node = claim.node, .token = claim.token, .source = claim.source};
-      return true;
-    }
+    const auto verdict = model::judge_stamp(any ? std::optional(found->second) : std::nullopt, claim);
+    if (verdict == model::StampVerdict::write)
+      (*stamps)[claim.vm] = claim.stamp(any ? std::optional(found->second) : std::nullopt);
+    if (verdict != model::StampVerdict::refuse) return true;
     if (found->second.token < claim.token) {
       unknown_stamps += fmt::format("guest {}: lease {} of node {} stands in the way of lease {} of node {}\n",
                                     claim.vm, found->second.token, found->second.node, claim.token, claim.node);

@@ -150,6 +150,58 @@ TEST_F(PastLeasesTest, APersonSaysThatItRunsNowhere) {
   EXPECT_EQ(stamped(), vm().lease);
 }
 
+// A manager with a backup of when the guest was to stop lets the lease of its silent node end by time.
+class KeptGuestTest : public PastLeasesTest {
+ protected:
+  KeptGuestTest() {
+    source->stamps->at(vm().id).terms = model::LeaseTerms::keep;
+    sim.disconnect(*source);
+    auto edit = sim.inventory().edit();
+    const auto record = sim.inventory().find_by_name<model::Vm>("web");
+    auto lapsed = record->value;
+    model::end_lease(lapsed, model::LeaseEnd::time);
+    lapsed.node = target->id;
+    lapsed.lease = edit.take("lease");
+    edit.update(record, lapsed);
+    edit.set_status(lapsed.id, operations::with_phase(lapsed.status, model::VmPhase::starting, "", sim.clock.now()));
+    require(sim.inventory().commit(std::move(edit)).has_value(), "no change");
+    report(*target);
+    exchange(*target, 8);
+  }
+};
+
+TEST_F(KeptGuestTest, ItIsntStartedElsewhereAndAPersonIsAsked) {
+  EXPECT_EQ(vm().past_leases, (model::PastLeases{.over = lease, .ended = {}, .by_time = true}));
+  EXPECT_FALSE(target->guests.contains(vm().id));
+  EXPECT_EQ(stamped(), lease);
+  ASSERT_TRUE(in_the_way());
+  EXPECT_EQ(in_the_way()->holder(), (model::LeaseHolder{source->id, lease}));
+  EXPECT_THAT(conditions(), Contains("guest-stamped"));
+
+  source->guests.clear();
+  const auto confirmed = confirm_stopped(sim.commander(), sim.caller(), "web");
+  ASSERT_TRUE(confirmed) << confirmed.error().describe();
+  EXPECT_FALSE(vm().past_leases->by_time);
+  EXPECT_FALSE(in_the_way());
+  ASSERT_TRUE(power_vm(sim.commander(), sim.caller(), "web", {.action = PowerAction::start}));
+  exchange(*target, 8);
+  EXPECT_TRUE(target->guests.contains(vm().id));
+  EXPECT_EQ(stamped(), vm().lease);
+}
+
+TEST_F(KeptGuestTest, ItIsTakenOverWhenItsNodeIsHeard) {
+  report(*source);
+  EXPECT_TRUE(sim.settle());
+  wait_long();
+  EXPECT_EQ(vm().node, source->id);
+  EXPECT_EQ(stamped(), vm().lease) << "under a new lease";
+  EXPECT_GT(vm().lease, lease);
+  EXPECT_EQ(vm().status.phase, model::VmPhase::running);
+  EXPECT_TRUE(source->guests.contains(vm().id));
+  EXPECT_FALSE(target->guests.contains(vm().id));
+  EXPECT_FALSE(in_the_way());
+}
+
 TEST_F(PastLeasesTest, ItIsTakenOverWhenTheNodeOfItsRecordIsGivenUp) {
   const auto old = vm();
   const auto token = move_to_target();

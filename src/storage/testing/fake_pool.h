@@ -30,6 +30,11 @@ class FakePool : public ImagePool {
     const std::lock_guard lock(mutex_);
     failures_.emplace_back(std::move(call), std::move(error));
   }
+  // What stamps say of terms can't be changed.
+  void keep_terms(bool keeps) {
+    const std::lock_guard lock(mutex_);
+    keeps_terms_ = keeps;
+  }
   void set_directory(std::filesystem::path directory) {
     const std::lock_guard lock(mutex_);
     directory_ = std::move(directory);
@@ -302,10 +307,24 @@ class FakePool : public ImagePool {
     const std::lock_guard lock(mutex_);
     if (auto error = note(fmt::format("stamp_lease {} {}", claim.vm, claim.token))) return fail(*error);
     auto& held = leases_[claim.vm];
-    if (model::judge_stamp(held ? std::optional(held->holder()) : std::nullopt, claim) == model::StampVerdict::refuse) {
+    const auto verdict = model::judge_stamp(held, claim);
+    if (verdict == model::StampVerdict::refuse) {
       return fail(ErrorCode::failed_precondition, "VM {} is leased under token {}", claim.vm, held->token);
     }
-    held = {.vm = claim.vm, .node = claim.node, .token = claim.token, .source = claim.source};
+    if (verdict == model::StampVerdict::write) held = claim.stamp(held);
+    return {};
+  }
+
+  Status change_terms(const model::LeaseClaim& own) override {
+    const std::lock_guard lock(mutex_);
+    if (auto error = note(fmt::format("change_terms {} {}", own.vm, own.token))) return fail(*error);
+    if (keeps_terms_) return fail(ErrorCode::unavailable, "the pool's server is away");
+    auto& held = leases_[own.vm];
+    if (held && held->source == own.holder()) {
+      return fail(ErrorCode::failed_precondition, "VM {} goes to node {}", own.vm, held->node);
+    }
+    if (!held || held->holder() != own.holder()) return fail(ErrorCode::not_found, "VM {} isn't stamped so", own.vm);
+    held->terms = own.terms;
     return {};
   }
 
@@ -373,6 +392,7 @@ class FakePool : public ImagePool {
   mutable std::mutex mutex_;
   std::filesystem::path directory_;
   std::condition_variable_any released_;
+  bool keeps_terms_ = false;
   bool attached_ = false;
   bool away_ = false;
   bool punch_hole_ = true;

@@ -61,6 +61,62 @@ TEST_P(PoolConformance, ALeasesStampReplacesOnlyWhatIsOver) {
       << "a token only grows";
 }
 
+TEST_P(PoolConformance, AStampSaysByWhichTermsItsLeaseIsHeld) {
+  const auto vm = make_id<model::VmId>(random_);
+  const auto node = make_id<model::NodeId>(random_);
+  const auto other = make_id<model::NodeId>(random_);
+  using enum model::LeaseTerms;
+  const auto own = [&](std::uint64_t token, std::optional<model::LeaseTerms> terms) {
+    return model::LeaseClaim{.vm = vm, .node = node, .token = token, .past = {}, .source = {}, .terms = terms};
+  };
+  EXPECT_EQ(pool_->change_terms(own(5, stop)).error().code, ErrorCode::not_found);
+  EXPECT_FALSE(pool_->read_lease(vm)->has_value()) << "nothing is stamped by that";
+  const model::LeaseHolder source{other, 4};
+  auto first = own(5, {});
+  first.source = source;
+  ASSERT_TRUE(pool_->stamp_lease(first));
+  EXPECT_EQ((*pool_->read_lease(vm))->terms, std::nullopt) << "a stamp of before";
+  ASSERT_TRUE(pool_->change_terms(own(5, stop)));
+  ASSERT_TRUE(pool_->change_terms(own(5, stop)));
+  ASSERT_TRUE(pool_->stamp_lease(own(5, keep)));
+  auto second = open();
+  ASSERT_TRUE(second->attach().ready);
+  const model::LeaseStamp stamped{.vm = vm, .node = node, .token = 5, .source = source, .terms = stop};
+  EXPECT_EQ(*second->read_lease(vm), stamped) << "a start changes nothing of a stamp that is there";
+  EXPECT_EQ(second->change_terms(own(4, keep)).error().code, ErrorCode::not_found);
+  EXPECT_EQ(
+      second->change_terms({.vm = vm, .node = other, .token = 5, .past = {}, .source = {}, .terms = keep}).error().code,
+      ErrorCode::not_found);
+  EXPECT_EQ(*pool_->read_lease(vm), stamped);
+
+  // What a manager takes for over because of the time.
+  const auto claim = [&] {
+    return model::LeaseClaim{.vm = vm,
+                             .node = other,
+                             .token = 6,
+                             .past = model::PastLeases{.over = 5, .ended = {}, .by_time = true},
+                             .source = {},
+                             .terms = keep};
+  };
+  ASSERT_TRUE(pool_->change_terms(own(5, keep)));
+  EXPECT_EQ(pool_->stamp_lease(claim()).error().code, ErrorCode::failed_precondition);
+  ASSERT_TRUE(pool_->change_terms(own(5, stop)));
+  ASSERT_TRUE(pool_->stamp_lease(claim()));
+  EXPECT_EQ((*pool_->read_lease(vm))->terms, keep);
+
+  // It comes in elsewhere: the new stamp remembers what the old one said, and nobody changes that meanwhile.
+  ASSERT_TRUE(pool_->stamp_lease({.vm = vm,
+                                  .node = node,
+                                  .token = 7,
+                                  .past = model::PastLeases{},
+                                  .source = model::LeaseHolder{other, 6},
+                                  .terms = keep}));
+  EXPECT_EQ((*pool_->read_lease(vm))->source_terms, keep);
+  EXPECT_EQ(
+      pool_->change_terms({.vm = vm, .node = other, .token = 6, .past = {}, .source = {}, .terms = stop}).error().code,
+      ErrorCode::failed_precondition);
+}
+
 TEST_P(PoolConformance, ANodesCountIsReadByOthers) {
   const auto node = make_id<model::NodeId>(random_);
   EXPECT_EQ(pool_->read_beat(node).error().code, ErrorCode::not_found);
