@@ -74,8 +74,9 @@ Outcome World::run() {
   run_until(20'000 + between(200'000, 900'000));
   if (outcome_.violation.empty()) {
     heal();
-    // Longest: grace, a person asked twice, locks that aren't freed, learning.
-    run_until(now_ + 500'000);
+    // Longest: grace, a person asked twice, locks that aren't freed, learning; and all that again when what had ended
+    // by time was kept.
+    run_until(now_ + 800'000);
   }
   if (outcome_.violation.empty()) check_end();
   return outcome_;
