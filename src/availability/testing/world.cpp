@@ -35,7 +35,7 @@ World::World(std::uint64_t seed, Environment environment, bool print_log)
       timing_(timing_of_worlds(seed % 3 == 1)),
       flavour_(Flavour(seed % 3)) {
   outcome_.seed = seed;
-  const auto drift = environment == Environment::clocks_beyond_bound ? 0.3 : 0.02;
+  const auto drift = environment == Environment::clocks_beyond_bound ? 0.6 : 0.02;
   const auto rate = [&] { return 1 + drift * (static_cast<double>(below(2001)) / 1000 - 1); };
   const bool by_time = flavour_ == Flavour::by_time;
   const bool watchdogs = by_time || chance(0.6);
@@ -74,8 +74,9 @@ Outcome World::run() {
   run_until(20'000 + between(200'000, 900'000));
   if (outcome_.violation.empty()) {
     heal();
-    // Longest: grace, a person asked twice, locks that aren't freed, learning.
-    run_until(now_ + 500'000);
+    // Longest: grace, a person asked twice, locks that aren't freed, learning; and all that again when what had ended
+    // by time was kept.
+    run_until(now_ + 800'000);
   }
   if (outcome_.violation.empty()) check_end();
   return outcome_;

@@ -148,8 +148,15 @@ void World::restore_manager(Backup backup) {
   if (flavour_ == Flavour::by_time) std::erase_if(backups_, [&](const Backup& one) { return one.made > backup.made; });
 }
 
-// A backup of when the guest was to stop, while the node that keeps it now isn't heard.
+// A backup of when the guest was to stop, while the node that keeps it now isn't heard. Perhaps it can't say so beside
+// the disks.
 void World::restore_from_before(const VmId& vm, Backup before) {
+  for (auto& host : hosts_) {
+    if (!host.guests.contains(vm) || host.bmc == Bmc::lies || !chance(0.4)) continue;
+    note("{}: storage cut", host.id);
+    host.pool = false;
+    in(between(60'000, 150'000), [&host] { host.pool = true; });
+  }
   in(between(2'000, 20'000), [this, vm, before = std::move(before)] {
     if (!faults_) return;
     for (auto& host : hosts_) {

@@ -192,7 +192,7 @@ TEST_F(KeptGuestTest, ItIsntStartedElsewhereAndAPersonIsAsked) {
 TEST_F(KeptGuestTest, ItIsTakenOverWhenItsNodeIsHeard) {
   report(*source);
   EXPECT_TRUE(sim.settle());
-  wait_long();
+  exchange(*source, 8);
   EXPECT_EQ(vm().node, source->id);
   EXPECT_EQ(stamped(), vm().lease) << "under a new lease";
   EXPECT_GT(vm().lease, lease);
