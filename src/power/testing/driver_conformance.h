@@ -133,7 +133,10 @@ TEST_P(DriverConformance, DoesNotBelieveThatItWasDone) {
 TEST_P(DriverConformance, DoesNotBelieveALieThatOthersSee) {
   rig_->set_on(true);
   rig_->set_trouble(Trouble::lying);
-  const auto off = control(witness())->off(hasty());
+  auto limits = hasty();
+  limits.deadline = std::chrono::seconds(10);  // in which a slow tool is asked several times
+  limits.attempt = std::chrono::seconds(5);
+  const auto off = control(witness())->off(limits);
   ASSERT_FALSE(off) << "it is on";
   EXPECT_EQ(off.error().code, ErrorCode::failed_precondition) << off.error().describe();
 }
