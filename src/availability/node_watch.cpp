@@ -78,6 +78,8 @@ void NodeWatch::return_to_well(const char* why, BootTime now, Actions& actions) 
   said_off_ = false;
   record_.down = record_.dead = false;
   record_.finding.clear();
+  locks_.clear();  // what its client from before still holds it frees itself
+  locks_late_ = false;
   enter(Stage::well, now);
   say(actions, why);
 }
@@ -131,10 +133,7 @@ NodeWatch::Verdict NodeWatch::tick(const Surroundings& around, BootTime now, Act
     case Stage::lapsing: return tick_lapsing(around, now, actions);
     case Stage::asking: return tick_asking(around, now, actions);
     case Stage::freeing: tick_freeing(now, actions); break;
-    case Stage::down:
-      // Leases of its that weren't known when it was found down, by restored records: they aren't over.
-      if (around.worth_fencing) doubt(now);
-      break;
+    case Stage::down: tick_down(around, now, actions); break;
   }
   return Verdict::none;
 }
@@ -357,6 +356,10 @@ void NodeWatch::claim_written(RequestNumber request, BootTime now) {
 
 // --- locks ---
 
+namespace {
+constexpr auto kLocksFreed = "its locks are freed; its guests may run elsewhere";
+}  // namespace
+
 void NodeWatch::begin_freeing(const std::vector<model::PoolId>& locks, BootTime now, Actions& actions) {
   if (question_ != 0) actions.push_back(Withdraw{std::exchange(question_, 0)});
   said_off_ = false;
@@ -369,21 +372,34 @@ void NodeWatch::begin_freeing(const std::vector<model::PoolId>& locks, BootTime 
 void NodeWatch::locks_freed(RequestNumber request) { locks_.erase(request); }
 
 void NodeWatch::tick_freeing(BootTime now, Actions& actions) {
-  const bool late = now >= since_ + timing_.lock_deadline;
-  if (locks_.empty() || late) {
+  locks_late_ = !locks_.empty() && now >= since_ + timing_.lock_deadline;
+  if (locks_.empty() || locks_late_) {
     record_.down = true;
     // What wrote in the shared pool is dead, or speaks to us first.
     remove_claim(actions);
     enter(Stage::down, now);
     say(actions,
-        late ? "its locks could not all be freed in time: guests are tried elsewhere all the same, and start when "
-               "their file systems let go by themselves"
-             : "its locks are freed; its guests may run elsewhere");
+        locks_late_
+            ? "its locks could not all be freed in time. That goes on; guests are tried elsewhere all the same, and "
+              "start when their file systems let go"
+            : kLocksFreed);
     return;
   }
-  if (now < locks_asked_ + timing_.power_deadline) return;
+  ask_for_locks(timing_.power_deadline, now, actions);
+}
+
+void NodeWatch::ask_for_locks(Span every, BootTime now, Actions& actions) {
+  if (now < locks_asked_ + every) return;
   locks_asked_ = now;
   for (const auto& [request, pool] : locks_) actions.push_back(FreeLocks{node_, pool, request});
+}
+
+void NodeWatch::tick_down(const Surroundings& around, BootTime now, Actions& actions) {
+  // Leases of its that weren't known when it was found down, by restored records: they aren't over.
+  if (around.worth_fencing) return doubt(now);
+  if (!std::exchange(locks_late_, !locks_.empty())) return;
+  if (locks_.empty()) return say(actions, kLocksFreed);
+  ask_for_locks(timing_.lock_deadline, now, actions);
 }
 
 }  // namespace bridgehead::availability

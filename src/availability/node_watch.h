@@ -98,6 +98,8 @@ class NodeWatch {
   void ask(std::string text, BootTime now, Actions& actions);
   void begin_freeing(const std::vector<model::PoolId>& locks, BootTime now, Actions& actions);
   void tick_freeing(BootTime now, Actions& actions);
+  void tick_down(const Surroundings& around, BootTime now, Actions& actions);
+  void ask_for_locks(Span every, BootTime now, Actions& actions);
   Verdict tick_lapsing(const Surroundings& around, BootTime now, Actions& actions);
   Verdict tick_asking(const Surroundings& around, BootTime now, Actions& actions);
   void say(Actions& actions, std::string text);
@@ -125,6 +127,7 @@ class NodeWatch {
   std::optional<BootTime> claimed_;
   std::optional<BootTime> claim_asked_;
   std::map<RequestNumber, model::PoolId> locks_;
+  bool locks_late_ = false;  // down, and still asked for
   BootTime locks_asked_;
   RequestNumber question_ = 0;
   bool said_off_ = false;

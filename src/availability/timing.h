@@ -46,7 +46,7 @@ struct Timing {
   Span quiet{6'000};            // it must stand still so long after "off"
   Span power_deadline{20'000};  // of one order to the power control, or one reading
   int power_attempts = 3;
-  Span lock_deadline{60'000};  // of freeing a dead node's locks; then guests are tried all the same
+  Span lock_deadline{60'000};  // of freeing a dead node's locks; then guests are tried all the same, and this each time
   Span calm{600'000};          // a guest that ran so long isn't blamed for a host's death any more
   Span ask_every{600'000};     // a person is asked again
   unsigned starts_per_node = 8;

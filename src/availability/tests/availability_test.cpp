@@ -38,6 +38,7 @@ struct Cluster {
   std::vector<GiveUp> given_up;
   std::vector<NodeId> ordered_off;
   std::vector<FreeLocks> freed;
+  bool locks_hang = false;
 
   explicit Cluster(int count, NodeFacts every = {.power_control = true}) {
     for (int i = 0; i < count; ++i) {
@@ -117,7 +118,7 @@ struct Cluster {
   void handle(const RemoveClaim&) {}
   void handle(const FreeLocks& locks) {
     freed.push_back(locks);
-    manager->locks_freed(locks.node, locks.request);
+    if (!locks_hang) manager->locks_freed(locks.node, locks.request);
   }
   void handle(const Place& place) { placed.push_back(place); }
   void handle(const GiveUp& give_up) { given_up.push_back(give_up); }
@@ -145,6 +146,43 @@ TEST(Availability, ADeadNodesGuestsRunElsewhereAfterItWasVerifiedOffAndItsLocksF
   EXPECT_THAT(cluster.placed.back().why, HasSubstr("its node is gone"));
   EXPECT_THAT(cluster.said, ::testing::Contains(HasSubstr("other nodes don't reach it")));
   EXPECT_TRUE(cluster.asked.empty());
+}
+
+TEST(Availability, LocksThatCannotBeFreedInTimeAreTriedOnUntilTheyAreOrTheNodeIsBack) {
+  Cluster cluster(3, {.power_control = true, .locks = {model::PoolId("m")}});
+  cluster.guest("web", 0);
+  cluster.start();
+  cluster.run(60);
+  cluster.locks_hang = true;
+  cluster.die(0);
+  cluster.run(110);
+  EXPECT_NE(cluster.home("web"), NodeId("n0"));
+  EXPECT_THAT(cluster.manager->state_text(NodeId("n0")), HasSubstr("not all be freed in time"));
+  const auto before = cluster.freed.size();
+  cluster.run(180);
+  EXPECT_GE(cluster.freed.size(), before + 2);
+  EXPECT_LE(cluster.freed.size(), before + 3);
+  cluster.locks_hang = false;
+  cluster.run(70);
+  EXPECT_THAT(cluster.manager->state_text(NodeId("n0")), HasSubstr("locks are freed"));
+  const auto freed = cluster.freed.size();
+  cluster.run(200);
+  EXPECT_EQ(cluster.freed.size(), freed);
+
+  cluster.node(0).on = true;
+  cluster.run(10);
+  cluster.locks_hang = true;
+  cluster.guest("db", 0);
+  cluster.manager->know(cluster.guests.back());
+  cluster.run(60);
+  cluster.die(0);
+  cluster.run(110);
+  EXPECT_THAT(cluster.manager->state_text(NodeId("n0")), HasSubstr("not all be freed in time"));
+  cluster.node(0).on = true;
+  cluster.run(5);
+  const auto back = cluster.freed.size();
+  cluster.run(200);
+  EXPECT_EQ(cluster.freed.size(), back);  // never those of a node that lives
 }
 
 TEST(Availability, NodesThatHaveJustJoinedHaveTimeToSpeak) {
