@@ -4,8 +4,6 @@
 
 namespace bridgehead::state {
 namespace {
-// Large enough that a burst of creates needs one write, small enough that restarts waste little of 2^24 MAC addresses.
-constexpr std::uint64_t kBlock = 64;
 constexpr int kTries = 20;
 }  // namespace
 
@@ -26,8 +24,8 @@ Status Counters::load(const std::string& key, Counter& counter) const {
   return {};
 }
 
-Status Counters::reserve(const std::string& key, Counter& counter, std::uint64_t last) {
-  const std::uint64_t reserved = last + kBlock - 1;
+Status Counters::reserve(const std::string& key, Counter& counter, std::uint64_t last, std::uint64_t ahead) {
+  const std::uint64_t reserved = last + ahead;
   Transaction transaction;
   transaction.expect(key, counter.revision).put(key, std::to_string(reserved));
   auto committed = store_.commit(transaction);
@@ -37,7 +35,7 @@ Status Counters::reserve(const std::string& key, Counter& counter, std::uint64_t
   return {};
 }
 
-Result<std::uint64_t> Counters::take(std::string_view name, std::uint64_t count) {
+Result<std::uint64_t> Counters::take(std::string_view name, std::uint64_t count, std::uint64_t ahead) {
   const std::lock_guard lock(mutex_);
   const std::string key = fmt::format("counter/{}", name);
   auto found = counters_.find(name);
@@ -48,7 +46,7 @@ Result<std::uint64_t> Counters::take(std::string_view name, std::uint64_t count)
   }
   auto& counter = found->second;
   for (int tries = 0; counter.next + count - 1 > counter.reserved; ++tries) {
-    auto reserved = reserve(key, counter, counter.next + count - 1);
+    auto reserved = reserve(key, counter, counter.next + count - 1, ahead);
     if (reserved) break;
     if (reserved.error().code != ErrorCode::conflict || tries == kTries) return forward(reserved);
     if (auto loaded = load(key, counter); !loaded) return forward(loaded);

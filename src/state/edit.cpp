@@ -123,11 +123,10 @@ Edit& Edit::event(model::Event event) {
 }
 
 std::uint64_t Edit::take(std::string_view counter, std::uint64_t count) {
-  const auto first = state_->counters.take(counter, std::max<std::uint64_t>(count, 1));
-  if (first) return *first;
-  state_->refuse(first.error());
-  return 0;
+  return state_->taken(state_->counters.take(counter, std::max<std::uint64_t>(count, 1)));
 }
+
+std::uint64_t Edit::take_next(std::string_view counter) { return state_->taken(state_->counters.take(counter, 1, 0)); }
 
 void Edit::skip(std::string_view counter, std::uint64_t number) {
   if (const auto next = take(counter); next != 0 && next < number) take(counter, number - next);

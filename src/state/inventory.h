@@ -69,6 +69,8 @@ class Edit {
   // once and never given again, even if the edit isn't committed (so gaps are normal) and whatever crashes. No conflict
   // comes from it. When the store fails, the commit says so.
   std::uint64_t take(std::string_view counter, std::uint64_t count = 1);
+  // As take, for numbers that people read and type: a restart leaves no gap. Each costs a commit of the store's.
+  std::uint64_t take_next(std::string_view counter);
   // Numbers that are given from now on are greater than this one. As take.
   void skip(std::string_view counter, std::uint64_t number);
 

@@ -48,6 +48,10 @@ struct Edit::State {
   void refuse(Error why) {
     if (!error) error = std::move(why);
   }
+  std::uint64_t taken(const Result<std::uint64_t>& number) {
+    if (!number) refuse(number.error());
+    return number.value_or(0);
+  }
   bool empty() const { return writes.empty() && statuses.empty() && events.empty(); }
   // already_exists when two of its own records want one name.
   Result<std::map<std::string, Claim>> claims() const;

@@ -36,7 +36,7 @@ Result<Accepted<model::NodeImage>> make_image(Draft& draft, const std::string& b
   image.base = base;
   // Versions are never given twice, so that a name always means the same bytes.
   image.version = draft.dry_run() ? next_version(draft.inventory, base)
-                                  : static_cast<std::uint32_t>(draft.edit.take("node_image/" + base));
+                                  : static_cast<std::uint32_t>(draft.edit.take_next("node_image/" + base));
   image.name = fmt::format("{}:{}", base, image.version);
   image.role = role;
   image.source = std::move(source);

@@ -152,6 +152,15 @@ TEST_F(InventoryTest, CountersNeverGiveANumberTwice) {
   EXPECT_LT(*given.rbegin(), 3305u + 3 * 64 + 8) << "gaps stay small";
 }
 
+TEST_F(InventoryTest, NumbersForPeopleHaveNoGapsAfterRestarts) {
+  for (std::uint64_t number = 1; number <= 5; ++number, reopen()) {
+    EXPECT_EQ(inventory_->edit().take_next("node_image/debian-12"), number);
+  }
+  EXPECT_EQ(inventory_->edit().take("node_image/debian-12"), 6u);
+  reopen();
+  EXPECT_EQ(inventory_->edit().take_next("node_image/debian-12"), 70u) << "what others have reserved stays so";
+}
+
 TEST_F(InventoryTest, ADamagedCounterFailsTheCommit) {
   testing::must_put(*store_, "counter/mac", "many");
   const auto committed = commit([](Edit& edit) {
