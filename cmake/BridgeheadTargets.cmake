@@ -86,8 +86,8 @@ function(bridgehead_program name)
   _bridgehead_common(${name})
 endfunction()
 
-# tools/check gives ctest two places a CPU. A test takes both of one, as what computes should; what mostly waits (for
-# agents to come back, for leases to end, for slow NICs) takes one, so that it runs beside another.
+# tools/check gives ctest two places a CPU, and one. A test that computes, or emulates a machine, takes two; what waits
+# for more than half of its time (for agents to come back, for leases to end, for slow NICs), as most unit tests do, one.
 set(BRIDGEHEAD_COMPUTES PROCESSORS 2)
 set(BRIDGEHEAD_WAITS PROCESSORS 1)
 
@@ -108,8 +108,8 @@ function(bridgehead_test name)
   endif()
   # One ctest entry per program: a process start per case would cost more than the cases.
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT} ${BRIDGEHEAD_COMPUTES})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT} ${BRIDGEHEAD_WAITS})
   if(ARG_LABEL STREQUAL root)
-    set_tests_properties(${name} PROPERTIES COST 700)  # before the short ones
+    set_tests_properties(${name} PROPERTIES COST 700 ${BRIDGEHEAD_COMPUTES})  # before the short ones
   endif()
 endfunction()
