@@ -11,6 +11,7 @@
 #include "cli/commands/bench.h"
 #include "cli/commands/bench_end.h"
 #include "cli/commands/bench_keep.h"
+#include "cli/commands/bench_leftovers.h"
 #include "cli/commands/bench_note.h"
 #include "cli/commands/bench_peers.h"
 #include "cli/version.h"
@@ -37,56 +38,6 @@ struct GuestOptions {
   std::string peer_uri = "qemu+ssh://{}/system";
   std::string peer_migrate_uri;
 };
-
-// Those with the label, and their files. Errors: the first one that stays.
-Status remove_guests(ApiClient& api, const std::string& label) {
-  const auto guests =
-      api.get(fmt::format("/vms?summary=false&label={}", path_segment(fmt::format("{}={}", kBenchLabel, label))));
-  if (!guests) return forward(guests);
-  std::vector<std::string> operations;
-  for (const auto& guest : guests->at("items")) {
-    const auto answer = api.remove("/vms/" + path_segment(text(guest, "/id")));
-    if (!answer) return forward(answer);
-    operations.push_back(text(*answer, "/operation/id"));
-  }
-  for (const auto& id : operations) {
-    const auto operation = wait_ended(api, id, {});
-    if (!operation) return forward(operation);
-    if (text(*operation, "/state") != "succeeded") {
-      return fail(ErrorCode::failed_precondition, "a guest of the benchmark wasn't removed: {}",
-                  text(*operation, "/error/message"));
-    }
-  }
-  return {};
-}
-
-// By `folders`: bridgehead-bench-NAME in each pool.
-Status remove_peers(const BenchRest& rest) {
-  for (const auto& host : rest.hosts) {
-    for (const auto& folder : rest.directories) {
-      PeerOrder order{.action = PeerOrder::Action::end, .name = rest.guests, .pool = folder.parent_path()};
-      if (const auto ended = ask_peer({rest.via, rest.program}, host, order); !ended) {
-        auto error = ended.error();
-        error.message = fmt::format("{}: what a peer made wasn't removed: {}", host, error.message);
-        return fail(std::move(error));
-      }
-    }
-  }
-  return {};
-}
-
-// Of runs that were killed, at this manager.
-void remove_forsaken_guests(const Context& context, ApiClient& api) {
-  for (auto& note : BenchNote::forsaken()) {
-    const auto& rest = note.rest();
-    if (rest.guests.empty() || rest.server != api.connection().server) continue;
-    auto removed = remove_guests(api, rest.guests);
-    if (removed) removed = remove_peers(rest);
-    if (removed) removed = note.forget();
-    if (!removed && !context.quiet)
-      fmt::print(stderr, "guests of a killed benchmark may be left: {}\n", removed.error().message);
-  }
-}
 
 // One run: what the operation says of itself, by the manager's clock.
 bench::Run run_of(const nlohmann::json& operation, const std::string& node) {
@@ -273,8 +224,7 @@ class GuestBench {
     return {};
   }
 
-  // --- peers: what goes wrong with one of them ends only that one, and is told
-  // -------------------------------------------
+  // --- peers: what goes wrong with one of them ends only that one, and is told ---
 
   Status add_peers(const std::vector<std::string>& known) {
     for (const auto& peer : options_.peers) {
@@ -380,8 +330,7 @@ class GuestBench {
     (void)keep(run_of_peer(*moved, to), image.pool, fmt::format("{} by virsh", workload_), n);
   }
 
-  // --- guests
-  // ------------------------------------------------------------------------------------------------------------
+  // --- guests ---
 
   std::string guest_name(const std::string& rest) const { return fmt::format("bench-{}-{}", id_, rest); }
   nlohmann::json body(const std::string& name, const std::string& image, const std::string& node) const {
