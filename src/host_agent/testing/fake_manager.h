@@ -66,8 +66,7 @@ class FakeManager final : public agent::v1::AgentService::Service {
                                    .secret = pki::make_secret(random_)});
   }
 
-  // --- what agents said
-  // ------------------------------------------------------------------------------------------------
+  // --- what agents said ---
   template <typename Done>
   bool wait(Done done) {
     std::unique_lock lock(mutex_);
@@ -80,8 +79,7 @@ class FakeManager final : public agent::v1::AgentService::Service {
   std::string tunnel_received;
   std::vector<std::string> certificates;  // serials that sessions came with
 
-  // --- what it says
-  // ----------------------------------------------------------------------------------------------------
+  // --- what it says ---
   void send(const ManagerMessage& message) {
     const std::lock_guard lock(mutex_);
     outgoing_.push_back(message);

@@ -147,8 +147,7 @@ class FakeHypervisor final : public Hypervisor {
     return networks_;
   }
 
-  // --- Hypervisor
-  // -----------------------------------------------------------------------------------------------------
+  // --- Hypervisor ---
   Result<HypervisorInfo> info() override {
     const std::lock_guard lock(mutex_);
     if (auto entered = enter("info", ""); !entered) return forward(entered);

@@ -59,8 +59,7 @@ struct Accepted {
   model::Operation operation;
 };
 
-// --- Guests
-// -----------------------------------------------------------------------------------------------------------
+// --- Guests ---
 
 struct DiskRequest {
   std::optional<Bytes> size;  // omitted: the image's; a blank disk needs it
@@ -174,8 +173,7 @@ Result<Accepted<model::Vm>> rollback_snapshot(Commander& commander, const Caller
 Result<Accepted<model::Vm>> delete_snapshot(Commander& commander, const Caller& caller, const std::string& vm,
                                             const std::string& snapshot);
 
-// --- Images
-// -----------------------------------------------------------------------------------------------------------
+// --- Images ---
 
 struct ImportImage {
   std::string name;
@@ -202,8 +200,7 @@ std::vector<ImageUser> users_of_image(const state::Inventory& inventory, const m
 // failed_precondition with the users while there are any.
 Result<Accepted<model::Image>> delete_image(Commander& commander, const Caller& caller, const std::string& image);
 
-// --- Pools, networks, nodes
-// -------------------------------------------------------------------------------------------
+// --- Pools, networks, nodes ---
 
 struct AddPool {
   std::string name;
@@ -244,8 +241,7 @@ Result<model::Node> update_node(Commander& commander, const Caller& caller, cons
 // failed_precondition while VMs or images are on it. Its agent is refused from then on.
 Result<model::Node> delete_node(Commander& commander, const Caller& caller, const std::string& node);
 
-// --- Operations and tokens
-// --------------------------------------------------------------------------------------------
+// --- Operations and tokens ---
 
 // Asked of an ended operation: failed_precondition. Deletions can be cancelled until they have begun.
 Result<model::Operation> cancel_operation(Commander& commander, const Caller& caller, const std::string& operation);
@@ -270,8 +266,7 @@ struct CreateJoinToken {
 
 Result<model::JoinToken> create_join_token(Commander& commander, const Caller& caller, const CreateJoinToken& request);
 
-// --- Finding
-// ----------------------------------------------------------------------------------------------------------
+// --- Finding ---
 
 // By id or name; the id wins. not_found: "there is no VM 'web'". For Node, Pool, Image, Network, Vm, Token, Rule and
 // Benchmark.
