@@ -86,7 +86,7 @@ function(bridgehead_program name)
   _bridgehead_common(${name})
 endfunction()
 
-# tools/check gives ctest two places a CPU, and one. A test that computes, or emulates a machine, takes two; what waits
+# tools/check gives ctest two places a CPU. A test that computes, or emulates a machine, takes two; what waits
 # for more than half of its time (for agents to come back, for leases to end, for slow NICs), as most unit tests do, one.
 set(BRIDGEHEAD_COMPUTES PROCESSORS 2)
 set(BRIDGEHEAD_WAITS PROCESSORS 1)
@@ -104,7 +104,7 @@ function(bridgehead_test name)
     set(ARG_LABEL quick)
   endif()
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 300)
+    set(ARG_TIMEOUT 900)
   endif()
   # One ctest entry per program: a process start per case would cost more than the cases.
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)

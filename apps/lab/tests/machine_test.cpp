@@ -39,7 +39,7 @@ TEST(Machine, BiosBootsFromTheRomOfItsFirstNic) {
   EXPECT_EQ(command.program, "qemu-system-x86_64");
   EXPECT_EQ(values_of(command, "-machine"), "q35,graphics=off\n");
   EXPECT_EQ(values_of(command, "-accel"), "tcg\n");
-  EXPECT_EQ(values_of(command, "-cpu"), "max,la57=off\n");
+  EXPECT_EQ(values_of(command, "-cpu"), "max,la57=off,smap=off\n");
   EXPECT_EQ(values_of(command, "-m"), "2048M\n");
   EXPECT_EQ(values_of(command, "-smp"), "2\n");
   EXPECT_EQ(values_of(command, "-uuid"), value.uuid + "\n");
