@@ -104,7 +104,7 @@ function(bridgehead_test name)
     set(ARG_LABEL quick)
   endif()
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 900)
+    set(ARG_TIMEOUT 300)
   endif()
   # One ctest entry per program: a process start per case would cost more than the cases.
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)

@@ -380,7 +380,7 @@ void NodeWatch::tick_freeing(BootTime now, Actions& actions) {
     enter(Stage::down, now);
     say(actions,
         locks_late_
-            ? "its locks could not all be freed in time. That goes on; guests are tried elsewhere all the same, and "
+            ? "its locks could not all be freed in time; they are tried on. Guests are tried elsewhere all the same, and "
               "start when their file systems let go"
             : kLocksFreed);
     return;
