@@ -378,11 +378,10 @@ void NodeWatch::tick_freeing(BootTime now, Actions& actions) {
     // What wrote in the shared pool is dead, or speaks to us first.
     remove_claim(actions);
     enter(Stage::down, now);
-    say(actions,
-        locks_late_
-            ? "its locks could not all be freed in time; they are tried on. Guests are tried elsewhere all the same, and "
-              "start when their file systems let go"
-            : kLocksFreed);
+    say(actions, locks_late_ ? "its locks could not all be freed in time; they are tried on. Guests are tried "
+                               "elsewhere all the same, and "
+                               "start when their file systems let go"
+                             : kLocksFreed);
     return;
   }
   ask_for_locks(timing_.power_deadline, now, actions);
