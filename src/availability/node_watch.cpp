@@ -358,6 +358,9 @@ void NodeWatch::claim_written(RequestNumber request, BootTime now) {
 
 namespace {
 constexpr auto kLocksFreed = "its locks are freed; its guests may run elsewhere";
+constexpr auto kLocksLate =
+    "its locks could not all be freed in time; guests are tried elsewhere all the same, and start when their file "
+    "systems let go";
 }  // namespace
 
 void NodeWatch::begin_freeing(const std::vector<model::PoolId>& locks, BootTime now, Actions& actions) {
@@ -378,10 +381,7 @@ void NodeWatch::tick_freeing(BootTime now, Actions& actions) {
     // What wrote in the shared pool is dead, or speaks to us first.
     remove_claim(actions);
     enter(Stage::down, now);
-    say(actions, locks_late_ ? "its locks could not all be freed in time; they are tried on. Guests are tried "
-                               "elsewhere all the same, and "
-                               "start when their file systems let go"
-                             : kLocksFreed);
+    say(actions, locks_late_ ? kLocksLate : kLocksFreed);
     return;
   }
   ask_for_locks(timing_.power_deadline, now, actions);
