@@ -146,6 +146,7 @@ Result<std::string> Boot::make_root(const BootPlan& plan) {
   if (auto done = write_handover(plan, *uplink_, line_, holdings_); !done) return fail(done.error());
   make_mount_points();
   manager_.report("handover", concat(*init, ", ", uptime(), " s after the kernel's start"));
+  manager_.leave_untold();
   return init;
 }
 

@@ -21,6 +21,7 @@
 #include "nbd_daemon.h"
 #include "prefetch_daemon.h"
 #include "process.h"
+#include "report_daemon.h"
 #include "text.h"
 
 namespace {
@@ -136,6 +137,7 @@ int main(int count, char** arguments) {
   if (name == nbd_daemon_name) return run_nbd_daemon(strings(arguments));
   if (name == lease_daemon_name) return run_lease_daemon(strings(arguments));
   if (name == prefetch_daemon_name) return run_prefetch_daemon(strings(arguments));
+  if (name == report_daemon_name) return run_report_daemon();
   if (name.ends_with("/modprobe")) return run_as_modprobe(count, arguments);
   if (is_dhcp_script_call(count, arguments)) return run_as_dhcp_script(arguments[1]);
   if (::getpid() == 1) run_as_init({strings(arguments + 1), strings(environ)});

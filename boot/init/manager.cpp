@@ -1,6 +1,7 @@
 #include "manager.h"
 
 #include "http_client.h"
+#include "report_daemon.h"
 #include "text.h"
 
 namespace bridgehead::init {
@@ -55,23 +56,32 @@ Result<PlanReply> Manager::ask_plan(Deadline deadline) {
   return reply;
 }
 
-void Manager::post(const Url& target, std::string_view body) {
-  // A report that doesn't arrive is no reason to stop; the console has the same words.
-  auto answer = http_exchange("POST", target, body, Deadline(report_limit));
-  static_cast<void>(answer);
+void Manager::add(std::string_view kind, std::string_view more, std::string body) {
+  reports_.add({url(concat("/boot/v1/", kind, "?boot=", boot_, "&mac=", percent_encode(identity_.mac), more)),
+                std::move(body), since_kernel_start()});
 }
 
+// A report that doesn't arrive is no reason to stop: it is told with the next one.
 void Manager::report(std::string_view step, std::string_view message) {
-  post(url(concat("/boot/v1/progress?boot=", boot_, "&mac=", percent_encode(identity_.mac), "&step=", step,
-                  "&message=", percent_encode(message))),
-       {});
-  if (const auto lines = journal_.take_lines(); !lines.empty()) {
-    post(url(concat("/boot/v1/log?boot=", boot_, "&mac=", percent_encode(identity_.mac))), lines);
-  }
+  add("progress", concat("&step=", step, "&message=", percent_encode(message)), {});
+  add_lines();
+  reports_.tell(Deadline(report_limit));
 }
 
-void Manager::report_hardware(std::string_view json) {
-  post(url(concat("/boot/v1/hardware?boot=", boot_, "&mac=", percent_encode(identity_.mac))), json);
+void Manager::add_lines() {
+  if (auto lines = journal_.take_lines(); !lines.empty()) add("log", {}, std::move(lines));
+}
+
+void Manager::report_hardware(std::string json) {
+  add("hardware", {}, std::move(json));
+  reports_.tell(Deadline(report_limit));
+}
+
+void Manager::leave_untold() {
+  if (reports_.empty()) return;
+  journal_.say("the manager is away; it is told of this boot when it is back");
+  add_lines();
+  if (auto started = start_report_daemon(reports_); !started) journal_.complain(started.error());
 }
 
 }  // namespace bridgehead::init

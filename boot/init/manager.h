@@ -9,6 +9,7 @@
 #include "deadline.h"
 #include "http_message.h"
 #include "journal.h"
+#include "reports.h"
 
 namespace bridgehead::init {
 
@@ -39,18 +40,23 @@ class Manager {
   Result<Url> resolve(std::string_view url) const;
 
   Result<PlanReply> ask_plan(Deadline deadline);
-  // Never fail and take 3 s at most; the console's lines go with them.
+  // Never fail and take 3 s at most; the console's lines go with them. What the manager doesn't answer is told again
+  // before the next one.
   void report(std::string_view step, std::string_view message);
-  void report_hardware(std::string_view json);
+  void report_hardware(std::string json);
+  // Nothing is reported from now on: a program of its own tells what the manager hasn't answered.
+  void leave_untold();
 
  private:
   Url url(std::string_view target) const;
-  void post(const Url& url, std::string_view body);
+  void add(std::string_view kind, std::string_view more, std::string body);
+  void add_lines();
 
   Journal& journal_;
   Url server_;
   std::string boot_;
   Identity identity_;
+  Reports reports_;
 };
 
 }  // namespace bridgehead::init

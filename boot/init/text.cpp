@@ -100,6 +100,23 @@ std::string percent_encode(std::string_view text) {
   return encoded;
 }
 
+std::optional<std::string> percent_decode(std::string_view text) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded += text[i];
+      continue;
+    }
+    unsigned char byte = 0;
+    const auto digits = text.substr(i + 1, 2);
+    if (!is_hex(digits, 2)) return std::nullopt;
+    std::from_chars(digits.data(), digits.data() + 2, byte, 16);
+    decoded += static_cast<char>(byte);
+    i += 2;
+  }
+  return decoded;
+}
+
 std::string json_string(std::string_view text) {
   std::string quoted = "\"";
   for (const char c : text) {

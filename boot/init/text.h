@@ -41,6 +41,7 @@ bool is_hex(std::string_view text, std::size_t digits);  // lower or upper case,
 std::string to_hex(std::string_view bytes);              // lower case
 
 std::string percent_encode(std::string_view text);
+std::optional<std::string> percent_decode(std::string_view text);
 std::string json_string(std::string_view text);  // with its quotes; what isn't UTF-8 or printable is replaced by '?'
 std::string megabytes(std::uint64_t bytes);      // "229 MB", "0.4 MB"
 

@@ -16,6 +16,8 @@ constexpr std::size_t kMostAsked = 16'384;
 constexpr std::size_t kMostNewMachines = 16'384;
 constexpr std::size_t kMostLogLines = 400;
 constexpr std::size_t kLongestLine = 400;
+// A machine waits 3 s for the answer to a report before it tries again.
+constexpr std::chrono::seconds kSameReport{5};
 constexpr std::size_t kMostPastBoots = 5;  // of a node
 constexpr std::chrono::hours kJoinTokenLife{1};
 // A boot that is silent for so long is over, or hangs: whoever asks by DHCP then begins another. Where nobody saw a
@@ -344,23 +346,41 @@ std::optional<netboot::Asker> BootBook::remember(const std::string& mac, const m
   return last;
 }
 
-Status BootBook::note(const model::NodeId& node, model::BootStep step, const std::string& message,
-                      const model::BootBytes& bytes) {
-  const model::BootEvent event{.step = step, .message = printable(message, kLongestLine), .time = clock_.now()};
-  if (const auto before = inventory_.find<model::Boot>(node); before && !before->value.events.empty()) {
-    const auto& last = before->value.events.back();
-    if (last.step == step && last.message == event.message) return {};  // sent again, its answer was lost
-    // A stream that comes back is no boot.
-    const bool over = last.step == model::BootStep::ready;
-    if (over && (step == model::BootStep::ready || step == model::BootStep::agent)) return {};
-  } else if (step == model::BootStep::ready || step == model::BootStep::agent) {
-    return {};  // it never booted over the network
-  }
+Status BootBook::note(const model::NodeId& node, model::BootStep step, const model::BootBytes& bytes) {
+  const auto before = inventory_.find<model::Boot>(node);
+  if (!before || before->value.events.empty()) return {};  // it never booted over the network
+  // Also a stream that comes back, which is no boot.
+  const auto last = before->value.events.back().step;
+  if (last == step || last == model::BootStep::ready) return {};
+  const model::BootEvent event{.step = step, .message = {}, .time = clock_.now()};
   return change_boot(
       node,
       [&](model::Boot& boot) {
         boot.events.push_back(event);
         if (step == model::BootStep::ready) boot.bytes = bytes;
+      },
+      &event);
+}
+
+Status BootBook::told(const model::NodeId& node, model::BootStep step, const std::string& message,
+                      std::chrono::milliseconds age) {
+  model::BootEvent event{.step = step, .message = printable(message, kLongestLine), .time = clock_.now() - age};
+  if (const auto before = inventory_.find<model::Boot>(node); before && !before->value.events.empty()) {
+    const auto& events = before->value.events;
+    event.time = std::max(event.time, events.front().time);
+    // Sent again, its answer was lost.
+    const bool again = std::any_of(events.begin(), events.end(), [&](const model::BootEvent& one) {
+      return one.step == step && one.message == event.message && one.time + kSameReport > event.time &&
+             event.time + kSameReport > one.time;
+    });
+    if (again || (events.back().step == step && events.back().message == event.message)) return {};
+  }
+  return change_boot(
+      node,
+      [&](model::Boot& boot) {
+        const auto after = std::upper_bound(boot.events.begin(), boot.events.end(), event,
+                                            [](const auto& a, const auto& b) { return a.time < b.time; });
+        boot.events.insert(after, event);
       },
       &event);
 }

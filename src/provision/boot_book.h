@@ -49,9 +49,11 @@ class BootBook {
   // mid-boot, it is also remembered for the moment when the machine asks for its script. What else asks by DHCP (a node
   // that renews its lease, a system on the machine's disk) is no boot.
   Status got_address(const std::string& mac, const std::string& address, netboot::Asker asker);
-  // `bytes`: what it has taken, with the step `ready`.
-  Status note(const model::NodeId& node, model::BootStep step, const std::string& message,
-              const model::BootBytes& bytes = {});
+  // What the manager saw itself. `bytes`: what the node has taken, with the step `ready`.
+  Status note(const model::NodeId& node, model::BootStep step, const model::BootBytes& bytes = {});
+  // What the machine tells; `age`: how long ago it was, where the manager was away meanwhile.
+  Status told(const model::NodeId& node, model::BootStep step, const std::string& message,
+              std::chrono::milliseconds age);
   Status add_log(const model::NodeId& node, std::string_view text);
   Status set_hardware(const model::NodeId& node, const model::Hardware& hardware);
 

@@ -1,5 +1,7 @@
 #include "provision/boot_desk.h"
 
+#include <charconv>
+
 #include "model/codec.h"
 #include "model/enum_names.h"
 #include "netboot/boot_values.h"
@@ -32,6 +34,19 @@ BootAnswer refuse(const Error& error) {
 }
 
 BootAnswer answer_of(const Status& status) { return status ? BootAnswer::none() : refuse(status.error()); }
+
+// How long ago it was that the machine tells; 0 where it doesn't say so.
+Result<std::chrono::milliseconds> age_of(const BootRequest& request) {
+  constexpr std::int64_t kOldest = 24 * 3'600'000;
+  const auto text = request.parameter("age");
+  std::int64_t age = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), age);
+  const bool number = text.empty() || (error == std::errc() && end == text.data() + text.size());
+  if (!number || age < 0 || age > kOldest) {
+    return fail(ErrorCode::invalid_argument, "age must be milliseconds, a day at most");
+  }
+  return std::chrono::milliseconds(age);
+}
 
 // From the initramfs; whatever is missing or of another type is left empty.
 model::Hardware read_hardware(const nlohmann::json& json) {
@@ -338,7 +353,9 @@ BootAnswer BootDesk::progress(const Request& request) {
   const bool theirs =
       *step == kernel || *step == bridge || *step == root || *step == handover || *step == fallback || *step == failed;
   if (!theirs) return refuse({ErrorCode::invalid_argument, "that step isn't reported by machines", {}});
-  return answer_of(book_.note((*node)->value.id, *step, std::string(request.parameter("message"))));
+  const auto age = age_of(request);
+  if (!age) return refuse(age.error());
+  return answer_of(book_.told((*node)->value.id, *step, std::string(request.parameter("message")), *age));
 }
 
 BootAnswer BootDesk::log(const Request& request) {

@@ -114,7 +114,7 @@ void NetbootService::note_step(const model::NodeId& node, model::BootStep step) 
   const auto record = inventory_.find<model::Node>(node);
   if (!record || !record->value.netboot) return;
   const auto noted =
-      book_.note(node, step, {}, step == model::BootStep::ready ? bytes_of(record->value) : model::BootBytes{});
+      book_.note(node, step, step == model::BootStep::ready ? bytes_of(record->value) : model::BootBytes{});
   if (!noted) log::warning(boot_not_recorded, "{}: {}", record->value.name, noted.error().describe());
 }
 

@@ -10,8 +10,10 @@ DIRECTORY/steps      "step message" of each progress report
 DIRECTORY/log        the lines that machines sent
 DIRECTORY/hardware   the last report
 DIRECTORY/cut        if it is there: the next file answer ends after so many bytes, once
+DIRECTORY/leave      if it is there: the server ends with the next plan
 """
 import http.server
+import os
 import pathlib
 import sys
 import urllib.parse
@@ -73,6 +75,9 @@ class Boot(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(why)
             else:
                 self.send_chunked(plan)
+                if (self.place / "leave").exists():
+                    (self.place / "leave").unlink()
+                    os._exit(0)
         elif url.path.startswith("/boot/files/") and ".." not in url.path:
             self.send_file(self.place / "files" / url.path[len("/boot/files/"):])
         else:

@@ -26,6 +26,8 @@ TEST(Text, ReadsWholeNumbersOnly) {
 
 TEST(Text, EncodesWhatAUrlCannotHold) {
   EXPECT_EQ(percent_encode("a b&c=\xc3\xa4~-._"), "a%20b%26c%3D%C3%A4~-._");
+  EXPECT_EQ(percent_decode("a%20b%26c%3D%C3%A4~-._"), "a b&c=\xc3\xa4~-._");
+  for (const auto* bad : {"%", "a%2", "%g0", "%%20"}) EXPECT_FALSE(percent_decode(bad)) << bad;
   EXPECT_EQ(json_string("a\"b\\c\n"), "\"a\\\"b\\\\c?\"");
 }
 

@@ -153,6 +153,34 @@ TEST_F(ProvisionTest, TheStoryOfABootSurvivesTheManager) {
   EXPECT_EQ(past()[0].events.back().message, "8") << "newest first";
 }
 
+TEST_F(ProvisionTest, StepsThatAreToldLateGetTheirPlace) {
+  enable(true);
+  add_image("debian-12:1");
+  const auto token = value_of(get("/boot/v1/ipxe", {{"mac", kMac}}).body, "bh.boot");
+  const auto tell = [&](const std::string& step, const std::string& age) {
+    return post("/boot/v1/progress", {{"boot", token}, {"step", step}, {"message", "m"}, {"age", age}}).status;
+  };
+  clock_.advance(std::chrono::seconds(30));
+  EXPECT_EQ(tell("kernel", "0"), 204);
+  clock_.advance(std::chrono::seconds(60));
+  const auto joined = clock_.now();
+  ASSERT_TRUE(book_->note(node().id, model::BootStep::agent));
+  clock_.advance(std::chrono::seconds(10));
+  ASSERT_TRUE(book_->note(node().id, model::BootStep::ready));
+  EXPECT_EQ(tell("root", "40000"), 204);
+  EXPECT_EQ(tell("handover", "38000"), 204);
+  clock_.advance(std::chrono::seconds(3));
+  EXPECT_EQ(tell("handover", "41200"), 204) << "its answer was lost";
+  EXPECT_EQ(steps(),
+            (std::vector<std::string>{"bootstrap debian-12:1", "kernel m", "root m", "handover m", "agent", "ready"}));
+  const auto events = inventory_->find<model::Boot>(node().id)->value.events;
+  EXPECT_EQ(events[3].time, joined - std::chrono::seconds(28));
+  EXPECT_EQ(tell("fallback", "86400000"), 204);
+  EXPECT_EQ(inventory_->find<model::Boot>(node().id)->value.events[1].time, events[0].time) << "not before its boot";
+  for (const std::string wrong : {"-1", "x", "1x", "86400001", "99999999999999999999"})
+    EXPECT_EQ(tell("root", wrong), 400);
+}
+
 using netboot::Asker;
 using Steps = std::vector<std::string>;
 
@@ -166,9 +194,9 @@ TEST_F(ProvisionTest, DhcpOpensABootAndDoesNotDisturbOne) {
   clock_.advance(std::chrono::seconds(10));
   got_address(Asker::other);
   EXPECT_EQ(steps().back(), "kernel") << "our own initramfs asks by DHCP, too";
-  ASSERT_TRUE(book_->note(id, model::BootStep::agent, ""));
-  ASSERT_TRUE(book_->note(id, model::BootStep::ready, ""));
-  ASSERT_TRUE(book_->note(id, model::BootStep::ready, ""));
+  ASSERT_TRUE(book_->note(id, model::BootStep::agent));
+  ASSERT_TRUE(book_->note(id, model::BootStep::ready));
+  ASSERT_TRUE(book_->note(id, model::BootStep::ready));
   clock_.advance(std::chrono::hours(6));
   got_address(Asker::other);
   EXPECT_EQ(steps().back(), "ready") << "a node that renews its lease";

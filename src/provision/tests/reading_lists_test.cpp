@@ -47,8 +47,8 @@ TEST_F(ReadingListTest, TheFirstNodeThatIsReadyTellsAndItsListStays) {
   EXPECT_EQ(ask_list(token).status, 204);
   EXPECT_EQ(tell(token, "0 1\n"), 403);  // not ready yet
   EXPECT_EQ(ask_list(token).status, 204);
-  ASSERT_TRUE(book_->note(node().id, model::BootStep::agent, ""));
-  ASSERT_TRUE(book_->note(node().id, model::BootStep::ready, ""));
+  ASSERT_TRUE(book_->note(node().id, model::BootStep::agent));
+  ASSERT_TRUE(book_->note(node().id, model::BootStep::ready));
   EXPECT_EQ(ask_list(token).status, 202);
   EXPECT_EQ(tell(token, "0 999999999\n"), 400);
   EXPECT_EQ(ask_list(token).status, 202);
@@ -65,7 +65,7 @@ TEST_F(ReadingListTest, NobodyElseTells) {
   add_image("debian-12:1");
   const auto token = boot("debian-12:1");
   ASSERT_TRUE(book_->set_root(node().id, model::RootTransport::nfs));
-  ASSERT_TRUE(book_->note(node().id, model::BootStep::ready, ""));
+  ASSERT_TRUE(book_->note(node().id, model::BootStep::ready));
   EXPECT_EQ(tell(token, "0 1\n"), 403);
   EXPECT_EQ(tell(std::string(64, 'f'), "0 1\n"), 404);
   EXPECT_EQ(ask_list(std::string(64, 'f')).status, 404);
