@@ -39,12 +39,11 @@ std::vector<model::NodeId> AvailabilityDesk::who_can_look(const model::NodeId& n
 
 void AvailabilityDesk::free_locks(const availability::FreeLocks& locks) {
   const auto pool = parts_.inventory.find<model::Pool>(locks.pool);
-  // A node that is down may be about to come back. MooseFS keeps what is connected; the others would lose their new
-  // client, and have let go of the old one within minutes anyway.
-  const bool too_late =
-      pool && rules_->stage(locks.node) == Stage::down && pool->value.driver != model::PoolDriver::moosefs;
-  if (!pool || too_late)
+  if (!pool)
     return tell_later([locks](Availability& rules, BootTime) { rules.locks_freed(locks.node, locks.request); });
+  // A node that is down may be about to come back. MooseFS keeps what is connected; the others would lose their new
+  // client, and let go of the old one within minutes by themselves.
+  if (rules_->stage(locks.node) == Stage::down && pool->value.driver != model::PoolDriver::moosefs) return;
   const auto others = who_can_look(locks.node, &pool->value);
   const reconcile::TunnelRequest order{.kind = reconcile::TunnelKind::free_locks,
                                        .pool = pool->value,

@@ -1,5 +1,6 @@
 // What becomes of silent nodes and their guests, by power control, persons, and over the manager's death.
 #include "availability_desk/tests/desk_fixture.h"
+#include "model/enum_names.h"
 
 namespace bridgehead::availability_desk::testing {
 namespace {
@@ -33,7 +34,7 @@ TEST_F(DeskTest, ADeadNodesGuestStartsElsewhere) {
 }
 
 TEST_F(DeskTest, ADeadNodesLocksAreFreedBeforeItsGuestStartsElsewhere) {
-  use_moosefs();
+  use_pool(model::PoolDriver::moosefs);
   die(0);
   pass(60);
   ASSERT_EQ(asked_to_free_.size(), 1U);
@@ -45,7 +46,7 @@ TEST_F(DeskTest, ADeadNodesLocksAreFreedBeforeItsGuestStartsElsewhere) {
 }
 
 TEST_F(DeskTest, ServersThatDontLetGoAreAskedAgainButNotForever) {
-  use_moosefs();
+  use_pool(model::PoolDriver::moosefs);
   servers_let_go_ = false;
   die(0);
   pass(70);
@@ -54,6 +55,25 @@ TEST_F(DeskTest, ServersThatDontLetGoAreAskedAgainButNotForever) {
   pass(60);
   EXPECT_NE(vm().node, nodes_[0].id) << "its start is tried until they let go by themselves";
 }
+
+class LocksOfADownNodeTest : public DeskTest, public ::testing::WithParamInterface<model::PoolDriver> {};
+
+TEST_P(LocksOfADownNodeTest, AreTriedOnOnlyWhereANewClientIsSafe) {
+  use_pool(GetParam());
+  servers_let_go_ = false;
+  die(0);
+  for (int i = 0; i < 300 && of(0).stage != "down"; ++i) pass(1);
+  ASSERT_EQ(of(0).stage, "down");
+  const auto asked = asked_to_free_.size();
+  EXPECT_GE(asked, 2U) << "until it was down";
+  pass(180);
+  EXPECT_EQ(asked_to_free_.size() > asked, GetParam() == model::PoolDriver::moosefs);
+}
+
+INSTANTIATE_TEST_SUITE_P(Drivers, LocksOfADownNodeTest,
+                         ::testing::Values(model::PoolDriver::moosefs, model::PoolDriver::cephfs,
+                                           model::PoolDriver::lustre),
+                         [](const auto& driver) { return std::string(model::to_string(driver.param)); });
 
 TEST_F(DeskTest, NobodyMayRunItBetweenOffAndItsNewPlace) {
   change_vm([](model::Vm& vm) { vm.spec.memory = 100_GiB; });  // fits nowhere

@@ -173,10 +173,12 @@ class DeskTest : public ::testing::Test,
     edit.update(open, move);
     require(inventory_->commit(std::move(edit)).has_value(), "no end");
   }
-  void use_moosefs() {
+  // With access by which a dead node's locks can be freed.
+  void use_pool(model::PoolDriver driver) {
     const auto record = inventory_->find<model::Pool>(pool_.id);
     auto value = record->value;
-    value.driver = model::PoolDriver::moosefs;
+    value.driver = driver;
+    value.options = {{"evict_keyring", "/k"}, {"evict_by", "root@h"}, {"evict_key", "/k"}};
     auto edit = inventory_->edit();
     edit.update(record, value);
     require(inventory_->commit(std::move(edit)).has_value(), "no change");
