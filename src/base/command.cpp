@@ -118,6 +118,7 @@ Result<CommandOutput> SystemCommandRunner::run(const Command& command, std::stop
   posix_spawn_file_actions_adddup2(&actions.actions, in->read.get(), 0);
   posix_spawn_file_actions_adddup2(&actions.actions, out->write.get(), 1);
   posix_spawn_file_actions_adddup2(&actions.actions, err->write.get(), 2);
+  close_from(actions, 3);
 
   const auto pid = spawn(command, actions, attributes);
   if (!pid) return forward(pid);

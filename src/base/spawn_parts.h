@@ -34,6 +34,12 @@ struct SpawnAttributes {
   posix_spawnattr_t attributes;
 };
 
+// Descriptors from `first` on stay behind, also those that we were started with: a shell of a program that then gets
+// one above 9 can't use it.
+inline void close_from(SpawnActions& actions, int first) {
+  posix_spawn_file_actions_addclosefrom_np(&actions.actions, first);
+}
+
 // Its program, arguments and environment (added to ours); nothing else of it counts here. Errors: not_found, and those
 // of posix_spawn.
 Result<pid_t> spawn(const Command& command, const SpawnActions& actions, const SpawnAttributes& attributes);

@@ -55,6 +55,7 @@ Result<TerminalProcess> TerminalProcess::start(const Command& command) {
   posix_spawn_file_actions_adddup2(&actions.actions, 0, 1);
   posix_spawn_file_actions_adddup2(&actions.actions, 0, 2);
   posix_spawn_file_actions_adddup2(&actions.actions, input->read.get(), kInputFd);
+  close_from(actions, kInputFd + 1);
 
   const auto pid = spawn(command, actions, attributes);
   if (!pid) return forward(pid);

@@ -1,8 +1,11 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <thread>
 
 #include "base/command.h"
+#include "base/fd.h"
 
 namespace bridgehead {
 namespace {
@@ -50,6 +53,16 @@ TEST(Command, EnvironmentIsAdded) {
   ASSERT_TRUE(output);
   EXPECT_NE(output->out.find("BH_TEST=1=2\n"), std::string::npos);
   EXPECT_NE(output->out.find("PATH="), std::string::npos);
+}
+
+TEST(Command, OpenFilesStayBehind) {
+  const UniqueFd ours(::open("/dev/null", O_RDONLY));
+  ASSERT_EQ(::dup2(ours.get(), 57), 57);  // without O_CLOEXEC, as from whoever started us
+  const UniqueFd inherited(57);
+  SystemCommandRunner runner;
+  const auto output = runner.run({.program = "ls", .arguments = {"/proc/self/fd"}});
+  ASSERT_TRUE(output) << output.error().message;
+  EXPECT_EQ(output->out, "0\n1\n2\n3\n") << "3 is the directory";
 }
 
 TEST(Command, FailuresSayWhy) {
