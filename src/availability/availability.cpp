@@ -230,9 +230,13 @@ NodeWatch::Surroundings Availability::surroundings(const Node& node, bool storm)
 // A guest under which one host after the other dies may be what kills them.
 void Availability::note_deaths(const Node& node, Actions& actions) {
   if (!node.watch.record().dead) return;
+  std::set<VmId> under;  // held twice is died once: after a move that failed, by the lease of before and by a new one
   for (const auto& [vm, terms] : book_.held_by(node.facts.node)) {
+    if (terms != Terms::own) under.insert(vm);
+  }
+  for (const auto& vm : under) {
     const auto guest = guests_.find(vm);
-    if (guest == guests_.end() || terms == Terms::own || guest->second.record.home != node.facts.node) continue;
+    if (guest == guests_.end() || guest->second.record.home != node.facts.node) continue;
     auto& record = guest->second.record;
     if (++record.deaths < 2 || !guest->second.facts.restart || record.given_up) continue;
     record.given_up = true;
