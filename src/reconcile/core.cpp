@@ -146,8 +146,9 @@ bool Core::round() {
   running_.clear();
   cluster_.reset();
   std::unordered_map<std::string_view, const model::Operation*> heads;
-  std::vector<std::pair<state::Record<model::Operation>, bool>> dirty;
+  std::vector<state::Record<model::Operation>> dirty;
   heads.reserve(open.size());
+  std::set<std::string_view> news;  // whose operations have changed, or got another one
   for (const auto& record : open) {
     const auto& operation = record->value;
     if (model::operation_kind::is_managers_own(operation.kind)) continue;
@@ -164,16 +165,24 @@ bool Core::round() {
     if (known.revision != record->revision) {
       known.revision = record->revision;
       known.dirty = true;
+      news.insert(operation.target);
     }
     if (known.look_again && *known.look_again <= now_) known.dirty = true;
-    if (known.dirty) dirty.emplace_back(record, false);
+  }
+  for (const auto& record : open) {
+    if (model::operation_kind::is_managers_own(record->value.kind)) continue;
+    auto& known = known_[record->value.id];
+    // What comes behind the first tells it that its guest is to be somewhere else than on the node that it waits for.
+    const bool first = heads[record->value.target]->id == record->value.id;
+    if (first && news.contains(record->value.target)) known.dirty = true;
+    if (known.dirty) dirty.push_back(record);
   }
   if (dirty.empty()) return false;
   // A burst of creates is placed in the order in which it was asked for.
   std::vector<Planned> planned;
   std::set<std::string> touched;
   bool more = false;
-  for (auto& [record, unused] : dirty) {
+  for (const auto& record : dirty) {
     auto& known = known_[record->value.id];
     auto decision = decide(view_of(record, heads[record->value.target]->id == record->value.id));
     const auto& touches = decision.changes.touched();

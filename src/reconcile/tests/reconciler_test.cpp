@@ -163,6 +163,47 @@ TEST_F(ReconcilerTest, CarriesAPoolAndAnImportThroughAndCountsThem) {
   EXPECT_EQ(reconciler->metrics().assignments_sent, 2u);
 }
 
+TEST_F(ReconcilerTest, WhatWaitsForADeadNodeGoesOnAtOnceWhereItsGuestIsRestarted) {
+  const auto dead = add_node("dead");
+  const auto alive = add_node("alive");
+  port.connect(alive);
+  reconciler->on_report(alive, report());
+  ASSERT_TRUE(eventually([&] { return inventory->find<model::Node>(alive)->value.state == model::NodeState::ready; }));
+  model::Vm vm{.id = make_id<model::VmId>(random), .name = "web", .node = dead, .lease = 1};
+  vm.spec.memory = Bytes(1_GiB);
+  const auto operation = [&](std::string_view kind) {
+    return model::Operation{.id = make_id<model::OperationId>(random),
+                            .kind = std::string(kind),
+                            .target_kind = "vm",
+                            .target = vm.id.str(),
+                            .target_name = vm.name,
+                            .generation = vm.generation,
+                            .created = clock.now()};
+  };
+  auto edit = inventory->edit();
+  edit.create(vm).create(operation(model::operation_kind::vm_update));
+  ASSERT_TRUE(inventory->commit(std::move(edit)));
+  // Until it has been looked at, and waits.
+  for (std::uint64_t passes = 0, before = 1; passes != before;) {
+    before = passes;
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    passes = reconciler->metrics().passes.load();
+  }
+
+  const auto began = std::chrono::steady_clock::now();
+  const auto record = inventory->find<model::Vm>(vm.id);
+  vm = record->value;
+  vm.node = alive;
+  vm.lease = 2;
+  edit = inventory->edit();
+  edit.update(record, vm).create(operation(model::operation_kind::vm_restart));
+  ASSERT_TRUE(inventory->commit(std::move(edit)));
+  const auto sent = next_assignment();
+  ASSERT_TRUE(sent);
+  EXPECT_TRUE(std::holds_alternative<model::EnsureVm>(sent->assignment.body));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(15)) << "not by the sweep each 30 s";
+}
+
 TEST_F(ReconcilerTest, StopsQuicklyAndTwice) {
   reconciler->stop();
   reconciler->stop();
