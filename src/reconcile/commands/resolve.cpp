@@ -7,28 +7,32 @@
 namespace bridgehead::reconcile {
 namespace {
 
+struct Word {
+  std::string_view text;  // in messages
+  std::string_view noun;  // of bh
+};
 template <typename T>
-constexpr std::string_view kWord = "record";
+constexpr Word kWord;
 template <>
-constexpr std::string_view kWord<model::Node> = "node";
+constexpr Word kWord<model::Node>{"node", "node"};
 template <>
-constexpr std::string_view kWord<model::Pool> = "pool";
+constexpr Word kWord<model::Pool>{"pool", "pool"};
 template <>
-constexpr std::string_view kWord<model::Image> = "image";
+constexpr Word kWord<model::Image>{"image", "image"};
 template <>
-constexpr std::string_view kWord<model::Network> = "network";
+constexpr Word kWord<model::Network>{"network", "network"};
 template <>
-constexpr std::string_view kWord<model::Vm> = "VM";
+constexpr Word kWord<model::Vm>{"VM", "vm"};
 template <>
-constexpr std::string_view kWord<model::Token> = "token";
+constexpr Word kWord<model::Token>{"token", "token"};
 template <>
-constexpr std::string_view kWord<model::NodeImage> = "node image";
+constexpr Word kWord<model::NodeImage>{"node image", "node-image"};
 template <>
-constexpr std::string_view kWord<model::Profile> = "profile";
+constexpr Word kWord<model::Profile>{"profile", "profile"};
 template <>
-constexpr std::string_view kWord<model::Rule> = "rule";
+constexpr Word kWord<model::Rule>{"rule", "rule"};
 template <>
-constexpr std::string_view kWord<model::Benchmark> = "benchmark";
+constexpr Word kWord<model::Benchmark>{"benchmark", "bench"};
 
 }  // namespace
 
@@ -38,7 +42,9 @@ Result<state::Record<T>> resolve(const state::Inventory& inventory, const std::s
     if (auto record = inventory.find<T>(decltype(T::id)(reference))) return record;
   }
   if (auto record = inventory.find_by_name<T>(reference)) return record;
-  return fail(ErrorCode::not_found, "there is no {} '{}'", kWord<T>, validate::shown(reference));
+  return fail_with_hint(ErrorCode::not_found,
+                        fmt::format("there is no {} '{}'", kWord<T>.text, validate::shown(reference)),
+                        fmt::format("bh {} list shows those that there are.", kWord<T>.noun));
 }
 
 bool is_meant(const model::Node& node, const std::string& wanted) {
@@ -48,9 +54,9 @@ bool is_meant(const model::Node& node, const std::string& wanted) {
 template <typename T>
 Status check_name_free(const state::Inventory& inventory, const std::string& name) {
   if (!inventory.find_by_name<T>(name)) return {};
-  const std::string_view article = kWord<T>.starts_with('i') ? "an" : "a";
+  const std::string_view article = kWord<T>.text.starts_with('i') ? "an" : "a";
   return fail_with_hint(ErrorCode::already_exists,
-                        fmt::format("name: {} {} named '{}' already exists", article, kWord<T>, name),
+                        fmt::format("name: {} {} named '{}' already exists", article, kWord<T>.text, name),
                         "Choose another name.");
 }
 
